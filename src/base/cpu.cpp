@@ -1,0 +1,187 @@
+#include "base/cpu.h"
+
+#include <sched.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
+namespace retort {
+namespace {
+
+struct IsaName {
+  Isa isa;
+  std::string_view name;
+};
+constexpr std::array kIsaNames = {
+    IsaName{Isa::kScalar, "scalar"},
+    IsaName{Isa::kAvx2, "avx2"},
+    IsaName{Isa::kAvx512Vnni, "avx512vnni"},
+    IsaName{Isa::kNeonDotprod, "neon-dotprod"},
+};
+
+std::optional<uint64_t> read_number(const std::string& path) {
+  std::ifstream in(path);
+  uint64_t value = 0;
+  if (in >> value) return value;  // "max" and a missing file alike mean no limit
+  return std::nullopt;
+}
+
+// cgroup v2: the folders from this process's own up to the root; limits hold at every level.
+std::vector<std::string> cgroup_folders() {
+  std::ifstream in("/proc/self/cgroup");
+  std::string line;
+  while (std::getline(in, line)) {
+    if (!line.starts_with("0::")) continue;
+    std::vector<std::string> folders;
+    for (std::string path = line.substr(3); !path.empty(); path = path.substr(0, path.rfind('/')))
+      folders.push_back("/sys/fs/cgroup" + (path == "/" ? "" : path));
+    folders.push_back("/sys/fs/cgroup");
+    return folders;
+  }
+  return {"/sys/fs/cgroup"};
+}
+
+double cgroup_cpu_quota() {
+  double quota = 1e9;
+  for (const auto& folder : cgroup_folders()) {
+    std::ifstream in(folder + "/cpu.max");
+    double limit = 0, period = 0;
+    if (in >> limit >> period && period > 0) quota = std::min(quota, limit / period);
+  }
+  return quota;
+}
+
+std::string cpuinfo_field(std::string_view key) {
+  std::ifstream in("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(in, line)) {
+    if (!line.starts_with(key)) continue;
+    const auto colon = line.find(':');
+    if (colon != std::string::npos && colon + 2 <= line.size()) return line.substr(colon + 2);
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string_view isa_name(Isa isa) {
+  for (const auto& entry : kIsaNames)
+    if (entry.isa == isa) return entry.name;
+  return "unknown";
+}
+
+std::optional<Isa> isa_from_name(std::string_view name) {
+  for (const auto& entry : kIsaNames)
+    if (entry.name == name) return entry.isa;
+  return std::nullopt;
+}
+
+std::vector<Isa> supported_isas() {
+  std::vector<Isa> isas = {Isa::kScalar};
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+    isas.push_back(Isa::kAvx2);
+  if (isas.back() == Isa::kAvx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") &&
+      __builtin_cpu_supports("avx512vbmi"))
+    isas.push_back(Isa::kAvx512Vnni);
+#elif defined(__aarch64__)
+  constexpr unsigned long kHwcapAsimdHp = 1UL << 10, kHwcapAsimdDp = 1UL << 20;
+  const unsigned long caps = getauxval(AT_HWCAP);
+  if ((caps & kHwcapAsimdDp) && (caps & kHwcapAsimdHp)) isas.push_back(Isa::kNeonDotprod);
+#endif
+  return isas;
+}
+
+Result<Isa> select_isa() {
+  const auto isas = supported_isas();
+  const char* forced = std::getenv("RETORT_ISA");
+  if (forced == nullptr || *forced == '\0') return isas.back();
+  std::string supported;
+  for (Isa isa : isas) supported += (supported.empty() ? "" : ", ") + std::string(isa_name(isa));
+  const auto isa = isa_from_name(forced);
+  if (!isa || std::find(isas.begin(), isas.end(), *isa) == isas.end())
+    return fail(ErrorKind::kUnsupported, "[cpu] RETORT_ISA: expected one this machine supports ({}), got '{}'", supported, forced);
+  return *isa;
+}
+
+std::string cpu_model() {
+  const auto name = cpuinfo_field("model name");
+  return name.empty() ? "unknown CPU" : name;
+}
+
+std::string cpu_features() {
+  auto flags = cpuinfo_field("flags");
+  if (flags.empty()) flags = cpuinfo_field("Features");
+  static const std::set<std::string> kOfInterest = {"avx2", "f16c", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512vbmi",
+                                                    "amx_int8", "amx_bf16", "asimddp", "i8mm", "bf16", "sve"};
+  std::istringstream in(flags);
+  std::string flag, found;
+  while (in >> flag)
+    if (kOfInterest.contains(flag)) found += (found.empty() ? "" : " ") + flag;
+  return found;
+}
+
+std::vector<int> allowed_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0)
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  if (cpus.empty()) cpus.push_back(0);
+  return cpus;
+}
+
+int default_num_threads() {
+  const auto cpus = allowed_cpus();
+  // Two hardware threads of one core share its execution units: kernels gain nothing from the second.
+  std::set<std::pair<uint64_t, uint64_t>> cores;
+  for (int cpu : cpus) {
+    const auto folder = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
+    const auto package = read_number(folder + "physical_package_id");
+    const auto core = read_number(folder + "core_id");
+    if (!core) return static_cast<int>(std::max(1.0, std::min<double>(cpus.size(), cgroup_cpu_quota())));
+    cores.insert({package.value_or(0), *core});
+  }
+  return static_cast<int>(std::max(1.0, std::min<double>(cores.size(), cgroup_cpu_quota())));
+}
+
+Memory memory_of_machine() {
+  Memory memory{};
+  std::ifstream in("/proc/meminfo");
+  std::string key, unit;
+  uint64_t kib = 0;
+  while (in >> key >> kib && std::getline(in, unit)) {
+    if (key == "MemTotal:") memory.limit = kib * 1024;
+    if (key == "MemAvailable:") memory.available = kib * 1024;
+  }
+  for (const auto& folder : cgroup_folders()) {
+    const auto limit = read_number(folder + "/memory.max");
+    const auto used = read_number(folder + "/memory.current");
+    if (!limit || !used) continue;
+    memory.limit = std::min(memory.limit, *limit);
+    memory.available = std::min(memory.available, *limit > *used ? *limit - *used : 0);
+  }
+  return memory;
+}
+
+uint64_t resident_bytes() {
+  std::ifstream in("/proc/self/statm");
+  uint64_t pages = 0, resident = 0;
+  in >> pages >> resident;
+  return resident * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace retort

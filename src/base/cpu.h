@@ -1,0 +1,38 @@
+// What this machine can do and how much of it this process may use.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace retort {
+
+// Instruction sets that kernels are written for, each a superset in speed of those before it on its architecture.
+enum class Isa { kScalar, kAvx2, kAvx512Vnni, kNeonDotprod };
+
+std::string_view isa_name(Isa isa);  // as RETORT_ISA spells it: scalar, avx2, avx512vnni, neon-dotprod
+std::optional<Isa> isa_from_name(std::string_view name);
+
+// Every set this CPU and operating system can run, slowest first; always begins with kScalar.
+std::vector<Isa> supported_isas();
+
+// The fastest supported set, or the one RETORT_ISA names. Error: RETORT_ISA names one unknown or not supported here.
+Result<Isa> select_isa();
+
+std::string cpu_model();                    // "AMD EPYC 9354"
+std::string cpu_features();                 // those that matter here, "avx2 f16c avx512vnni avx512bf16"
+std::vector<int> allowed_cpus();            // by affinity mask
+int default_num_threads();                  // physical cores among allowed_cpus(), within the cgroup's CPU quota, at least 1
+
+struct Memory {
+  uint64_t limit;      // bytes: the smaller of the machine's memory and the cgroup's limit
+  uint64_t available;  // bytes this process could still take before that limit
+};
+Memory memory_of_machine();
+uint64_t resident_bytes();  // of this process
+
+}  // namespace retort

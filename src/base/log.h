@@ -1,0 +1,20 @@
+// Log lines for people: time, level, sentence. Use log::info("loaded {} in {:.1f} s", name, seconds).
+#pragma once
+
+#include <spdlog/spdlog.h>
+
+#include <string_view>
+
+#include "base/result.h"
+
+namespace retort::log {
+
+using spdlog::debug;
+using spdlog::error;
+using spdlog::info;
+using spdlog::warn;
+
+// Everything goes to stderr, coloured when that is a terminal. Level: debug, info, warning, error.
+Status init(std::string_view level);
+
+}  // namespace retort::log

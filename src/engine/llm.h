@@ -1,0 +1,45 @@
+// A model ready to serve: tokenizer, chat template, weights, KV memory and the engine that runs them (vLLM's class LLM).
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "engine/engine.h"
+#include "model/config.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace retort {
+
+struct LlmOptions {
+  std::filesystem::path model;           // .gguf or folder
+  std::string chat_template_source;      // empty: the model's own, else the built-in of its family
+  int num_threads = 0;                   // 0: default_num_threads()
+  uint64_t kv_cache_bytes = 0;           // 0: what 90 % of the memory leaves, at most what max_num_seqs full contexts need
+  KvType kv_type = KvType::kBF16;
+  int64_t max_model_len = 0;             // 0: as much as the KV memory holds for one sequence, up to the model's own
+  EngineConfig engine;                   // max_model_len and stop_tokens are filled in by load()
+};
+
+class Llm {
+ public:
+  static Result<std::unique_ptr<Llm>> load(const LlmOptions& options);
+  ~Llm();
+
+  const ModelConfig& config() const;
+  const Tokenizer& tokenizer() const;
+  const ChatTemplate* chat_template() const;   // null: the model has none, only completions are possible
+  Engine& engine();
+  int64_t max_model_len() const;
+  size_t weight_bytes() const;
+  size_t kv_bytes() const;
+
+ private:
+  struct Impl;
+  explicit Llm(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace retort

@@ -1,0 +1,60 @@
+// out[row, n] = Σ_k in[row, k] · W[n, k] (+ bias[n]). The order of the sum over k is one for every number of rows, so a row's
+// result does not depend on which rows share the call.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <vector>
+
+#include "base/cpu.h"
+#include "base/thread_pool.h"
+#include "kernels/packed_matrix.h"
+
+namespace retort {
+
+// Rows of activations in the forms kernels read: float32, and int8 in groups of 32 with one float scale a group
+// (scale = max|x| / 127, round to nearest even; ggml's Q8_0 with a float scale). Buffers grow and are reused.
+class Activations {
+ public:
+  // Shape [num_rows, num_inputs]; contents undefined until written.
+  void resize(int64_t num_rows, int64_t num_inputs);
+  float* row(int64_t row_idx) { return values_.data() + row_idx * num_inputs_; }
+  const float* row(int64_t row_idx) const { return values_.data() + row_idx * num_inputs_; }
+  int64_t num_rows() const { return num_rows_; }
+  int64_t num_inputs() const { return num_inputs_; }
+
+ private:
+  friend class Matmul;
+  int64_t num_rows_ = 0, num_inputs_ = 0;
+  std::vector<float> values_;
+  // [num_rows, padded inputs], groups of 32; see kernels/activation_groups.h
+  std::vector<int8_t> quants_;
+  std::vector<float> scales_;
+  std::vector<int32_t> sums_;
+};
+
+struct MatmulOutput {
+  const PackedMatrix* weight;
+  const float* bias;       // [num_outputs] or null
+  float* out;              // [num_rows, stride]
+  int64_t stride;          // floats between rows of out, ≥ num_outputs
+  bool accumulate = false; // add to what is in out (residual) instead of overwriting
+};
+
+class Matmul {
+ public:
+  Matmul(Isa isa, ThreadPool& pool);
+
+  // Quantises the rows of `in`; call once after writing them, before the run()s that read them with quantised weights.
+  void prepare(Activations& in);
+  // Several matrices over the same input in one parallel pass (q, k and v; gate and up).
+  void run(const Activations& in, std::span<const MatmulOutput> outputs);
+  void run(const Activations& in, std::initializer_list<MatmulOutput> outputs) { run(in, std::span(outputs.begin(), outputs.size())); }
+
+ private:
+  Isa isa_;
+  ThreadPool* pool_;
+};
+
+}  // namespace retort
