@@ -40,7 +40,9 @@ Result<uint64_t> alignment_of(GgufCursor& cursor, const GgufPart& part) {
   if (found == part.metadata.end()) return kDefaultAlignment;
   cursor.enter("key general.alignment");
   const auto* alignment = std::get_if<uint32_t>(&found->second);
-  if (alignment == nullptr) return cursor.fail(ErrorKind::kBadInput, "expected a uint32, file holds another type");
+  if (alignment == nullptr) {
+    return cursor.fail(ErrorKind::kBadInput, "expected uint32, file holds {}", type_name_of(found->second));
+  }
   if (*alignment < 8 || !std::has_single_bit(*alignment)) {
     return cursor.fail(ErrorKind::kBadInput, "expected a power of two of at least 8, file holds {}", *alignment);
   }

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 
+#include "formats/codecs.h"
 #include "formats/temp_dir.h"
 
 namespace retort {
@@ -46,7 +47,6 @@ void set_every_type(GgufWriter& writer) {
   writer.set("b.u64", array_of<uint64_t>({1, 2}));
   writer.set("b.i64", array_of<int64_t>({-1, 2}));
   writer.set("b.f64", array_of<double>({0.125}));
-  writer.set("b.empty", array_of<float>({}));
   const auto inner = std::get<std::shared_ptr<const GgufArray>>(array_of<std::string>({"x", "y"}));
   writer.set("b.nested", array_of<std::shared_ptr<const GgufArray>>({inner, inner}));
 }
@@ -57,15 +57,9 @@ Gguf open_ok(const std::filesystem::path& path) {
   return file ? std::move(*file) : Gguf();
 }
 
-TEST(Gguf, EveryMetadataTypeComesBack) {
-  TempDir dir;
-  GgufWriter writer;
-  set_every_type(writer);
-  ASSERT_TRUE(writer.write(dir / "a.gguf"));
-  const Gguf file = open_ok(dir / "a.gguf");
-
+// What set_every_type() has set, and data/make_gguf_golden.py.
+void expect_every_type(const Gguf& file) {
   EXPECT_EQ(file.version(), 3u);
-  EXPECT_EQ(file.metadata().size(), 26u);
   EXPECT_EQ(file.get_uint("a.u8").value(), 200u);
   EXPECT_EQ(file.get_int("a.i8").value(), -100);
   EXPECT_EQ(file.get_uint("a.u16").value(), 60000u);
@@ -88,7 +82,6 @@ TEST(Gguf, EveryMetadataTypeComesBack) {
   EXPECT_THAT(file.get_strings("b.string").value(), ElementsAre("", "one", "two"));
   EXPECT_THAT(file.get_ints("b.u64").value(), ElementsAre(1, 2));
   EXPECT_THAT(file.get_ints("b.i64").value(), ElementsAre(-1, 2));
-  EXPECT_TRUE(file.get_floats("b.empty").value().empty());
 
   const auto items = [&](std::string_view key) -> const auto& {
     return std::get<std::shared_ptr<const GgufArray>>(file.metadata().find(key)->second)->items;
@@ -98,6 +91,50 @@ TEST(Gguf, EveryMetadataTypeComesBack) {
   const auto& nested = std::get<std::vector<std::shared_ptr<const GgufArray>>>(items("b.nested"));
   ASSERT_EQ(nested.size(), 2u);
   EXPECT_THAT(std::get<std::vector<std::string>>(nested[1]->items), ElementsAre("x", "y"));
+}
+
+TEST(Gguf, EveryMetadataTypeComesBack) {
+  TempDir dir;
+  GgufWriter writer;
+  set_every_type(writer);
+  writer.set("b.empty", array_of<float>({}));
+  ASSERT_TRUE(writer.write(dir / "a.gguf"));
+  const Gguf file = open_ok(dir / "a.gguf");
+  EXPECT_EQ(file.metadata().size(), 26u);
+  expect_every_type(file);
+  EXPECT_TRUE(file.get_floats("b.empty").value().empty());
+}
+
+const std::string kGolden = std::string(RETORT_TEST_DATA) + "/every_type.gguf";
+
+TEST(Gguf, WhatPythonsGgufWroteIsRead) {
+  const Gguf file = open_ok(kGolden);
+  EXPECT_EQ(file.get_string("general.architecture").value(), "none");
+  EXPECT_EQ(file.metadata().size(), 27u);
+  expect_every_type(file);
+  ASSERT_EQ(file.tensors().size(), 2u);
+  EXPECT_EQ(file.tensors()[0].name, "matrix");
+  EXPECT_THAT(file.tensors()[0].shape, ElementsAre(2, 3));
+  std::vector<float> numbers(6);
+  dequantize(file.tensors()[0].type, file.tensors()[0].data, numbers);
+  EXPECT_THAT(numbers, ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_EQ(file.tensors()[1].type, TensorType::kQ8_0);
+  EXPECT_THAT(file.tensors()[1].shape, ElementsAre(2, 32));
+}
+
+TEST(GgufWriter, WritesTheBytesThatPythonsGgufWrites) {
+  TempDir dir;
+  const std::vector<float> matrix = {1, 2, 3, 4, 5, 6};
+  const std::vector<uint8_t> blocks(2 * 34, 7);
+  GgufWriter writer;
+  writer.set("general.architecture", std::string("none"));
+  writer.set("general.alignment", uint32_t{64});
+  set_every_type(writer);
+  writer.add_tensor("matrix", TensorType::kF32, {2, 3}, testing::bytes_of(matrix));
+  writer.add_tensor("blocks", TensorType::kQ8_0, {2, 32}, testing::bytes_of(blocks));
+  ASSERT_TRUE(writer.write(dir / "a.gguf"));
+  EXPECT_EQ(testing::read_file(dir / "a.gguf"), testing::read_file(kGolden));
+  EXPECT_FALSE(std::filesystem::exists(dir / "a.gguf.part"));
 }
 
 TEST(Gguf, TensorsComeBackOutermostFirstAndAligned) {
@@ -155,6 +192,52 @@ TEST(Gguf, LookUpsNameTheKeyAndBothTypes) {
             "[gguf] a.gguf: key b.f32: expected array of integers, file holds array of float32");
   EXPECT_FALSE(file.get_ints("b.bool"));
   EXPECT_FALSE(file.get_floats("b.f64"));
+}
+
+TEST(GgufWriter, SettingAKeyAgainReplacesIt) {
+  TempDir dir;
+  GgufWriter writer;
+  writer.set("key", uint32_t{1});
+  writer.set("key", 2.5f);
+  ASSERT_TRUE(writer.write(dir / "a.gguf"));
+  EXPECT_EQ(open_ok(dir / "a.gguf").get_float("key").value(), 2.5);
+}
+
+TEST(GgufWriter, RefusesWhatTheReaderWould) {
+  const std::vector<float> numbers(6);
+  const auto data = testing::bytes_of(numbers);
+  const auto error_of = [](auto&& fill) {
+    TempDir dir;
+    GgufWriter writer;
+    fill(writer);
+    const Status status = writer.write(dir / "a.gguf");
+    EXPECT_FALSE(status);
+    EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+    return status ? std::string() : status.error().message;
+  };
+  EXPECT_EQ(error_of([&](auto& writer) { writer.add_tensor("t", TensorType::kF32, {7}, data); }),
+            "[gguf] tensor t: expected 28 bytes of data, given 24");
+  EXPECT_EQ(error_of([&](auto& writer) { writer.add_tensor("t", TensorType::kQ8_0, {6}, data); }),
+            "[gguf] tensor t: expected rows of whole Q8_0 blocks of 32 elements, given 6");
+  EXPECT_THAT(error_of([&](auto& writer) { writer.add_tensor("t", TensorType::kF32, {1, 1, 1, 1, 6}, data); }),
+              HasSubstr("expected 1 to 4 dimensions"));
+  EXPECT_THAT(error_of([&](auto& writer) { writer.add_tensor("t", TensorType::kF32, {0, 6}, {}); }),
+              HasSubstr("above 0, given [0, 6]"));
+  EXPECT_EQ(error_of([&](auto& writer) {
+              writer.add_tensor("t", TensorType::kF32, {6}, data);
+              writer.add_tensor("t", TensorType::kF32, {6}, data);
+            }),
+            "[gguf] tensor t: expected once, added twice");
+  EXPECT_THAT(error_of([&](auto& writer) { writer.set("general.alignment", uint32_t{24}); }),
+              HasSubstr("expected a power of two"));
+}
+
+TEST(GgufWriter, AnUnwritablePlaceIsAnError) {
+  TempDir dir;
+  const Status status = GgufWriter().write(dir / "no such folder" / "a.gguf");
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().kind, ErrorKind::kIo);
+  EXPECT_THAT(status.error().message, HasSubstr("No such file or directory"));
 }
 
 }  // namespace
