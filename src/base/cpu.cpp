@@ -93,8 +93,8 @@ std::vector<Isa> supported_isas() {
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
     isas.push_back(Isa::kAvx2);
   if (isas.back() == Isa::kAvx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") &&
-      __builtin_cpu_supports("avx512vbmi"))
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi"))
     isas.push_back(Isa::kAvx512Vnni);
 #elif defined(__aarch64__)
   constexpr unsigned long kHwcapAsimdHp = 1UL << 10, kHwcapAsimdDp = 1UL << 20;
@@ -112,7 +112,8 @@ Result<Isa> select_isa() {
   for (Isa isa : isas) supported += (supported.empty() ? "" : ", ") + std::string(isa_name(isa));
   const auto isa = isa_from_name(forced);
   if (!isa || std::find(isas.begin(), isas.end(), *isa) == isas.end())
-    return fail(ErrorKind::kUnsupported, "[cpu] RETORT_ISA: expected one this machine supports ({}), got '{}'", supported, forced);
+    return fail(ErrorKind::kUnsupported, "[cpu] RETORT_ISA: expected one this machine supports ({}), got '{}'",
+                supported, forced);
   return *isa;
 }
 
@@ -124,8 +125,9 @@ std::string cpu_model() {
 std::string cpu_features() {
   auto flags = cpuinfo_field("flags");
   if (flags.empty()) flags = cpuinfo_field("Features");
-  static const std::set<std::string> kOfInterest = {"avx2", "f16c", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512vbmi",
-                                                    "amx_int8", "amx_bf16", "asimddp", "i8mm", "bf16", "sve"};
+  static const std::set<std::string> kOfInterest = {"avx2",        "f16c",       "avx_vnni", "avx512_vnni",
+                                                    "avx512_bf16", "avx512vbmi", "amx_int8", "amx_bf16",
+                                                    "asimddp",     "i8mm",       "bf16",     "sve"};
   std::istringstream in(flags);
   std::string flag, found;
   while (in >> flag)

@@ -23,10 +23,10 @@ std::vector<Isa> supported_isas();
 // The fastest supported set, or the one RETORT_ISA names. Error: RETORT_ISA names one unknown or not supported here.
 Result<Isa> select_isa();
 
-std::string cpu_model();                    // "AMD EPYC 9354"
-std::string cpu_features();                 // those that matter here, "avx2 f16c avx512vnni avx512bf16"
-std::vector<int> allowed_cpus();            // by affinity mask
-int default_num_threads();                  // physical cores among allowed_cpus(), within the cgroup's CPU quota, at least 1
+std::string cpu_model();          // "AMD EPYC 9354"
+std::string cpu_features();       // those that matter here, "avx2 f16c avx512vnni avx512bf16"
+std::vector<int> allowed_cpus();  // by affinity mask
+int default_num_threads();        // physical cores among allowed_cpus(), within the cgroup's CPU quota, at least 1
 
 struct Memory {
   uint64_t limit;      // bytes: the smaller of the machine's memory and the cgroup's limit

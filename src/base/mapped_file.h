@@ -20,7 +20,8 @@ class MappedFile {
   ~MappedFile();
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
-  // Tells the kernel that these bytes will not be read again: after weights are packed their file pages only cost memory.
+  // Tells the kernel that these bytes will not be read again: after weights are packed their file pages only cost
+  // memory.
   void release(std::span<const std::byte> range) const;
 
  private:

@@ -40,17 +40,17 @@ tl::unexpected<Error> fail(ErrorKind kind, fmt::format_string<Args...> format, A
 }  // namespace retort
 
 // Leaves the enclosing function with the error of `expression`, if it has one.
-#define RETORT_TRY(expression)                                                           \
-  do {                                                                                   \
-    if (auto retort_status = (expression); !retort_status)                               \
-      return ::tl::unexpected<::retort::Error>(std::move(retort_status).error());        \
+#define RETORT_TRY(expression)                                                    \
+  do {                                                                            \
+    if (auto retort_status = (expression); !retort_status)                        \
+      return ::tl::unexpected<::retort::Error>(std::move(retort_status).error()); \
   } while (false)
 
 #define RETORT_JOIN_INNER(a, b) a##b
 #define RETORT_JOIN(a, b) RETORT_JOIN_INNER(a, b)
-#define RETORT_ASSIGN_INNER(holder, declaration, expression)                             \
-  auto holder = (expression);                                                            \
-  if (!holder) return ::tl::unexpected<::retort::Error>(std::move(holder).error());      \
+#define RETORT_ASSIGN_INNER(holder, declaration, expression)                        \
+  auto holder = (expression);                                                       \
+  if (!holder) return ::tl::unexpected<::retort::Error>(std::move(holder).error()); \
   declaration = std::move(holder).value()
 // RETORT_ASSIGN(auto file, MappedFile::open(path)): the value, or leave with the error.
 #define RETORT_ASSIGN(declaration, expression) \

@@ -67,8 +67,10 @@ void ThreadPool::run(size_t num_items, size_t grain, void* body, Call call) {
   work(0);
   // A worker may have lost its CPU to another process: after a while let it have ours.
   for (int spins = 0; num_running_.load(std::memory_order_acquire) > 0; ++spins) {
-    if (spins < kSpins) relax();
-    else std::this_thread::yield();
+    if (spins < kSpins)
+      relax();
+    else
+      std::this_thread::yield();
   }
 }
 

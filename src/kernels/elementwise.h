@@ -1,4 +1,5 @@
-// RMS norm, rotary embedding and SwiGLU over float32 rows. One table of functions an instruction set; `scalar` is the specification.
+// RMS norm, rotary embedding and SwiGLU over float32 rows. One table of functions an instruction set; `scalar` is the
+// specification.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,8 @@ namespace retort {
 struct ElementwiseKernels {
   // out[i] = x[i] / sqrt(mean(x²) + eps) · weight[i]   (arXiv 1910.07467); out may be x
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t size, float* out);
-  // Rotates one head in place. cos, sin: [head_dim / 2] for this position. NEOX pairs (i, i + head_dim/2); interleaved pairs (2i, 2i + 1).
+  // Rotates one head in place. cos, sin: [head_dim / 2] for this position. NEOX pairs (i, i + head_dim/2); interleaved
+  // pairs (2i, 2i + 1).
   void (*rope_neox)(float* head, const float* cos, const float* sin, int64_t head_dim);
   void (*rope_interleaved)(float* head, const float* cos, const float* sin, int64_t head_dim);
   // out[i] = silu(gate[i]) · up[i]; out may be gate

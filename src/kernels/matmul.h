@@ -1,5 +1,5 @@
-// out[row, n] = Σ_k in[row, k] · W[n, k] (+ bias[n]). The order of the sum over k is one for every number of rows, so a row's
-// result does not depend on which rows share the call.
+// out[row, n] = Σ_k in[row, k] · W[n, k] (+ bias[n]). The order of the sum over k is one for every number of rows, so a
+// row's result does not depend on which rows share the call.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +10,12 @@
 #include "base/cpu.h"
 #include "base/thread_pool.h"
 #include "kernels/packed_matrix.h"
+#include "kernels/tile_kernel.h"
 
 namespace retort {
 
-// Rows of activations in the forms kernels read: float32, and int8 in groups of 32 with one float scale a group
-// (scale = max|x| / 127, round to nearest even; ggml's Q8_0 with a float scale). Buffers grow and are reused.
+// Rows of activations in the forms kernels read: float32, and int8 in groups of 32 with one float scale a group (ggml's
+// Q8_0 with a float scale), arranged in panels of up to 16 rows. Buffers grow and are reused.
 class Activations {
  public:
   // Shape [num_rows, num_inputs]; contents undefined until written.
@@ -26,20 +27,24 @@ class Activations {
 
  private:
   friend class Matmul;
+  int64_t num_groups() const { return (num_inputs_ + kGroupInputs - 1) / kGroupInputs; }
+  int64_t num_panels() const { return (num_rows_ + kMaxTileRows - 1) / kMaxTileRows; }
+  ActivationPanel panel(int64_t panel_idx) const;
+
   int64_t num_rows_ = 0, num_inputs_ = 0;
   std::vector<float> values_;
-  // [num_rows, padded inputs], groups of 32; see kernels/activation_groups.h
-  std::vector<int8_t> quants_;
-  std::vector<float> scales_;
-  std::vector<int32_t> sums_;
+  // Entry (panel p, group g, row r) is at ((16 p) * num_groups + g * rows_of_panel + r); see ActivationPanel.
+  mutable std::vector<int8_t> quants_;
+  mutable std::vector<float> scales_, sums_, half_sums_;
+  mutable std::vector<int32_t> neg_sums_, neg_half_sums_;
 };
 
 struct MatmulOutput {
   const PackedMatrix* weight;
-  const float* bias;       // [num_outputs] or null
-  float* out;              // [num_rows, stride]
-  int64_t stride;          // floats between rows of out, ≥ num_outputs
-  bool accumulate = false; // add to what is in out (residual) instead of overwriting
+  const float* bias;        // [num_outputs] or null
+  float* out;               // [num_rows, stride]
+  int64_t stride;           // floats between rows of out, ≥ num_outputs
+  bool accumulate = false;  // add to what is in out (residual) instead of overwriting
 };
 
 class Matmul {
@@ -50,10 +55,14 @@ class Matmul {
   void prepare(Activations& in);
   // Several matrices over the same input in one parallel pass (q, k and v; gate and up).
   void run(const Activations& in, std::span<const MatmulOutput> outputs);
-  void run(const Activations& in, std::initializer_list<MatmulOutput> outputs) { run(in, std::span(outputs.begin(), outputs.size())); }
+  void run(const Activations& in, std::initializer_list<MatmulOutput> outputs) {
+    run(in, std::span(outputs.begin(), outputs.size()));
+  }
 
  private:
-  Isa isa_;
+  void run_tile(const Activations& in, const MatmulOutput& output, int64_t tile_idx, int64_t panel_idx) const;
+
+  const TileKernels* kernels_;
   ThreadPool* pool_;
 };
 

@@ -1,0 +1,64 @@
+// The innermost matmul functions: one tile of 16 outputs against a few rows of activations. Each instruction set has
+// its own; all do the same arithmetic in the same order, so their results are equal bit for bit:
+//   integer sums over a group (half group where scales are per 16) are exact; then, group after group in order,
+//     acc = fma(float(sum) · a_scale, d, acc)                              kGroup, kSuper          d = d · s
+//     acc = fma(m, a_sum, fma(float(sum) · a_scale, d, acc))               kGroupMin, kSuperMin    m = −dmin · m for
+//     kSuperMin t = float(sum0) · d0;  t = fma(float(sum1), d1, t);  acc = fma(t, a_scale, acc)              kSuperHalf
+//     the same, then acc = fma(m0, a_sum0, acc);  acc = fma(m1, a_sum1, acc)                       kSuperHalfMin
+//   Float weights: acc = fma(w[k], a[k], acc) for k in order.
+#pragma once
+
+#include "kernels/tile_format.h"
+
+namespace retort {
+
+inline constexpr int kMaxTileRows = 16;
+inline constexpr float kSmallestActivation = 1e-30f;  // groups whose largest value is not above this are taken as zeros
+
+// Quantised activations of up to 16 rows, group-major: entry (group g, row r) is at index g * num_rows + r.
+struct ActivationPanel {
+  int8_t* quants;          // [num_groups][num_rows][32]
+  float* scales;           // [num_groups][num_rows]
+  int32_t* neg_sums;       // [num_groups][num_rows]: −128 · Σ quants
+  int32_t* neg_half_sums;  // [num_groups][num_rows][2]: the same of each half group
+  float* sums;             // [num_groups][num_rows]: scale · Σ quants
+  float* half_sums;        // [num_groups][num_rows][2]
+  int64_t num_rows;
+};
+
+// out: [num_rows][16]
+using QuantTileKernel = void (*)(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel,
+                                 float* out);
+// Float weights. rows: [num_rows, stride] float32; out: [num_rows][16]. Tile layouts:
+// F32 float [num_inputs][16]; F16 half [num_inputs][16]; BF16 [num_inputs / 2 rounded up][16][2]
+using FloatTileKernel = void (*)(const unsigned char* tile, int64_t num_inputs, const float* rows, int64_t stride,
+                                 int64_t num_rows, float* out);
+// Quantises one row of 32 · num_groups floats into row row_idx of the panel: scale = max|x| / 127, nearest even.
+using QuantizeRow = void (*)(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel);
+
+// What a group of a row leaves beside its quants. sum0, sum1: Σ quants of each half.
+inline void write_group_sums(const ActivationPanel& panel, int64_t i, float scale, int sum0, int sum1) {
+  panel.scales[i] = scale;
+  panel.neg_sums[i] = -128 * (sum0 + sum1);
+  panel.sums[i] = scale * static_cast<float>(sum0 + sum1);
+  panel.neg_half_sums[2 * i] = -128 * sum0;
+  panel.neg_half_sums[2 * i + 1] = -128 * sum1;
+  panel.half_sums[2 * i] = scale * static_cast<float>(sum0);
+  panel.half_sums[2 * i + 1] = scale * static_cast<float>(sum1);
+}
+
+struct TileKernels {
+  QuantTileKernel q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs;
+  FloatTileKernel f32, f16, bf16;
+  QuantizeRow quantize_row;
+};
+
+extern const TileKernels kScalarTileKernels;
+#if defined(__x86_64__)
+extern const TileKernels kAvx2TileKernels;
+extern const TileKernels kAvx512VnniTileKernels;
+#elif defined(__aarch64__)
+extern const TileKernels kNeonDotprodTileKernels;
+#endif
+
+}  // namespace retort

@@ -1,0 +1,173 @@
+// The arithmetic of tile_kernel.h, once, over a vector policy V that each instruction set provides:
+//   kParts, kMaxRows             16 outputs are kParts vectors; at most kMaxRows rows share one unpacking
+//   Float, Quants                kTileOutputs / kParts floats; one group's quants of as many outputs
+//   unpack<kFormat>(group, part) → Quants
+//   sum<kFormat, kHalf>(quants, a, neg_sum) → Float   the exact integer sum over the group (kHalf −1) or one half of
+//   it, as floats;
+//                                              neg_sum is −128 · Σa of the same inputs
+//   unshift<kFormat>()           power of two by which unpack() scaled the quants, to be taken back
+//   halves, signed_bytes, unsigned_bytes, low_nibbles, high_nibbles (p) → Float, mul, fma, negate, set1, zero, load,
+//   store, prefetch
+// V lives in a namespace of its instruction set, so no two of them share an instantiation.
+#pragma once
+
+#include "kernels/tile_kernel.h"
+
+namespace retort {
+
+// Bytes ahead of the one being read that are asked for: covers the latency of memory at one core's share of its
+// bandwidth.
+inline constexpr int kPrefetchBytes = 4096;
+
+// Scales and minima (negated where they are to be subtracted) of one group; [1] only where scales are per half group.
+template <class V>
+struct PartScales {
+  typename V::Float d[2], m[2];
+};
+
+// entry: of the group, or of its superblock; g: the group's place in the superblock.
+template <class V, const TileFormat& kFormat>
+inline PartScales<V> part_scales(const unsigned char* entry, int g, int part) {
+  constexpr int kLanes = kTileOutputs / V::kParts;
+  constexpr ScaleKind kKind = kFormat.scales;
+  PartScales<V> s;
+  entry += part * kLanes;  // vectors of bytes begin here; those of halves once more further on
+  const typename V::Float d = V::mul(V::halves(entry + part * kLanes), V::template unshift<kFormat>());
+  if constexpr (kKind == ScaleKind::kGroup || kKind == ScaleKind::kGroupMin) {
+    s.d[0] = d;
+    if constexpr (kKind == ScaleKind::kGroupMin) s.m[0] = V::halves(entry + part * kLanes + 32);
+  } else if constexpr (kKind == ScaleKind::kSuper) {
+    s.d[0] = V::mul(d, V::signed_bytes(entry + 32 + 16 * g));
+  } else if constexpr (kKind == ScaleKind::kSuperMin) {
+    s.d[0] = V::mul(d, V::unsigned_bytes(entry + 64 + 32 * g));
+    s.m[0] = V::negate(V::mul(V::halves(entry + part * kLanes + 32), V::unsigned_bytes(entry + 80 + 32 * g)));
+  } else if constexpr (kKind == ScaleKind::kSuperHalf) {
+    for (int half = 0; half < 2; ++half) s.d[half] = V::mul(d, V::signed_bytes(entry + 32 + 32 * g + 16 * half));
+  } else {
+    const typename V::Float dmin = V::negate(V::halves(entry + part * kLanes + 32));
+    for (int half = 0; half < 2; ++half) {
+      s.d[half] = V::mul(d, V::low_nibbles(entry + 64 + 32 * g + 16 * half));
+      s.m[half] = V::mul(dmin, V::high_nibbles(entry + 64 + 32 * g + 16 * half));
+    }
+  }
+  return s;
+}
+
+// acc + one group's contribution; i: index of (group, row) in the panel.
+template <class V, const TileFormat& kFormat>
+inline typename V::Float add_group(const typename V::Quants& w, const PartScales<V>& s, const ActivationPanel& panel,
+                                   int64_t i, typename V::Float acc) {
+  const int8_t* a = panel.quants + i * kGroupInputs;
+  if constexpr (kFormat.scales < ScaleKind::kSuperHalf) {
+    const auto sum = V::template sum<kFormat, -1>(w, a, panel.neg_sums[i]);
+    acc = V::fma(V::mul(sum, V::set1(panel.scales[i])), s.d[0], acc);
+    if constexpr (kFormat.scales == ScaleKind::kGroupMin || kFormat.scales == ScaleKind::kSuperMin)
+      acc = V::fma(s.m[0], V::set1(panel.sums[i]), acc);
+  } else {
+    auto t = V::mul(V::template sum<kFormat, 0>(w, a, panel.neg_half_sums[2 * i]), s.d[0]);
+    t = V::fma(V::template sum<kFormat, 1>(w, a, panel.neg_half_sums[2 * i + 1]), s.d[1], t);
+    acc = V::fma(t, V::set1(panel.scales[i]), acc);
+    if constexpr (kFormat.scales == ScaleKind::kSuperHalfMin) {
+      acc = V::fma(s.m[0], V::set1(panel.half_sums[2 * i]), acc);
+      acc = V::fma(s.m[1], V::set1(panel.half_sums[2 * i + 1]), acc);
+    }
+  }
+  return acc;
+}
+
+template <class V, const TileFormat& kFormat, int kRows>
+void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, float* out) {
+  constexpr int kLanes = kTileOutputs / V::kParts;
+  const unsigned char* group = tile;
+  const unsigned char* entry = tile + static_cast<size_t>(num_groups) * kFormat.group_bytes();
+  typename V::Float acc[kRows][V::kParts];
+  for (int r = 0; r < kRows; ++r)
+    for (int part = 0; part < V::kParts; ++part) acc[r][part] = V::zero();
+  int g_in_super = 0;
+  for (int64_t g = 0; g < num_groups; ++g, group += kFormat.group_bytes()) {
+    for (size_t line = 0; line < kFormat.group_bytes(); line += 64) V::prefetch(group + kPrefetchBytes + line);
+    for (int part = 0; part < V::kParts; ++part) {
+      const PartScales<V> s = part_scales<V, kFormat>(entry, g_in_super, part);
+      const typename V::Quants w = V::template unpack<kFormat>(group, part);
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r)
+        acc[r][part] = add_group<V, kFormat>(w, s, panel, g * panel.num_rows + r, acc[r][part]);
+    }
+    if (!kFormat.has_super() || ++g_in_super == kSuperGroups) {
+      entry += kFormat.scale_bytes();
+      g_in_super = 0;
+    }
+  }
+  for (int r = 0; r < kRows; ++r)
+    for (int part = 0; part < V::kParts; ++part) V::store(out + r * kTileOutputs + part * kLanes, acc[r][part]);
+}
+
+// The panel's rows in strides of kRows; what is left goes to the next smaller size.
+template <class V, const TileFormat& kFormat, int kRows, int... kSmaller>
+void quant_tile_by(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, int64_t rows_left,
+                   float* out) {
+  ActivationPanel rest = panel;
+  while (rows_left >= kRows) {
+    if constexpr (kRows <= V::kMaxRows)
+      quant_rows<V, kFormat, kRows>(tile, num_groups, rest, out);
+    else
+      break;
+    rows_left -= kRows;
+    out += kRows * kTileOutputs;
+    rest.quants += kRows * kGroupInputs;
+    rest.scales += kRows;
+    rest.neg_sums += kRows;
+    rest.neg_half_sums += 2 * kRows;
+    rest.sums += kRows;
+    rest.half_sums += 2 * kRows;
+  }
+  if constexpr (sizeof...(kSmaller) > 0)
+    if (rows_left > 0) quant_tile_by<V, kFormat, kSmaller...>(tile, num_groups, rest, rows_left, out);
+}
+
+template <class V, const TileFormat& kFormat>
+void quant_tile(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, float* out) {
+  quant_tile_by<V, kFormat, 16, 12, 8, 6, 4, 3, 2, 1>(tile, num_groups, panel, panel.num_rows, out);
+}
+
+// Float weights. W: kBytes and kInputs of one step (kInputs inputs of all 16 outputs), read(p, part, j) → V::Float of
+// input j.
+template <class V, class W, int kRows>
+void float_rows(const unsigned char* tile, int64_t num_inputs, const float* rows, int64_t stride, float* out) {
+  constexpr int kLanes = kTileOutputs / V::kParts;
+  typename V::Float acc[kRows][V::kParts];
+  for (int r = 0; r < kRows; ++r)
+    for (int part = 0; part < V::kParts; ++part) acc[r][part] = V::zero();
+  for (int64_t k = 0; k < num_inputs; k += W::kInputs, tile += W::kBytes) {
+    V::prefetch(tile + kPrefetchBytes);
+    for (int j = 0; j < W::kInputs && k + j < num_inputs; ++j)
+      for (int part = 0; part < V::kParts; ++part) {
+        const typename V::Float w = W::read(tile, part, j);
+        for (int r = 0; r < kRows; ++r) acc[r][part] = V::fma(w, V::set1(rows[r * stride + k + j]), acc[r][part]);
+      }
+  }
+  for (int r = 0; r < kRows; ++r)
+    for (int part = 0; part < V::kParts; ++part) V::store(out + r * kTileOutputs + part * kLanes, acc[r][part]);
+}
+
+template <class V, class W>
+void float_tile(const unsigned char* tile, int64_t num_inputs, const float* rows, int64_t stride, int64_t num_rows,
+                float* out) {
+  constexpr int kMost = V::kParts == 1 ? 8 : 4;
+  for (; num_rows >= kMost; num_rows -= kMost, rows += kMost * stride, out += kMost * kTileOutputs)
+    float_rows<V, W, kMost>(tile, num_inputs, rows, stride, out);
+  for (; num_rows >= 2; num_rows -= 2, rows += 2 * stride, out += 2 * kTileOutputs)
+    float_rows<V, W, 2>(tile, num_inputs, rows, stride, out);
+  if (num_rows > 0) float_rows<V, W, 1>(tile, num_inputs, rows, stride, out);
+}
+
+// F32, F16, BF16: readers of float weights.
+template <class V, class F32, class F16, class BF16>
+constexpr TileKernels make_tile_kernels() {
+  return {quant_tile<V, kTileQ4_0>, quant_tile<V, kTileQ4_1>, quant_tile<V, kTileQ5_0>,   quant_tile<V, kTileQ5_1>,
+          quant_tile<V, kTileQ8_0>, quant_tile<V, kTileQ2_K>, quant_tile<V, kTileQ3_K>,   quant_tile<V, kTileQ4_K>,
+          quant_tile<V, kTileQ5_K>, quant_tile<V, kTileQ6_K>, quant_tile<V, kTileIQ4_NL>, quant_tile<V, kTileIQ4_XS>,
+          float_tile<V, F32>,       float_tile<V, F16>,       float_tile<V, BF16>,        V::quantize_row};
+}
+
+}  // namespace retort

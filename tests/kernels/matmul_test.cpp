@@ -1,0 +1,236 @@
+#include "kernels/matmul.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "formats/codecs.h"
+
+namespace retort {
+namespace {
+
+// Random blocks of a type: random bytes, but every half-precision field a sane scale.
+std::vector<std::byte> random_blocks(TensorType type, size_t num_blocks, std::mt19937& rng) {
+  const auto& info = info_of(type);
+  std::vector<std::byte> bytes(num_blocks * info.block_bytes);
+  for (auto& b : bytes) b = static_cast<std::byte>(rng());
+  const auto put = [&](size_t block, size_t offset) {
+    const uint16_t half = f32_to_f16(std::uniform_real_distribution<float>(-0.02f, 0.02f)(rng));
+    std::memcpy(bytes.data() + block * info.block_bytes + offset, &half, 2);
+  };
+  for (size_t i = 0; i < num_blocks; ++i) {
+    switch (type) {
+      case TensorType::kQ4_1:
+      case TensorType::kQ5_1:
+      case TensorType::kQ4_K:
+      case TensorType::kQ5_K:
+        put(i, 0);
+        put(i, 2);
+        break;
+      case TensorType::kQ2_K:
+        put(i, 80);
+        put(i, 82);
+        break;
+      case TensorType::kQ3_K:
+        put(i, 108);
+        break;
+      case TensorType::kQ6_K:
+        put(i, 208);
+        break;
+      case TensorType::kF16:
+        put(i, 0);
+        break;
+      case TensorType::kBF16: {
+        const uint16_t bits = f32_to_bf16(std::normal_distribution<float>(0, 0.02f)(rng));
+        std::memcpy(bytes.data() + i * 2, &bits, 2);
+        break;
+      }
+      case TensorType::kF32: {
+        const float value = std::normal_distribution<float>(0, 0.02f)(rng);
+        std::memcpy(bytes.data() + i * 4, &value, 4);
+        break;
+      }
+      default:
+        put(i, 0);
+    }
+  }
+  return bytes;
+}
+
+struct Problem {
+  std::vector<std::byte> bytes;
+  TensorView tensor;
+  std::vector<float> input;   // [rows, inputs]
+  std::vector<float> weight;  // dequantised [outputs, inputs]
+};
+
+Problem make_problem(TensorType type, int64_t outputs, int64_t inputs, int64_t rows, unsigned seed) {
+  std::mt19937 rng(seed);
+  Problem p;
+  const auto& info = info_of(type);
+  p.bytes = random_blocks(type, static_cast<size_t>(outputs * inputs) / info.block_elements, rng);
+  p.tensor = {"w", type, {static_cast<uint64_t>(outputs), static_cast<uint64_t>(inputs)}, p.bytes};
+  p.weight.resize(static_cast<size_t>(outputs * inputs));
+  dequantize(type, p.bytes, p.weight);
+  std::normal_distribution<float> normal;
+  p.input.resize(static_cast<size_t>(rows * inputs));
+  for (auto& x : p.input) x = normal(rng) * (rng() % 50 == 0 ? 20.0f : 1.0f);
+  return p;
+}
+
+std::vector<float> multiply(const Problem& p, Isa isa, int64_t rows, int threads = 2, const float* bias = nullptr,
+                            bool accumulate = false, int64_t first_row = 0) {
+  ThreadPool pool(threads);
+  const auto packed = PackedMatrix::pack(p.tensor, pool).value();
+  Matmul matmul(isa, pool);
+  Activations in;
+  in.resize(rows, packed.num_inputs());
+  std::copy_n(p.input.begin() + first_row * packed.num_inputs(), rows * packed.num_inputs(), in.row(0));
+  std::vector<float> out(static_cast<size_t>(rows * packed.num_outputs()), accumulate ? 1.0f : NAN);
+  matmul.prepare(in);
+  matmul.run(in, {{&packed, bias, out.data(), packed.num_outputs(), accumulate}});
+  return out;
+}
+
+class EveryType : public testing::TestWithParam<TensorType> {};
+
+INSTANTIATE_TEST_SUITE_P(Matmul, EveryType, testing::ValuesIn([] {
+                           std::vector<TensorType> types;
+                           for (const auto& info : tensor_types()) types.push_back(info.type);
+                           return types;
+                         }()),
+                         [](const auto& info) { return std::string(info_of(info.param).name); });
+
+TEST_P(EveryType, PackingKeepsEveryWeight) {
+  const Problem p = make_problem(GetParam(), 19, 512, 1, 1);
+  ThreadPool pool(1);
+  const auto packed = PackedMatrix::pack(p.tensor, pool).value();
+  std::vector<float> row(512);
+  for (int64_t o = 0; o < 19; ++o) {
+    packed.dequantize_row(o, row.data());
+    for (size_t k = 0; k < 512; ++k)
+      ASSERT_NEAR(row[k], p.weight[static_cast<size_t>(o) * 512 + k], 1e-6f * std::abs(row[k]) + 1e-7f)
+          << "output " << o << " input " << k;
+  }
+}
+
+// |result − exact| ≤ Σ |w| · scale / 2 (rounding of activations) + float32 rounding.
+TEST_P(EveryType, ScalarTwinAgreesWithDequantisedWeights) {
+  const int64_t outputs = 19, inputs = 512, rows = 5;
+  const Problem p = make_problem(GetParam(), outputs, inputs, rows, 2);
+  const auto out = multiply(p, Isa::kScalar, rows);
+  const bool quantised = info_of(GetParam()).block_elements > 1;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t o = 0; o < outputs; ++o) {
+      double exact = 0, bound = 0, magnitude = 0;
+      for (int64_t g = 0; g < inputs / 32; ++g) {
+        float largest = 0;
+        double weights = 0;
+        for (int64_t k = 32 * g; k < 32 * g + 32; ++k) {
+          const double w = p.weight[static_cast<size_t>(o * inputs + k)],
+                       a = p.input[static_cast<size_t>(r * inputs + k)];
+          exact += w * a;
+          magnitude += std::abs(w * a);
+          weights += std::abs(w);
+          largest = std::max(largest, std::abs(static_cast<float>(a)));
+        }
+        if (quantised) bound += weights * largest / 127 * 0.5001;
+      }
+      ASSERT_NEAR(out[static_cast<size_t>(r * outputs + o)], exact, bound + 1e-5 * magnitude)
+          << "row " << r << " output " << o;
+    }
+  }
+}
+
+TEST_P(EveryType, EveryInstructionSetEqualsTheScalarTwin) {
+  for (const int64_t outputs : {1, 15, 16, 17, 50}) {
+    for (const int64_t rows : {1, 2, 3, 4, 5, 7, 9, 13, 16, 17, 33}) {
+      const Problem p = make_problem(GetParam(), outputs, 256 + 256 * (rows % 3), rows, static_cast<unsigned>(rows));
+      const auto expected = multiply(p, Isa::kScalar, rows);
+      for (Isa isa : supported_isas()) {
+        const auto out = multiply(p, isa, rows);
+        for (size_t i = 0; i < out.size(); ++i)
+          ASSERT_EQ(std::bit_cast<uint32_t>(out[i]), std::bit_cast<uint32_t>(expected[i]))
+              << isa_name(isa) << ", " << outputs << " outputs, " << rows << " rows, at " << i << ": " << out[i]
+              << " against " << expected[i];
+      }
+    }
+  }
+}
+
+// What a row's result is does not depend on the rows beside it, nor on the number of threads.
+TEST_P(EveryType, RowsAreIndependent) {
+  const Problem p = make_problem(GetParam(), 70, 512, 40, 3);
+  for (Isa isa : supported_isas()) {
+    const auto together = multiply(p, isa, 40, 3);
+    for (int64_t r = 0; r < 40; r += 7) {
+      const auto alone = multiply(p, isa, 1, 1, nullptr, false, r);
+      for (int64_t o = 0; o < 70; ++o)
+        ASSERT_EQ(alone[static_cast<size_t>(o)], together[static_cast<size_t>(r * 70 + o)]) << isa_name(isa);
+    }
+  }
+}
+
+TEST(Matmul, FloatRowsNeedNotBeWholeGroups) {
+  for (TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16}) {
+    const Problem p = make_problem(type, 20, 77, 6, 4);
+    const auto expected = multiply(p, Isa::kScalar, 6);
+    for (Isa isa : supported_isas()) EXPECT_EQ(multiply(p, isa, 6), expected) << isa_name(isa);
+    double exact = 0;
+    for (size_t k = 0; k < 77; ++k) exact += static_cast<double>(p.weight[76 + 77 * 18 + 1 + k]) * p.input[77 * 5 + k];
+    EXPECT_NEAR(expected[5 * 20 + 19], exact, 1e-4);
+  }
+}
+
+TEST(Matmul, BiasAndResidual) {
+  const Problem p = make_problem(TensorType::kQ4_0, 18, 64, 3, 5);
+  std::vector<float> bias(18);
+  for (size_t i = 0; i < bias.size(); ++i) bias[i] = static_cast<float>(i);
+  const auto plain = multiply(p, Isa::kScalar, 3), biased = multiply(p, Isa::kScalar, 3, 1, bias.data()),
+             added = multiply(p, Isa::kScalar, 3, 1, nullptr, true);
+  for (size_t i = 0; i < plain.size(); ++i) {
+    EXPECT_EQ(biased[i], plain[i] + bias[i % 18]);
+    EXPECT_EQ(added[i], 1.0f + plain[i]);
+  }
+}
+
+TEST(Matmul, SeveralMatricesInOnePass) {
+  const Problem a = make_problem(TensorType::kQ6_K, 33, 256, 2, 6), b = make_problem(TensorType::kQ4_K, 7, 256, 2, 7);
+  ThreadPool pool(2);
+  const auto wa = PackedMatrix::pack(a.tensor, pool).value(), wb = PackedMatrix::pack(b.tensor, pool).value();
+  Matmul matmul(Isa::kScalar, pool);
+  Activations in;
+  in.resize(2, 256);
+  std::copy(a.input.begin(), a.input.end(), in.row(0));
+  matmul.prepare(in);
+  std::vector<float> out_a(66), out_b(14);
+  matmul.run(in, {{&wa, nullptr, out_a.data(), 33}, {&wb, nullptr, out_b.data(), 7}});
+  Problem b_on_a = b;
+  b_on_a.input = a.input;
+  EXPECT_EQ(out_a, multiply(a, Isa::kScalar, 2));
+  EXPECT_EQ(out_b, multiply(b_on_a, Isa::kScalar, 2));
+}
+
+TEST(Matmul, ZerosAndTinyValuesAreZero) {
+  Problem p = make_problem(TensorType::kQ8_0, 16, 64, 2, 8);
+  for (size_t i = 0; i < p.input.size(); ++i) p.input[i] = i < 64 ? 0.0f : 1e-38f;
+  for (Isa isa : supported_isas())
+    for (float value : multiply(p, isa, 2)) EXPECT_EQ(value, 0.0f) << isa_name(isa);
+}
+
+TEST(PackedMatrix, RefusesWhatIsNotAMatrixOfWholeBlocks) {
+  ThreadPool pool(1);
+  std::vector<std::byte> bytes(144 * 2);
+  const auto flat = PackedMatrix::pack({"blk.0.x", TensorType::kQ4_K, {512}, bytes}, pool);
+  ASSERT_FALSE(flat);
+  EXPECT_NE(flat.error().message.find("blk.0.x: expected 2 dimensions, it has 1"), std::string::npos);
+  const auto odd = PackedMatrix::pack({"blk.0.x", TensorType::kQ4_K, {4, 128}, bytes}, pool);
+  ASSERT_FALSE(odd);
+  EXPECT_NE(odd.error().message.find("whole Q4_K blocks (256 weights), a row has 128"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace retort
