@@ -7,21 +7,21 @@
 function(retort_room name)
   cmake_parse_arguments(arg "" "" "ROOMS;LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
-  if(NOT sources) # scaffolding: a room that is still empty
+  if(sources)
+    add_library(retort_${name} STATIC ${sources})
+    set(scope PUBLIC)
+  else() # a room of headers only
     add_library(retort_${name} INTERFACE)
-    list(TRANSFORM arg_ROOMS PREPEND retort_)
-    target_link_libraries(retort_${name} INTERFACE ${arg_ROOMS})
-    return()
+    set(scope INTERFACE)
   endif()
-  add_library(retort_${name} STATIC ${sources})
 
   set(window ${PROJECT_BINARY_DIR}/rooms/${name})
   file(MAKE_DIRECTORY ${window})
   file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR}/${name} ${window}/${name} SYMBOLIC)
-  target_include_directories(retort_${name} PUBLIC ${window})
+  target_include_directories(retort_${name} ${scope} ${window})
 
   list(TRANSFORM arg_ROOMS PREPEND retort_)
-  target_link_libraries(retort_${name} PUBLIC retort_options ${arg_ROOMS} ${arg_LIBS})
+  target_link_libraries(retort_${name} ${scope} retort_options ${arg_ROOMS} ${arg_LIBS})
 endfunction()
 
 # retort_test_dir(NAME [LIBS...]): tests/NAME/*_test.cpp become one GoogleTest program, test_NAME.

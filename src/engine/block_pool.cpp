@@ -1,0 +1,174 @@
+#include "engine/block_pool.h"
+
+#include <algorithm>
+
+namespace retort {
+namespace {
+
+// Multiply, then fold the high half into the low one (wyhash's step): every input bit reaches every output bit.
+uint64_t mix(uint64_t a, uint64_t b) {
+  const auto product = static_cast<unsigned __int128>(a) * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+constexpr uint64_t kRoot = 0x9e3779b97f4a7c15, kOdd = 0xe7037ed1a0b428db;
+
+}  // namespace
+
+uint64_t BlockPool::hash_tokens(uint64_t parent_hash, std::span<const TokenId> tokens) {
+  uint64_t hash = parent_hash;
+  for (TokenId token : tokens) hash = mix(hash ^ static_cast<uint32_t>(token) ^ kRoot, kOdd);
+  return hash;
+}
+
+BlockPool::BlockPool(int32_t num_blocks, bool enable_caching, HashFunction hash)
+    : enable_caching_(enable_caching), hash_(hash), blocks_(static_cast<size_t>(num_blocks) + 1) {
+  RETORT_CHECK(num_blocks > 0);
+  blocks_[list_end()].prev = blocks_[list_end()].next = list_end();
+  for (int32_t i = 0; i < num_blocks; ++i) link_before(i, list_end());
+}
+
+int32_t BlockPool::allocate() {
+  const int32_t block = blocks_[list_end()].next;
+  if (block == list_end()) return kNoBlock;
+  if (blocks_[block].is_cached) forget(block);
+  unlink(block);
+  blocks_[block].num_refs = 1;
+  return block;
+}
+
+void BlockPool::add_ref(int32_t block) {
+  if (blocks_[block].num_refs++ == 0) unlink(block);
+}
+
+void BlockPool::release(int32_t block) {
+  Block& b = blocks_[block];
+  RETORT_CHECK(b.num_refs > 0);
+  if (--b.num_refs > 0) return;
+  link_before(block, b.is_cached ? list_end() : blocks_[list_end()].next);
+}
+
+void BlockPool::release_table(std::vector<int32_t>& table) {
+  for (auto it = table.rbegin(); it != table.rend(); ++it) release(*it);
+  table.clear();
+}
+
+int32_t BlockPool::find(const BlockContent& content) {
+  if (!enable_caching_) return kNoBlock;
+  const int32_t block = look_up(hash_of(content), content);
+  if (block != kNoBlock) add_ref(block);
+  return block;
+}
+
+int32_t BlockPool::cache(int32_t block, const BlockContent& content) {
+  if (!enable_caching_) return block;
+  Block& b = blocks_[block];
+  RETORT_CHECK(b.num_refs > 0 && !b.is_cached && content.tokens.size() == kBlockTokens);
+  const uint64_t hash = hash_of(content);
+  if (const int32_t known = look_up(hash, content); known != kNoBlock) {
+    add_ref(known);
+    release(block);
+    return known;
+  }
+  b.is_cached = true;
+  b.hash = hash;
+  b.parent = content.parent;
+  std::ranges::copy(content.tokens, b.tokens.begin());
+  if (b.parent == kNoBlock)
+    b.salt = content.salt;
+  else
+    ++blocks_[b.parent].num_children;
+  index_.emplace(hash, block);
+  return block;
+}
+
+uint64_t BlockPool::hash_of(const BlockContent& content) const {
+  const uint64_t before =
+      content.parent == kNoBlock ? std::hash<std::string_view>{}(content.salt) : blocks_[content.parent].hash;
+  return hash_(before, content.tokens);
+}
+
+bool BlockPool::holds(const Block& block, const BlockContent& content) const {
+  return block.parent == content.parent && (block.parent != kNoBlock || block.salt == content.salt) &&
+         std::ranges::equal(block.tokens, content.tokens);
+}
+
+int32_t BlockPool::look_up(uint64_t hash, const BlockContent& content) const {
+  const auto [begin, end] = index_.equal_range(hash);
+  for (auto it = begin; it != end; ++it)
+    if (holds(blocks_[it->second], content)) return it->second;
+  return kNoBlock;
+}
+
+void BlockPool::forget(int32_t block) {
+  Block& b = blocks_[block];
+  RETORT_CHECK(b.num_children == 0);
+  const auto [begin, end] = index_.equal_range(b.hash);
+  index_.erase(std::find_if(begin, end, [&](const auto& entry) { return entry.second == block; }));
+  if (b.parent != kNoBlock) --blocks_[b.parent].num_children;
+  b.parent = kNoBlock;
+  b.is_cached = false;
+  b.salt.clear();
+}
+
+void BlockPool::link_before(int32_t block, int32_t successor) {
+  const int32_t predecessor = blocks_[successor].prev;
+  blocks_[block].prev = predecessor;
+  blocks_[block].next = successor;
+  blocks_[predecessor].next = block;
+  blocks_[successor].prev = block;
+  ++num_free_;
+}
+
+void BlockPool::unlink(int32_t block) {
+  Block& b = blocks_[block];
+  blocks_[b.prev].next = b.next;
+  blocks_[b.next].prev = b.prev;
+  b.prev = b.next = kNoBlock;
+  --num_free_;
+}
+
+Status BlockPool::check_integrity(std::span<const int32_t> expected_refs) const {
+  RETORT_CHECK(std::ssize(expected_refs) == num_blocks());
+  std::vector<char> listed(num_blocks(), 0);
+  int32_t num_listed = 0;
+  for (int32_t i = blocks_[list_end()].next; i != list_end(); i = blocks_[i].next) {
+    if (listed[i]++) return fail(ErrorKind::kInternal, "[block pool] block {}: is in the free list twice", i);
+    ++num_listed;
+  }
+  if (num_listed != num_free_)
+    return fail(ErrorKind::kInternal, "[block pool] free list: expected {} blocks, found {}", num_free_, num_listed);
+
+  std::vector<int32_t> num_children(num_blocks(), 0);
+  int32_t num_cached_blocks = 0;
+  for (int32_t i = 0; i < num_blocks(); ++i) {
+    const Block& b = blocks_[i];
+    if (b.num_refs != expected_refs[i])
+      return fail(ErrorKind::kInternal, "[block pool] block {}: expected {} references, found {}", i, expected_refs[i],
+                  b.num_refs);
+    if ((b.num_refs == 0) != static_cast<bool>(listed[i]))
+      return fail(ErrorKind::kInternal, "[block pool] block {}: {} references, {} the free list", i, b.num_refs,
+                  listed[i] ? "in" : "not in");
+    if (!b.is_cached) continue;
+    ++num_cached_blocks;
+    if (look_up(b.hash, {b.parent, b.salt, b.tokens}) != i)
+      return fail(ErrorKind::kInternal, "[block pool] block {}: is cached but its content finds another", i);
+    if (b.parent == kNoBlock) continue;
+    ++num_children[b.parent];
+    if (!blocks_[b.parent].is_cached)
+      return fail(ErrorKind::kInternal, "[block pool] block {}: its parent {} is not cached", i, b.parent);
+    if (b.num_refs > blocks_[b.parent].num_refs)
+      return fail(ErrorKind::kInternal, "[block pool] block {}: has {} owners, its parent {} only {}", i, b.num_refs,
+                  b.parent, blocks_[b.parent].num_refs);
+  }
+  if (num_cached_blocks != num_cached())
+    return fail(ErrorKind::kInternal, "[block pool] index: expected {} entries, found {}", num_cached_blocks,
+                num_cached());
+  for (int32_t i = 0; i < num_blocks(); ++i)
+    if (blocks_[i].num_children != num_children[i])
+      return fail(ErrorKind::kInternal, "[block pool] block {}: expected {} children, found {}", i, num_children[i],
+                  blocks_[i].num_children);
+  return {};
+}
+
+}  // namespace retort
