@@ -1,0 +1,248 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+
+namespace retort {
+namespace {
+
+int64_t num_blocks_for(int64_t num_tokens) { return (num_tokens + kBlockTokens - 1) / kBlockTokens; }
+
+}  // namespace
+
+Scheduler::Scheduler(const SchedulerConfig& config, int32_t num_blocks, bool enable_prefix_caching,
+                     BlockPool::HashFunction hash)
+    : config_(config), pool_(num_blocks, enable_prefix_caching, hash) {
+  RETORT_CHECK(config_.max_num_seqs > 0 && config_.max_scored_rows > 0);
+  config_.max_num_batched_tokens = std::max(config_.max_num_batched_tokens, config_.max_num_seqs);
+}
+
+Sequence& Scheduler::add(NewSequence request) {
+  RETORT_CHECK(!request.prompt.empty() && num_blocks_for(std::ssize(request.prompt)) <= pool_.num_blocks());
+  RETORT_CHECK(request.num_samples >= 1 && request.num_samples <= config_.max_num_seqs);
+  auto sequence = std::make_unique<Sequence>();
+  sequence->request_id = request.request_id;
+  sequence->num_samples = request.num_samples;
+  sequence->priority = request.priority;
+  sequence->arrival = num_arrivals_++;
+  sequence->cache_salt = std::move(request.cache_salt);
+  sequence->score_prompt = request.score_prompt;
+  sequence->num_prompt_tokens = std::ssize(request.prompt);
+  sequence->tokens = std::move(request.prompt);
+  return **waiting_.insert(std::move(sequence)).first;
+}
+
+const Step& Scheduler::plan() {
+  step_.copies.clear();
+  step_.sequences.clear();
+  step_.num_tokens = 0;
+  scored_rows_left_ = config_.max_scored_rows;
+  plan_decodes();
+  plan_chunks();
+  admit();
+  RETORT_CHECK(!step_.sequences.empty() || !has_work());
+  return step_;
+}
+
+// Best rank first, while those preempted are taken from the other end: what is planned stays planned.
+void Scheduler::plan_decodes() {
+  for (size_t i = 0; i < running_.size(); ++i) {
+    Sequence& sequence = *running_[i];
+    if (!sequence.is_decoding() || !reserve_slot(sequence)) continue;
+    step_.sequences.push_back({&sequence, sequence.num_computed, 1, 0, true});
+    ++step_.num_tokens;
+  }
+}
+
+void Scheduler::plan_chunks() {
+  for (const auto& sequence : running_)
+    if (!sequence->is_decoding()) plan_chunk(*sequence);
+}
+
+// In order, and the first that must wait holds back those behind it: a long prompt is not overtaken for ever by short
+// ones.
+void Scheduler::admit() {
+  while (!waiting_.empty() && step_.num_tokens < config_.max_num_batched_tokens) {
+    const auto first = waiting_.begin();
+    Sequence& sequence = **first;
+    if (num_seats_taken() + sequence.num_samples > config_.max_num_seqs || !try_to_start(sequence)) return;
+    insert_running(std::move(waiting_.extract(first).value()));
+    plan_chunk(sequence);
+  }
+}
+
+// Takes blocks for all tokens it has, so that a prompt once begun never waits for memory half-way.
+bool Scheduler::try_to_start(Sequence& sequence) {
+  match_prefix(sequence);
+  const int64_t num_needed = num_blocks_for(sequence.num_tokens()) - std::ssize(sequence.block_table);
+  // Each running sequence may need its next block soon; without that room the newcomer would be the first to be
+  // preempted.
+  if (num_needed + (running_.empty() ? 0 : num_running()) > pool_.num_free()) {
+    pool_.release_table(sequence.block_table);
+    sequence.num_computed = 0;
+    if (sequence.num_preemptions == 0) sequence.num_cached_tokens = 0;
+    return false;
+  }
+  for (int64_t i = 0; i < num_needed; ++i) sequence.block_table.push_back(pool_.allocate());
+  return true;
+}
+
+// Makes the place of the newest token writable: a block of its own at that position. False: the sequence itself was
+// preempted.
+bool Scheduler::reserve_slot(Sequence& sequence) {
+  auto& table = sequence.block_table;
+  const int64_t slot_block = sequence.num_computed / kBlockTokens;
+  if (slot_block == std::ssize(table)) {
+    const int32_t block = allocate_or_preempt(sequence);
+    if (block != kNoBlock) table.push_back(block);
+    return block != kNoBlock;
+  }
+  if (pool_.num_refs(table[slot_block]) == 1) return true;
+  const int32_t copy = allocate_or_preempt(sequence);
+  if (copy == kNoBlock) return false;
+  if (pool_.num_refs(table[slot_block]) == 1) {  // the others were preempted to find the copy's block
+    pool_.release(copy);
+    return true;
+  }
+  step_.copies.push_back({table[slot_block], copy});
+  pool_.release(table[slot_block]);
+  table[slot_block] = copy;
+  return true;
+}
+
+// kNoBlock: no other than `for_whom` was left to preempt, and so it was.
+int32_t Scheduler::allocate_or_preempt(const Sequence& for_whom) {
+  while (true) {
+    if (const int32_t block = pool_.allocate(); block != kNoBlock) return block;
+    const bool itself = running_.back().get() == &for_whom;
+    RETORT_CHECK(!itself || running_.size() > 1);  // one sequence alone always fits
+    preempt_last();
+    if (itself) return kNoBlock;
+  }
+}
+
+void Scheduler::preempt_last() {
+  auto sequence = std::move(running_.back());
+  running_.pop_back();
+  pool_.release_table(sequence->block_table);
+  sequence->num_computed = 0;
+  ++sequence->num_preemptions;
+  ++num_preemptions_;
+  waiting_.insert(std::move(sequence));
+}
+
+void Scheduler::plan_chunk(Sequence& sequence) {
+  match_prefix(sequence);
+  const int64_t first = sequence.num_computed;
+  int64_t num_tokens = std::min(sequence.num_tokens() - first, config_.max_num_batched_tokens - step_.num_tokens);
+  int64_t num_scored_rows = 0;
+  if (sequence.score_prompt) {
+    // The newest prompt position needs no scoring: its logits are those that sample.
+    const int64_t num_to_score = sequence.num_prompt_tokens - 1;
+    if (sequence.num_scored < num_to_score)
+      num_tokens = std::min(num_tokens, std::max<int64_t>(sequence.num_scored - first, 0) + scored_rows_left_);
+    num_scored_rows =
+        std::max<int64_t>(std::min(first + num_tokens, num_to_score) - std::max(first, sequence.num_scored), 0);
+  }
+  if (num_tokens <= 0) return;
+  scored_rows_left_ -= num_scored_rows;
+  step_.num_tokens += num_tokens;
+  step_.sequences.push_back(
+      {&sequence, first, num_tokens, num_scored_rows, first + num_tokens == sequence.num_tokens()});
+}
+
+// Moves on over blocks that are cached, at admission and again before each chunk: what another sequence has computed in
+// the meantime need not be computed twice. The newest token is always left to compute, or there would be no logits.
+void Scheduler::match_prefix(Sequence& sequence) {
+  int64_t limit = sequence.num_tokens() - 1;
+  if (sequence.score_prompt && sequence.num_scored < sequence.num_prompt_tokens - 1)
+    limit = std::min(limit, sequence.num_scored);
+  auto& table = sequence.block_table;
+  while (sequence.num_computed % kBlockTokens == 0 && sequence.num_computed + kBlockTokens <= limit) {
+    const int64_t i = sequence.num_computed / kBlockTokens;
+    const int32_t block = pool_.find(content(sequence, i));
+    if (block == kNoBlock) return;
+    if (i < std::ssize(table)) {
+      pool_.release(table[i]);
+      table[i] = block;
+    } else {
+      table.push_back(block);
+    }
+    sequence.num_computed += kBlockTokens;
+    if (sequence.num_preemptions == 0) sequence.num_cached_tokens += kBlockTokens;
+  }
+}
+
+void Scheduler::commit(const Step& step) {
+  for (const auto& scheduled : step.sequences) {
+    Sequence& sequence = *scheduled.sequence;
+    const int64_t first_new_block = sequence.num_computed / kBlockTokens;
+    sequence.num_computed += scheduled.num_tokens;
+    sequence.num_scored += scheduled.num_scored_rows;
+    for (int64_t i = first_new_block; i < sequence.num_computed / kBlockTokens; ++i)
+      sequence.block_table[i] = pool_.cache(sequence.block_table[i], content(sequence, i));
+  }
+}
+
+std::vector<Sequence*> Scheduler::fork(Sequence& first) {
+  std::vector<Sequence*> siblings;
+  const int num_samples = std::exchange(first.num_samples, 1);
+  for (int i = 1; i < num_samples; ++i) {
+    auto sibling = std::make_unique<Sequence>(first);
+    sibling->sample_idx = i;
+    for (int32_t block : sibling->block_table) pool_.add_ref(block);
+    siblings.push_back(sibling.get());
+    insert_running(std::move(sibling));
+  }
+  return siblings;
+}
+
+void Scheduler::remove(Sequence& sequence) {
+  pool_.release_table(sequence.block_table);
+  if (const auto waiting = waiting_.find(sequence); waiting != waiting_.end()) {
+    waiting_.erase(waiting);
+    return;
+  }
+  const auto running = std::ranges::lower_bound(running_, sequence.rank(), {}, [](const auto& s) { return s->rank(); });
+  RETORT_CHECK(running != running_.end() && running->get() == &sequence);
+  running_.erase(running);
+}
+
+BlockContent Scheduler::content(const Sequence& sequence, int64_t block) const {
+  return {.parent = block == 0 ? kNoBlock : sequence.block_table[block - 1],
+          .salt = sequence.cache_salt,
+          .tokens = std::span(sequence.tokens).subspan(block * kBlockTokens, kBlockTokens)};
+}
+
+void Scheduler::insert_running(std::unique_ptr<Sequence> sequence) {
+  const auto place = std::ranges::upper_bound(running_, sequence->rank(), {}, [](const auto& s) { return s->rank(); });
+  running_.insert(place, std::move(sequence));
+}
+
+int Scheduler::num_seats_taken() const {
+  int seats = 0;
+  for (const auto& sequence : running_) seats += sequence->num_samples;
+  return seats;
+}
+
+Status Scheduler::check_integrity() const {
+  std::vector<int32_t> refs(pool_.num_blocks(), 0);
+  for (const auto& sequence : running_) {
+    const Sequence& s = *sequence;
+    for (int32_t block : s.block_table) ++refs[block];
+    if (s.num_computed >= s.num_tokens() || num_blocks_for(s.num_computed) > std::ssize(s.block_table))
+      return fail(ErrorKind::kInternal, "[scheduler] request {} sample {}: {} of {} tokens computed in {} blocks",
+                  s.request_id, s.sample_idx, s.num_computed, s.num_tokens(), s.block_table.size());
+  }
+  for (const auto& s : waiting_)
+    if (!s->block_table.empty() || s->num_computed != 0)
+      return fail(ErrorKind::kInternal, "[scheduler] request {} sample {}: waits and holds {} blocks", s->request_id,
+                  s->sample_idx, s->block_table.size());
+  if (!std::ranges::is_sorted(running_, {}, [](const auto& s) { return s->rank(); }))
+    return fail(ErrorKind::kInternal, "[scheduler] running sequences: expected best rank first");
+  if (num_seats_taken() > config_.max_num_seqs)
+    return fail(ErrorKind::kInternal, "[scheduler] running sequences: expected at most {}, found {}",
+                config_.max_num_seqs, num_seats_taken());
+  return pool_.check_integrity(refs);
+}
+
+}  // namespace retort

@@ -1,0 +1,114 @@
+// Decides what the next step computes: all decodes first, then prompt chunks within the token budget. Knows sequences,
+// blocks and budgets, never a tensor, a text or a socket. Engine thread only.
+//
+// A turn: plan() → the caller copies blocks, runs the model → commit() → fork() where samples part, append() or
+// remove() for each sequence that got a token. Sequences may be added and removed between turns; blocks come back at
+// once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/block_pool.h"
+#include "engine/sequence.h"
+
+namespace retort {
+
+struct SchedulerConfig {
+  int max_num_seqs = 64;             // answers running at once
+  int max_num_batched_tokens = 512;  // in one step; raised to max_num_seqs if below, so that every decode has a place
+  int max_scored_rows = 64;          // rows of prompt logits in one step: each is a whole vocabulary of floats
+};
+
+struct NewSequence {
+  uint64_t request_id = 0;
+  std::vector<TokenId> prompt;  // not empty, and its blocks are no more than there are
+  int num_samples = 1;          // 1 … max_num_seqs
+  int priority = 0;
+  std::string cache_salt = {};
+  bool score_prompt = false;
+};
+
+struct BlockCopy {
+  int32_t from, to;
+};
+
+struct ScheduledSequence {
+  Sequence* sequence;
+  int64_t first_position;  // of the first token to compute
+  int64_t num_tokens;
+  int64_t num_scored_rows;  // prompt positions at the end of the chunk (before the one that samples) whose logits are
+                            // wanted
+  bool samples;             // reaches the newest token: the last row of logits gives the next one
+
+  int64_t num_logits() const { return num_scored_rows + (samples ? 1 : 0); }
+};
+
+struct Step {
+  std::vector<BlockCopy> copies;             // to be done in this order before the step runs
+  std::vector<ScheduledSequence> sequences;  // decodes first
+  int64_t num_tokens = 0;
+};
+
+class Scheduler {
+ public:
+  Scheduler(const SchedulerConfig& config, int32_t num_blocks, bool enable_prefix_caching,
+            BlockPool::HashFunction hash = BlockPool::hash_tokens);
+
+  // Puts it in the line of those waiting. The reference holds until remove().
+  Sequence& add(NewSequence request);
+  // What to compute next; empty only when there is no sequence. Valid until the next call.
+  const Step& plan();
+  // The step has run: its tokens' keys and values are stored.
+  void commit(const Step& step);
+  // After commit(), before append(): the other num_samples - 1 sequences of a prompt, sharing its blocks, running.
+  std::vector<Sequence*> fork(Sequence& first);
+  void append(Sequence& sequence, TokenId token) { sequence.tokens.push_back(token); }
+  // Finished, cancelled or failed: it is gone and its blocks are free.
+  void remove(Sequence& sequence);
+
+  bool has_work() const { return !running_.empty() || !waiting_.empty(); }
+  int num_running() const { return static_cast<int>(running_.size()); }
+  int num_waiting() const { return static_cast<int>(waiting_.size()); }
+  uint64_t num_preemptions() const { return num_preemptions_; }
+  const BlockPool& blocks() const { return pool_; }
+  // Every block is free, cached or owned by the sequences that name it; every sequence is where it should be.
+  Status check_integrity() const;
+
+ private:
+  struct ByRank {
+    using is_transparent = void;
+    bool operator()(const std::unique_ptr<Sequence>& a, const std::unique_ptr<Sequence>& b) const {
+      return a->rank() < b->rank();
+    }
+    bool operator()(const std::unique_ptr<Sequence>& a, const Sequence& b) const { return a->rank() < b.rank(); }
+    bool operator()(const Sequence& a, const std::unique_ptr<Sequence>& b) const { return a.rank() < b->rank(); }
+  };
+
+  void plan_decodes();
+  void plan_chunks();
+  void admit();
+  bool try_to_start(Sequence& sequence);
+  bool reserve_slot(Sequence& sequence);
+  int32_t allocate_or_preempt(const Sequence& for_whom);
+  void preempt_last();
+  void plan_chunk(Sequence& sequence);
+  void match_prefix(Sequence& sequence);
+  BlockContent content(const Sequence& sequence, int64_t block) const;
+  void insert_running(std::unique_ptr<Sequence> sequence);
+  int num_seats_taken() const;
+
+  SchedulerConfig config_;
+  BlockPool pool_;
+  std::vector<std::unique_ptr<Sequence>> running_;  // best rank first: the last is the one to preempt
+  std::set<std::unique_ptr<Sequence>, ByRank> waiting_;
+  Step step_;
+  int64_t scored_rows_left_ = 0;
+  uint64_t num_arrivals_ = 0, num_preemptions_ = 0;
+};
+
+}  // namespace retort
