@@ -6,17 +6,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/cpu.h"
 #include "base/thread_pool.h"
+#include "kernels/attention_kernels.h"
 
 namespace retort {
 
-inline constexpr int kBlockTokens = 32;  // tokens in a KV block
-
 enum class KvType : uint8_t { kF32, kBF16 };
 
-// One layer's view of the KV store. A block holds, for each KV head, keys transposed and then values.
+// One layer's view of the KV store. A block holds, for each KV head, keys and then values (layout:
+// attention_kernels.h).
 struct KvLayerView {
   std::byte* base;      // block 0
   size_t block_stride;  // bytes from block to block
@@ -46,8 +47,24 @@ class Attention {
            float* out);
 
  private:
-  Isa isa_;
+  // Some rows of one sequence for the query heads of one KV head: what one thread does at a time.
+  struct Tile {
+    const AttentionSequence* sequence;
+    int kv_head;
+    int64_t first_row, num_rows;  // within the sequence
+  };
+  struct Call;
+  struct Scratch;
+
+  void cut_into_tiles(std::span<const AttentionSequence> sequences, int num_kv_heads, int64_t rows_per_tile);
+  void attend(const Call& call, const Tile& tile, Scratch scratch) const;
+  void visit_block(const Call& call, const Tile& tile, int64_t block_idx, int64_t num_blocks,
+                   const Scratch& scratch) const;
+
+  const AttentionKernels* kernels_;
   ThreadPool* pool_;
+  std::vector<Tile> tiles_;
+  std::vector<float> scratch_;  // one piece a thread
 };
 
 }  // namespace retort

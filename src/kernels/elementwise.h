@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
-#include "base/cpu.h"
-
 namespace retort {
+
+enum class Isa;
 
 struct ElementwiseKernels {
   // out[i] = x[i] / sqrt(mean(x²) + eps) · weight[i]   (arXiv 1910.07467); out may be x

@@ -1,0 +1,29 @@
+#include "kernels/elementwise.h"
+
+#include "base/cpu.h"
+#include "base/result.h"
+#include "kernels/elementwise_tables.h"
+
+namespace retort {
+
+const ElementwiseKernels& elementwise_kernels(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar:
+      return scalar::kElementwise;
+#if defined(__x86_64__)
+    case Isa::kAvx2:
+      return avx2::kElementwise;
+    case Isa::kAvx512Vnni:
+      return avx512::kElementwise;
+#elif defined(__aarch64__)
+    case Isa::kNeonDotprod:
+      return neon::kElementwise;
+#endif
+    default:
+      break;
+  }
+  RETORT_CHECK(!"kernels for this machine's architecture");
+  return scalar::kElementwise;
+}
+
+}  // namespace retort

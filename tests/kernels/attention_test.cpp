@@ -1,0 +1,269 @@
+#include "kernels/attention.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "formats/codecs.h"
+
+namespace retort {
+namespace {
+
+struct Shape {
+  int num_kv_heads, group, head_dim;
+  int num_heads() const { return num_kv_heads * group; }
+  size_t q_stride() const { return static_cast<size_t>(num_heads() * head_dim); }
+  size_t kv_stride() const { return static_cast<size_t>(num_kv_heads * head_dim); }
+};
+
+std::vector<float> random_floats(size_t size, uint32_t seed, float spread) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal(0.0f, spread);
+  std::vector<float> values(size);
+  for (float& value : values) value = normal(generator);
+  return values;
+}
+
+// All queries, keys and values of one sequence.
+struct Sequence {
+  Shape shape;
+  int64_t length;
+  std::vector<float> q, k, v;
+
+  Sequence(const Shape& shape_in, int64_t length_in, uint32_t seed) : shape(shape_in), length(length_in) {
+    const auto n = static_cast<size_t>(length);
+    q = random_floats(n * shape.q_stride(), seed, 1.5f);
+    k = random_floats(n * shape.kv_stride(), seed + 1, 1.5f);
+    v = random_floats(n * shape.kv_stride(), seed + 2, 1.0f);
+  }
+};
+
+// A KV layer whose unwritten bytes are NaN, with blocks handed out in a scattered order.
+class Store {
+ public:
+  Store(KvType type, const Shape& shape, int num_blocks)
+      : bytes_(kv_block_bytes(type, shape.num_kv_heads, shape.head_dim) * static_cast<size_t>(num_blocks),
+               std::byte{0xff}),
+        free_(static_cast<size_t>(num_blocks)) {
+    std::iota(free_.begin(), free_.end(), 0);
+    std::shuffle(free_.begin(), free_.end(), std::mt19937(7));
+    view = {bytes_.data(), kv_block_bytes(type, shape.num_kv_heads, shape.head_dim), type, shape.num_kv_heads,
+            shape.head_dim};
+  }
+  std::vector<int32_t> take(int64_t num_tokens) {
+    std::vector<int32_t> table;
+    for (int64_t i = 0; i < num_tokens; i += kBlockTokens) {
+      table.push_back(free_.back());
+      free_.pop_back();
+    }
+    return table;
+  }
+  KvLayerView view;
+
+ private:
+  std::vector<std::byte> bytes_;
+  std::vector<int32_t> free_;
+};
+
+// One step of a mixed batch: for each sequence the rows [begin, end).
+struct Part {
+  const Sequence* sequence;
+  const std::vector<int32_t>* table;
+  int64_t begin, end;
+};
+
+std::vector<float> run_step(Attention& attention, const std::vector<Part>& parts, const KvLayerView& kv) {
+  const Shape& shape = parts[0].sequence->shape;
+  std::vector<float> q, k, v;
+  std::vector<AttentionSequence> sequences;
+  int64_t row = 0;
+  const auto append = [](std::vector<float>& to, const std::vector<float>& from, size_t stride, int64_t begin,
+                         int64_t end) {
+    to.insert(to.end(), from.begin() + static_cast<int64_t>(stride) * begin,
+              from.begin() + static_cast<int64_t>(stride) * end);
+  };
+  for (const Part& part : parts) {
+    append(q, part.sequence->q, shape.q_stride(), part.begin, part.end);
+    append(k, part.sequence->k, shape.kv_stride(), part.begin, part.end);
+    append(v, part.sequence->v, shape.kv_stride(), part.begin, part.end);
+    sequences.push_back({row, part.end - part.begin, part.begin, *part.table});
+    row += part.end - part.begin;
+  }
+  std::vector<float> out(q.size(), NAN);
+  attention.store(k.data(), v.data(), sequences, kv);
+  attention.run(q.data(), shape.num_heads(), sequences, kv, out.data());
+  return out;
+}
+
+// The sequence alone, in chunks of these sizes (the last repeats).
+std::vector<float> run_chunked(Attention& attention, const Sequence& sequence, KvType type,
+                               const std::vector<int64_t>& chunks) {
+  Store store(type, sequence.shape, static_cast<int>(sequence.length / kBlockTokens + 3));
+  const auto table = store.take(sequence.length);
+  std::vector<float> out;
+  size_t chunk_idx = 0;
+  for (int64_t begin = 0; begin < sequence.length;) {
+    const int64_t end = std::min(sequence.length, begin + chunks[std::min(chunk_idx++, chunks.size() - 1)]);
+    const auto part = run_step(attention, {{&sequence, &table, begin, end}}, store.view);
+    out.insert(out.end(), part.begin(), part.end());
+    begin = end;
+  }
+  return out;
+}
+
+float as_stored(float x, KvType type) { return type == KvType::kF32 ? x : bf16_to_f32(f32_to_bf16(x)); }
+
+// Plain softmax attention in double over keys and values as stored.
+std::vector<double> reference(const Sequence& s, KvType type) {
+  const auto dim = static_cast<size_t>(s.shape.head_dim), group = static_cast<size_t>(s.shape.group);
+  std::vector<double> out(s.q.size());
+  for (size_t row = 0; row < static_cast<size_t>(s.length); ++row)
+    for (size_t head = 0; head < static_cast<size_t>(s.shape.num_heads()); ++head) {
+      const float* q = s.q.data() + row * s.shape.q_stride() + head * dim;
+      const size_t kv_offset = head / group * dim;
+      std::vector<double> weights(row + 1);
+      double max = -INFINITY, sum = 0;
+      for (size_t t = 0; t <= row; ++t) {
+        double score = 0;
+        for (size_t d = 0; d < dim; ++d)
+          score += static_cast<double>(q[d]) * as_stored(s.k[t * s.shape.kv_stride() + kv_offset + d], type);
+        weights[t] = score / std::sqrt(static_cast<double>(dim));
+        max = std::max(max, weights[t]);
+      }
+      for (double& weight : weights) sum += weight = std::exp(weight - max);
+      for (size_t t = 0; t <= row; ++t)
+        for (size_t d = 0; d < dim; ++d)
+          out[row * s.shape.q_stride() + head * dim + d] +=
+              weights[t] / sum * as_stored(s.v[t * s.shape.kv_stride() + kv_offset + d], type);
+    }
+  return out;
+}
+
+using Bits = std::vector<uint32_t>;
+Bits bits(const std::vector<float>& values) {
+  Bits out(values.size());
+  std::memcpy(out.data(), values.data(), values.size() * 4);
+  return out;
+}
+
+struct Path {
+  Isa isa;
+  KvType type;
+};
+
+class AttentionTest : public testing::TestWithParam<Path> {
+ protected:
+  ThreadPool pool{3};
+  Attention attention{GetParam().isa, pool};
+  KvType type = GetParam().type;
+};
+
+TEST_P(AttentionTest, AgreesWithSoftmaxInDouble) {
+  // Every head size, every group size: beyond a tile's queries, below a register block, and not a multiple of either.
+  const Shape shapes[] = {{2, 7, 8},  {1, 7, 16}, {2, 7, 24},  {1, 6, 64},  {1, 7, 80},  {2, 3, 96},
+                          {2, 1, 64}, {2, 2, 64}, {1, 13, 64}, {1, 71, 16}, {1, 6, 128}, {1, 7, 128}};
+  for (const Shape& shape : shapes) {
+    const Sequence sequence(shape, 71, static_cast<uint32_t>(shape.head_dim * shape.group));
+    const auto out = run_chunked(attention, sequence, type, {71});
+    const auto expected = reference(sequence, type);
+    for (size_t i = 0; i < out.size(); ++i)
+      ASSERT_NEAR(out[i], expected[i], 8e-6)
+          << "head_dim " << shape.head_dim << ", group " << shape.group << ", element " << i;
+  }
+}
+
+TEST_P(AttentionTest, LargeScoresDoNotOverflow) {
+  Sequence sequence({1, 2, 64}, 70, 11);
+  for (float& x : sequence.q) x *= 60.0f;
+  const auto out = run_chunked(attention, sequence, type, {70});
+  const auto expected = reference(sequence, type);
+  for (size_t i = 0; i < out.size(); ++i)
+    ASSERT_NEAR(out[i], expected[i], 2e-3) << i;  // scores of some 1000: float32 ulps of e^x
+}
+
+TEST_P(AttentionTest, ChunkingChangesNoBit) {
+  for (const Shape& shape : {Shape{2, 6, 128}, Shape{1, 7, 64}, Shape{3, 1, 80}, Shape{1, 3, 8}}) {
+    const Sequence sequence(shape, 150, 21);
+    const auto whole = bits(run_chunked(attention, sequence, type, {150}));
+    EXPECT_EQ(bits(run_chunked(attention, sequence, type, {1})), whole) << "token by token";
+    EXPECT_EQ(bits(run_chunked(attention, sequence, type, {7})), whole);
+    EXPECT_EQ(bits(run_chunked(attention, sequence, type, {33, 1, 64, 5, 1})), whole);
+    EXPECT_EQ(bits(run_chunked(attention, sequence, type, {97, 1})), whole);
+  }
+}
+
+TEST_P(AttentionTest, NeighboursAndThreadsChangeNoBit) {
+  const Shape shape{2, 6, 64};
+  const Sequence a(shape, 90, 31), b(shape, 131, 32), c(shape, 33, 33);
+  const auto alone = run_chunked(attention, a, type, {89, 1});
+  ThreadPool single(1);
+  Attention other(GetParam().isa, single);
+  EXPECT_EQ(bits(run_chunked(other, a, type, {89, 1})), bits(alone));
+
+  Store store(type, shape, 12);
+  const auto table_a = store.take(a.length), table_b = store.take(b.length), table_c = store.take(c.length);
+  run_step(attention, {{&b, &table_b, 0, 100}, {&a, &table_a, 0, 40}}, store.view);
+  run_step(attention, {{&a, &table_a, 40, 89}, {&c, &table_c, 0, 32}}, store.view);
+  const auto mixed =
+      run_step(attention, {{&c, &table_c, 32, 33}, {&a, &table_a, 89, 90}, {&b, &table_b, 100, 131}}, store.view);
+  const auto stride = static_cast<int64_t>(shape.q_stride());
+  const std::vector<float> row(mixed.begin() + stride, mixed.begin() + 2 * stride);
+  EXPECT_EQ(bits(row), bits({alone.end() - stride, alone.end()}));
+}
+
+// Blocks are reused without being cleared: what a former owner left must not be felt, whatever it was.
+TEST_P(AttentionTest, StaleBytesAreNotRead) {
+  const Shape shape{1, 2, 64};
+  const Sequence sequence(shape, 45, 41);
+  for (std::byte fill : {std::byte{0xff}, std::byte{0x7f}, std::byte{0x00}}) {
+    Store store(type, shape, 2);
+    std::memset(store.view.base, static_cast<int>(fill), 2 * store.view.block_stride);
+    const auto table = store.take(sequence.length);
+    EXPECT_EQ(bits(run_step(attention, {{&sequence, &table, 0, 45}}, store.view)),
+              bits(run_chunked(attention, sequence, type, {45})));
+  }
+}
+
+TEST_P(AttentionTest, AgreesWithScalarTwin) {
+  Attention twin(Isa::kScalar, pool);
+  const Sequence sequence({2, 6, 128}, 100, 51);
+  const auto out = run_chunked(attention, sequence, type, {100}), expected = run_chunked(twin, sequence, type, {100});
+  for (size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], expected[i], 2e-6) << i;
+}
+
+TEST(KvLayout, Bf16PairsLieSideBySide) {
+  const Shape shape{2, 1, 8};
+  const Sequence sequence(shape, 35, 61);
+  Store store(KvType::kBF16, shape, 2);
+  const auto table = store.take(35);
+  ThreadPool pool(1);
+  Attention attention(Isa::kScalar, pool);
+  run_step(attention, {{&sequence, &table, 0, 35}}, store.view);
+  const int token = 33, head = 1, d = 5;
+  const auto* keys = reinterpret_cast<const uint16_t*>(
+      store.view.base + static_cast<size_t>(table[1]) * store.view.block_stride + kv_block_bytes(KvType::kBF16, 1, 8));
+  const size_t source = static_cast<size_t>(token) * shape.kv_stride() + head * 8 + d;
+  EXPECT_EQ(keys[(d / 2 * 32 + token % 32) * 2 + d % 2], f32_to_bf16(sequence.k[source]));
+  const uint16_t* values = keys + 8 * 32;
+  EXPECT_EQ(values[(token % 32 / 2 * 8 + d) * 2 + token % 2], f32_to_bf16(sequence.v[source]));
+}
+
+std::vector<Path> paths() {
+  std::vector<Path> out;
+  for (Isa isa : supported_isas())
+    for (KvType type : {KvType::kF32, KvType::kBF16}) out.push_back({isa, type});
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Paths, AttentionTest, testing::ValuesIn(paths()), [](const auto& entry) {
+  std::string name(isa_name(entry.param.isa));
+  std::erase(name, '-');
+  return name + (entry.param.type == KvType::kF32 ? "F32" : "Bf16");
+});
+
+}  // namespace
+}  // namespace retort
