@@ -1,4 +1,5 @@
-// A model's Jinja chat template, rendered by minijinja exactly as Python's jinja2 set up by transformers does. Any thread may use it.
+// A model's Jinja chat template, rendered by minijinja exactly as Python's jinja2 set up by transformers does. Any
+// thread may use it.
 #pragma once
 
 #include <memory>
@@ -13,11 +14,12 @@ namespace retort {
 using Json = nlohmann::ordered_json;
 
 struct ChatTemplateInput {
-  Json messages = Json::array();       // OpenAI shape; content parts are flattened and tool-call arguments parsed before rendering
-  Json tools;                          // null or an array
-  Json kwargs = Json::object();        // chat_template_kwargs, e.g. enable_thinking
+  // OpenAI shape; content parts are flattened and tool-call arguments parsed before rendering.
+  Json messages = Json::array();
+  Json tools;                    // null or an array
+  Json kwargs = Json::object();  // chat_template_kwargs, e.g. enable_thinking
   bool add_generation_prompt = true;
-  bool continue_final_message = false; // the last message is not closed, the model goes on with it
+  bool continue_final_message = false;  // the last message is not closed, the model goes on with it
 };
 
 class ChatTemplate {
@@ -31,7 +33,7 @@ class ChatTemplate {
   // kBadInput with line and reason: the template raised an exception or refused the conversation; bounded in time.
   Result<std::string> render(const ChatTemplateInput& input) const;
   const std::string& source() const;
-  bool supports_tools() const;        // the source mentions `tools`
+  bool supports_tools() const;  // the source mentions `tools`
 
  private:
   struct Impl;
@@ -39,7 +41,8 @@ class ChatTemplate {
   std::unique_ptr<Impl> impl_;
 };
 
-// Templates of well-known families, for model files that carry none: "chatml", "llama3", "deepseek-r1". Null when unknown.
+// Templates of well-known families, for model files that carry none: "chatml", "llama3", "deepseek-r1". Null when
+// unknown.
 const char* builtin_chat_template(std::string_view name);
 
 }  // namespace retort

@@ -9,8 +9,10 @@ namespace retort {
 
 class Detokenizer {
  public:
-  explicit Detokenizer(const Tokenizer& tokenizer, bool skip_special = true) : tokenizer_(&tokenizer), skip_special_(skip_special) {}
-  // The text that is complete now; always valid UTF-8, possibly empty. Invalid bytes become U+FFFD once they can no longer be completed.
+  explicit Detokenizer(const Tokenizer& tokenizer, bool skip_special = true)
+      : tokenizer_(&tokenizer), skip_special_(skip_special) {}
+  // The text that is complete now; always valid UTF-8, possibly empty. Invalid bytes become U+FFFD once they can no
+  // longer be completed.
   std::string push(TokenId id);
   // What was held back, replaced by U+FFFD.
   std::string finish();

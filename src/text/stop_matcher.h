@@ -10,8 +10,9 @@ namespace retort {
 
 class StopMatcher {
  public:
-  StopMatcher(std::vector<std::string> stops, bool include_in_output) : stops_(std::move(stops)), include_(include_in_output) {}
-  // Text that may be shown now. Once a stop string is complete matched() names it and nothing more comes out. Of several that match the earliest in the text wins.
+  StopMatcher(std::vector<std::string> stops, bool include_in_output);
+  // Text that may be shown now. Once a stop string is complete matched() names it and nothing more comes out. Of
+  // several the one that is complete first wins; of those that end together the longest.
   std::string push(std::string_view text);
   std::string finish();  // what was held back, when generation ended for another reason
   const std::optional<std::string>& matched() const { return matched_; }
