@@ -115,7 +115,7 @@ struct IQ4_XS {
     put_half(b, entry, o);
     uint16_t high;
     std::memcpy(&high, b + 2, 2);
-    for (int g = 0; g < kSuperGroups; ++g) {
+    for (int g = 0; g < 8; ++g) {
       const int low = (b[4 + g / 2] >> (4 * (g % 2))) & 15;
       entry[32 + 16 * g + o] = static_cast<Byte>((low | ((high >> (2 * g)) & 3) << 4) - 32);
     }
@@ -164,7 +164,7 @@ struct Q4_K {
     put_half(b, entry, o);
     put_half(b + 2, entry + 32, o);
     const Byte* s = b + 4;
-    for (int g = 0; g < kSuperGroups; ++g) {
+    for (int g = 0; g < 8; ++g) {
       const int scale = g < 4 ? s[g] & 63 : (s[g + 4] & 15) | (s[g - 4] >> 6) << 4;
       const int min = g < 4 ? s[g + 4] & 63 : s[g + 4] >> 4 | (s[g] >> 6) << 4;
       entry[64 + 32 * g + o] = static_cast<Byte>(scale);
@@ -201,19 +201,17 @@ struct Q6_K {
 template <class Source>
 void pack_quant_tile(const Byte* rows, size_t row_bytes, int num_rows, int64_t num_inputs, Byte* tile) {
   constexpr TileFormat kFormat = Source::kFormat;
-  constexpr int kGroupsPerBlock = kFormat.has_super() ? kSuperGroups : 1;
-  const int64_t num_groups = num_inputs / kGroupInputs;
-  Byte* scales = tile + static_cast<size_t>(num_groups) * kFormat.group_bytes();
-  for (int64_t block = 0; block < num_groups / kGroupsPerBlock; ++block) {
+  constexpr int kGroupsPerBlock = kFormat.has_super() ? kFormat.chunk_groups() : 1;
+  for (int64_t first = 0; first < num_inputs / kGroupInputs; first += kGroupsPerBlock) {
     for (int o = 0; o < num_rows; ++o) {
-      const Byte* source = rows + static_cast<size_t>(o) * row_bytes + static_cast<size_t>(block) * Source::kBytes;
+      const Byte* block =
+          rows + static_cast<size_t>(o) * row_bytes + static_cast<size_t>(first / kGroupsPerBlock) * Source::kBytes;
       for (int g = 0; g < kGroupsPerBlock; ++g) {
         uint8_t u[kGroupInputs];
-        Source::quants(source, g, u);
-        put_quants<Source::kFormat>(u, o,
-                                    tile + static_cast<size_t>(block * kGroupsPerBlock + g) * kFormat.group_bytes());
+        Source::quants(block, g, u);
+        put_quants<Source::kFormat>(u, o, tile + kFormat.group_offset(first + g));
       }
-      Source::scales(source, o, scales + static_cast<size_t>(block) * kFormat.scale_bytes());
+      Source::scales(block, o, tile + kFormat.entry_offset(first));
     }
   }
 }

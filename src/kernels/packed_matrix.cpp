@@ -94,10 +94,9 @@ void PackedMatrix::dequantize_row(int64_t output_idx, float* out) const {
     return;
   }
   const int64_t num_groups = num_inputs_ / kGroupInputs;
-  const Byte* scales = source + static_cast<size_t>(num_groups) * format->group_bytes();
   for (int64_t g = 0; g < num_groups; ++g) {
-    const TileScales s = tile_scales(*format, scales, g, o);
-    const Byte* group = source + static_cast<size_t>(g) * format->group_bytes();
+    const TileScales s = tile_scales(*format, source, g, o);
+    const Byte* group = source + format->group_offset(g);
     for (int k = 0; k < kGroupInputs; ++k) {
       const auto q = static_cast<float>(tile_quant(*format, group, o, k) - format->zero);
       out[g * kGroupInputs + k] = s.d[k / 16] * q + s.m[k / 16];

@@ -1,14 +1,16 @@
 // How a tile of 16 outputs holds each quantised type. Plain constants, for packing and for the kernels of every
 // instruction set.
 //
-// A tile over K inputs is K/32 groups of quants, then their scales:
+// A tile over K inputs is a sequence of chunks: the scales of a few groups of 32 inputs, then their quants. One stream
+// from the first byte to the last: that is what a hardware prefetcher follows. A chunk is 8 groups (a superblock) for
+// K-quants, else 2.
 //   quants of a group, planes in this order, bytes of 16 outputs × 4 inputs (o * 4 + j), "quad" q = inputs 4q … 4q+3 of
 //   the group
 //     4-bit plane, 4 × 64 B: vector v holds quad v in the low and quad v+4 in the high nibbles
 //     2-bit plane, 2 × 64 B: vector v holds quad v+2b in bits 2b, 2b+1
 //     1-bit plane, 1 × 64 B: bit q is of quad q
 //     8-bit plane, 8 × 64 B: vector q is quad q
-//   scales: see ScaleKind; each entry is a vector of 16 outputs
+//   scales: see ScaleKind; each entry is a vector of 16 outputs; filled up to whole cache lines
 // Stored quants are unsigned; the weight is scale · (quant − zero) or scale · quant − minimum.
 #pragma once
 
@@ -19,7 +21,6 @@ namespace retort {
 
 inline constexpr int kTileOutputs = 16;
 inline constexpr int kGroupInputs = 32;
-inline constexpr int kSuperGroups = 8;  // groups in a K-quant superblock of 256
 
 enum class ScaleKind : uint8_t {
   kGroup,      // a group: f16 d[16]
@@ -38,9 +39,10 @@ struct TileFormat {
   ScaleKind scales;
 
   constexpr bool has_super() const { return scales >= ScaleKind::kSuper; }
+  constexpr int chunk_groups() const { return has_super() ? 8 : 2; }
   constexpr size_t group_bytes() const { return static_cast<size_t>(bits) * kTileOutputs * kGroupInputs / 8; }
-  // Of a group, or of a superblock where has_super().
-  constexpr size_t scale_bytes() const {
+  // Of one entry: a group's, or a superblock's where has_super().
+  constexpr size_t entry_bytes() const {
     switch (scales) {
       case ScaleKind::kGroup:
         return 32;
@@ -57,10 +59,23 @@ struct TileFormat {
     }
     return 0;
   }
+  // Where the quants of a chunk begin.
+  constexpr size_t chunk_scale_bytes() const { return ((has_super() ? 1 : 2) * entry_bytes() + 63) / 64 * 64; }
+  constexpr size_t chunk_bytes() const {
+    return chunk_scale_bytes() + static_cast<size_t>(chunk_groups()) * group_bytes();
+  }
   constexpr size_t tile_bytes(int64_t num_inputs) const {
-    const size_t groups = static_cast<size_t>(num_inputs) / kGroupInputs;
-    const size_t bytes = groups * group_bytes() + (has_super() ? groups / kSuperGroups : groups) * scale_bytes();
-    return (bytes + 63) / 64 * 64;
+    const int64_t chunk_inputs = kGroupInputs * chunk_groups();
+    return static_cast<size_t>((num_inputs + chunk_inputs - 1) / chunk_inputs) * chunk_bytes();
+  }
+  // Offsets in a tile of a group's scales and quants.
+  constexpr size_t entry_offset(int64_t group) const {
+    const auto in_chunk = static_cast<size_t>(group % chunk_groups());
+    return static_cast<size_t>(group / chunk_groups()) * chunk_bytes() + (has_super() ? 0 : in_chunk * entry_bytes());
+  }
+  constexpr size_t group_offset(int64_t group) const {
+    const auto in_chunk = static_cast<size_t>(group % chunk_groups());
+    return static_cast<size_t>(group / chunk_groups()) * chunk_bytes() + chunk_scale_bytes() + in_chunk * group_bytes();
   }
 };
 

@@ -15,8 +15,9 @@
 
 namespace retort {
 
-// Bytes ahead of the one being read that are asked for: covers the latency of memory at one core's share of its
-// bandwidth.
+// How far ahead of the group being read one of its lines is asked for. A line a group is enough to lead the hardware
+// prefetcher over page borders; asking for all of them, or into the first-level cache, takes the miss slots that the
+// reads need.
 inline constexpr int kPrefetchBytes = 4096;
 
 // Scales and minima (negated where they are to be subtracted) of one group; [1] only where scales are per half group.
@@ -77,25 +78,23 @@ inline typename V::Float add_group(const typename V::Quants& w, const PartScales
 
 template <class V, const TileFormat& kFormat, int kRows>
 void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, float* out) {
-  constexpr int kLanes = kTileOutputs / V::kParts;
-  const unsigned char* group = tile;
-  const unsigned char* entry = tile + static_cast<size_t>(num_groups) * kFormat.group_bytes();
+  constexpr int kLanes = kTileOutputs / V::kParts, kChunkGroups = kFormat.chunk_groups();
   typename V::Float acc[kRows][V::kParts];
   for (int r = 0; r < kRows; ++r)
     for (int part = 0; part < V::kParts; ++part) acc[r][part] = V::zero();
-  int g_in_super = 0;
-  for (int64_t g = 0; g < num_groups; ++g, group += kFormat.group_bytes()) {
-    for (size_t line = 0; line < kFormat.group_bytes(); line += 64) V::prefetch(group + kPrefetchBytes + line);
-    for (int part = 0; part < V::kParts; ++part) {
-      const PartScales<V> s = part_scales<V, kFormat>(entry, g_in_super, part);
-      const typename V::Quants w = V::template unpack<kFormat>(group, part);
+  for (int64_t first = 0; first < num_groups; first += kChunkGroups, tile += kFormat.chunk_bytes()) {
+    const int groups = num_groups - first < kChunkGroups ? static_cast<int>(num_groups - first) : kChunkGroups;
+    for (int g = 0; g < groups; ++g) {
+      const unsigned char* entry = tile + kFormat.entry_offset(g);
+      const unsigned char* group = tile + kFormat.group_offset(g);
+      V::prefetch(group + kPrefetchBytes);
+      for (int part = 0; part < V::kParts; ++part) {
+        const PartScales<V> s = part_scales<V, kFormat>(entry, g, part);
+        const typename V::Quants w = V::template unpack<kFormat>(group, part);
 #pragma GCC unroll 16
-      for (int r = 0; r < kRows; ++r)
-        acc[r][part] = add_group<V, kFormat>(w, s, panel, g * panel.num_rows + r, acc[r][part]);
-    }
-    if (!kFormat.has_super() || ++g_in_super == kSuperGroups) {
-      entry += kFormat.scale_bytes();
-      g_in_super = 0;
+        for (int r = 0; r < kRows; ++r)
+          acc[r][part] = add_group<V, kFormat>(w, s, panel, (first + g) * panel.num_rows + r, acc[r][part]);
+      }
     }
   }
   for (int r = 0; r < kRows; ++r)

@@ -100,7 +100,7 @@ struct Vector {
   static Float set1(float a) { return vdupq_n_f32(a); }
   static Float zero() { return vdupq_n_f32(0); }
   static void store(float* p, Float a) { vst1q_f32(p, a); }
-  static void prefetch(const Byte* p) { __builtin_prefetch(p); }
+  static void prefetch(const Byte* p) { __builtin_prefetch(p, 0, 2); }
 
   static void quantize_row(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel) {
     for (int64_t g = 0; g < num_groups; ++g, row += kGroupInputs) {

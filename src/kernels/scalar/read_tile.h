@@ -35,19 +35,18 @@ struct TileScales {
   float m[2];
 };
 
-inline TileScales tile_scales(const TileFormat& format, const Byte* scales, int64_t group_idx, int o) {
+inline TileScales tile_scales(const TileFormat& format, const Byte* tile, int64_t group_idx, int o) {
   const auto half_at = [](const Byte* p, int i) {
     uint16_t bits;
     memcpy(&bits, p + 2 * i, 2);
     return half_to_float(bits);
   };
+  const Byte* p = tile + format.entry_offset(group_idx);
   if (!format.has_super()) {
-    const Byte* p = scales + static_cast<size_t>(group_idx) * format.scale_bytes();
     const float d = half_at(p, o), m = format.scales == ScaleKind::kGroupMin ? half_at(p + 32, o) : 0;
     return {{d, d}, {m, m}};
   }
-  const Byte* p = scales + static_cast<size_t>(group_idx / kSuperGroups) * format.scale_bytes();
-  const int g = static_cast<int>(group_idx % kSuperGroups);
+  const int g = static_cast<int>(group_idx % format.chunk_groups());
   const float d = half_at(p, o);
   switch (format.scales) {
     case ScaleKind::kSuper: {

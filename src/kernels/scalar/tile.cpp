@@ -29,14 +29,13 @@ float add_group(const TileFormat& format, const TileScales& s, const int sum[2],
 
 template <const TileFormat& kFormat>
 void quant_tile(const Byte* tile, int64_t num_groups, const ActivationPanel& panel, float* out) {
-  const Byte* scales = tile + static_cast<size_t>(num_groups) * kFormat.group_bytes();
   for (int o = 0; o < kTileOutputs; ++o) {
     for (int64_t r = 0; r < panel.num_rows; ++r) out[r * kTileOutputs + o] = 0;
     for (int64_t g = 0; g < num_groups; ++g) {
-      const TileScales s = tile_scales(kFormat, scales, g, o);
+      const TileScales s = tile_scales(kFormat, tile, g, o);
       int weights[kGroupInputs];
       for (int k = 0; k < kGroupInputs; ++k)
-        weights[k] = tile_quant(kFormat, tile + static_cast<size_t>(g) * kFormat.group_bytes(), o, k) - kFormat.zero;
+        weights[k] = tile_quant(kFormat, tile + kFormat.group_offset(g), o, k) - kFormat.zero;
       for (int64_t r = 0; r < panel.num_rows; ++r) {
         const int64_t i = g * panel.num_rows + r;
         int sum[2] = {0, 0};
