@@ -19,9 +19,9 @@ struct AttentionStep {
   const void* values;
   const void* next;  // keys of the block that will be asked for next, to prefetch; or null
   int head_dim;      // multiple of 8
-  int num_visible;  // tokens of the block these queries see, 1 … kBlockTokens; the rest is neither read into a sum nor
-                    // multiplied
-  int num_queries;  // 1 … max_queries; all arithmetic of a query is its own
+  int num_visible;   // tokens of the block these queries see, 1 … kBlockTokens; the rest is neither read into a sum nor
+                     // multiplied
+  int num_queries;   // 1 … max_queries; all arithmetic of a query is its own
   int query_stride;
   const float* queries;  // [head_dim][query_stride], already scaled
   // Running state of each query: highest score so far (-inf at first), sum of e^(score - max), and the weighted sum of

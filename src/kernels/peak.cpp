@@ -1,0 +1,48 @@
+#include "kernels/peak.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "kernels/peak_loop.h"
+
+namespace retort {
+namespace {
+
+const PeakLoop& peak_loop(Isa isa) {
+  switch (isa) {
+#if defined(__x86_64__)
+    case Isa::kAvx2:
+      return kAvx2PeakLoop;
+    case Isa::kAvx512Vnni:
+      return kAvx512VnniPeakLoop;
+#elif defined(__aarch64__)
+    case Isa::kNeonDotprod:
+      return kNeonDotprodPeakLoop;
+#endif
+    default:
+      return kScalarPeakLoop;
+  }
+}
+
+}  // namespace
+
+double measure_int8_gops(Isa isa, ThreadPool& pool) {
+  const PeakLoop& loop = peak_loop(isa);
+  const auto threads = static_cast<size_t>(pool.num_threads());
+  const auto seconds = [&](int64_t rounds) {
+    volatile int32_t sink = 0;
+    const auto start = std::chrono::steady_clock::now();
+    pool.parallel_for(threads, 1, [&](size_t begin, size_t end, int) {
+      for (size_t i = begin; i < end; ++i) sink = loop.run(rounds);
+    });
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  int64_t rounds = 1000;
+  while (seconds(rounds) < 0.01) rounds *= 2;
+  double best = seconds(rounds);
+  for (int i = 0; i < 4; ++i) best = std::min(best, seconds(rounds));
+  return static_cast<double>(loop.ops_per_round) * static_cast<double>(rounds) * static_cast<double>(threads) / best /
+         1e9;
+}
+
+}  // namespace retort
