@@ -6,7 +6,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "formats/gguf_cursor.h"
 #include "formats/gguf_parser.h"
 
 namespace retort {
@@ -41,7 +40,7 @@ std::string type_name_of(const GgufValue& value) {
 Result<Gguf> Gguf::open(const std::filesystem::path& path) {
   RETORT_ASSIGN(auto file, MappedFile::open(path));
   RETORT_ASSIGN(auto gguf, parse(file.bytes(), path.filename().string()));
-  gguf.files_.push_back(std::move(file));
+  gguf.tensors_.hold(std::move(file));
   RETORT_TRY(gguf.add_parts(path));
   return gguf;
 }
@@ -53,7 +52,7 @@ Result<Gguf> Gguf::parse(std::span<const std::byte> bytes, std::string_view name
   gguf.version_ = part.version;
   gguf.num_bytes_ = bytes.size();
   gguf.metadata_ = std::move(part.metadata);
-  RETORT_TRY(gguf.add_tensors(std::move(part.tensors), name));
+  RETORT_TRY(gguf.tensors_.add(std::move(part.tensors), fmt::format("[gguf] {}", name)));
   return gguf;
 }
 
@@ -81,43 +80,16 @@ Status Gguf::add_parts(const std::filesystem::path& first) {
                   num_parts, no, count);
     }
     num_bytes_ += file.bytes().size();
-    files_.push_back(std::move(file));
-    RETORT_TRY(add_tensors(std::move(part.tensors_), part_name));
+    RETORT_TRY(tensors_.add(part.tensors(), fmt::format("[gguf] {}", part_name)));
+    tensors_.hold(std::move(file));
   }
   if (!has("split.tensors.count")) return {};
   RETORT_ASSIGN(const auto num_tensors, get_uint("split.tensors.count"));
-  if (num_tensors != tensors_.size()) {
+  if (num_tensors != tensors().size()) {
     return fail(ErrorKind::kBadInput, "[gguf] {}: expected {} tensors in {} parts, files hold {}", name_, num_tensors,
-                num_parts, tensors_.size());
+                num_parts, tensors().size());
   }
   return {};
-}
-
-Status Gguf::add_tensors(std::vector<TensorView> tensors, std::string_view part_name) {
-  for (TensorView& tensor : tensors) {
-    if (!index_.emplace(tensor.name, tensors_.size()).second) {
-      return fail(ErrorKind::kBadInput, "[gguf] {}: tensor {}: expected once, an earlier part holds it too", part_name,
-                  printable(tensor.name));
-    }
-    tensors_.push_back(std::move(tensor));
-  }
-  return {};
-}
-
-const TensorView* Gguf::find_tensor(std::string_view name) const {
-  const auto found = index_.find(name);
-  return found == index_.end() ? nullptr : &tensors_[found->second];
-}
-
-void Gguf::release(const TensorView& tensor) const {
-  for (const MappedFile& file : files_) {
-    const auto bytes = file.bytes();
-    const std::less_equal<const std::byte*> not_after;
-    if (not_after(bytes.data(), tensor.data.data()) &&
-        not_after(tensor.data.data() + tensor.data.size(), bytes.data() + bytes.size())) {
-      file.release(tensor.data);
-    }
-  }
 }
 
 Result<const GgufValue*> Gguf::find_key(std::string_view key, std::string_view expected) const {

@@ -12,8 +12,8 @@
 #include <variant>
 #include <vector>
 
-#include "base/mapped_file.h"
 #include "base/result.h"
+#include "formats/mapped_tensors.h"
 #include "formats/tensor_type.h"
 
 namespace retort {
@@ -60,9 +60,9 @@ class Gguf {
 
   uint32_t version() const { return version_; }
   const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
-  const std::vector<TensorView>& tensors() const { return tensors_; }
-  const TensorView* find_tensor(std::string_view name) const;  // null when absent
-  uint64_t file_bytes() const { return num_bytes_; }           // of all parts
+  const std::vector<TensorView>& tensors() const { return tensors_.all(); }
+  const TensorView* find_tensor(std::string_view name) const { return tensors_.find(name); }  // null when absent
+  uint64_t file_bytes() const { return num_bytes_; }                                          // of all parts
 
   // Typed look-ups. A missing key or another type is an error naming the key, what was expected and what is there.
   Result<uint64_t> get_uint(std::string_view key) const;  // any integer type, if not negative
@@ -76,21 +76,18 @@ class Gguf {
   bool has(std::string_view key) const { return metadata_.find(key) != metadata_.end(); }
 
   // After a tensor has been copied or packed its file pages need not stay in memory.
-  void release(const TensorView& tensor) const;
+  void release(const TensorView& tensor) const { tensors_.release(tensor); }
 
  private:
   Status add_parts(const std::filesystem::path& first);
-  Status add_tensors(std::vector<TensorView> tensors, std::string_view part_name);
   Result<const GgufValue*> find_key(std::string_view key, std::string_view expected) const;
   tl::unexpected<Error> wrong_type(std::string_view key, std::string_view expected, const GgufValue& value) const;
 
   std::string name_;  // how messages call the file
   uint32_t version_ = 0;
   uint64_t num_bytes_ = 0;
-  std::vector<MappedFile> files_;
   std::map<std::string, GgufValue, std::less<>> metadata_;
-  std::vector<TensorView> tensors_;
-  std::map<std::string, size_t, std::less<>> index_;
+  MappedTensors tensors_;
 };
 
 // Writes a GGUF v3 file: metadata first, then each tensor aligned to general.alignment (32 unless set).

@@ -81,7 +81,4 @@ class GgufCursor {
 // Metadata: a value with its type before it.
 Result<GgufValue> read_gguf_value(GgufCursor& cursor);
 
-// A name out of a file as it may stand in a message: cut when long, control bytes escaped.
-std::string printable(std::string_view name);
-
 }  // namespace retort

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "formats/gguf_cursor.h"
+#include "formats/mapped_tensors.h"
 
 namespace retort {
 namespace {

@@ -149,19 +149,4 @@ Result<GgufValue> read_gguf_value(GgufCursor& cursor) {
   return cursor.fail(ErrorKind::kBadInput, "value type {}, expected 0 to 12", type);
 }
 
-std::string printable(std::string_view name) {
-  constexpr size_t kMaxShown = 100;
-  std::string shown;
-  for (const char c : name.substr(0, kMaxShown)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte >= 0x7f) {
-      shown += fmt::format("\\x{:02x}", byte);
-    } else {
-      shown += c;
-    }
-  }
-  if (name.size() > kMaxShown) shown += "…";
-  return shown;
-}
-
 }  // namespace retort

@@ -3,15 +3,13 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <string>
+#include <span>
 #include <string_view>
 #include <vector>
 
-#include "base/mapped_file.h"
 #include "base/result.h"
-#include "formats/tensor_type.h"
+#include "formats/mapped_tensors.h"
 
 namespace retort {
 
@@ -20,26 +18,26 @@ class HfFolder {
   static Result<HfFolder> open(const std::filesystem::path& folder);
 
   const nlohmann::json& config() const { return config_; }
-  // Null json when the folder has no such file. tokenizer_config has "chat_template" filled from chat_template.jinja if
-  // that is where it is.
+  // Null json when the folder has no such file. What chat_template.jinja holds, if there, is tokenizer_config's
+  // "chat_template".
   const nlohmann::json& tokenizer() const { return tokenizer_; }
   const nlohmann::json& tokenizer_config() const { return tokenizer_config_; }
   const nlohmann::json& generation_config() const { return generation_config_; }
-  const std::vector<TensorView>& tensors() const {
-    return tensors_;
-  }  // Hugging Face's names: "model.layers.0.self_attn.q_proj.weight"
-  const TensorView* find_tensor(std::string_view name) const;
-  void release(const TensorView& tensor) const;
+  // Under Hugging Face's names: "model.layers.0.self_attn.q_proj.weight".
+  const std::vector<TensorView>& tensors() const { return tensors_.all(); }
+  const TensorView* find_tensor(std::string_view name) const { return tensors_.find(name); }  // null when absent
+  void release(const TensorView& tensor) const { tensors_.release(tensor); }
 
  private:
+  Status add_file(const std::filesystem::path& file_path);
+  Status add_shards(const std::filesystem::path& folder);
+
   nlohmann::json config_, tokenizer_, tokenizer_config_, generation_config_;
-  std::vector<MappedFile> files_;
-  std::vector<TensorView> tensors_;
-  std::map<std::string, size_t, std::less<>> index_;
+  MappedTensors tensors_;
 };
 
-// One safetensors file's header over bytes in memory; tensors of a type this build does not hold (I64, …) are an error
-// naming them.
+// One safetensors file's tensors over bytes in memory, in the order of their data, which need not be aligned to their
+// type. A type this build does not hold (I64, …) is an error naming the tensor. `name` is how errors call the file.
 Result<std::vector<TensorView>> parse_safetensors(std::span<const std::byte> bytes, std::string_view name);
 
 }  // namespace retort

@@ -47,7 +47,7 @@ struct TensorView {
   std::string name;
   TensorType type = TensorType::kF32;
   std::vector<uint64_t> shape;      // outermost first (GGUF stores the reverse)
-  std::span<const std::byte> data;  // checked to hold exactly the elements of shape
+  std::span<const std::byte> data;  // checked to hold exactly the elements of shape; of safetensors not always aligned
 
   uint64_t num_elements() const;
 };

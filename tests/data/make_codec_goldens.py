@@ -14,17 +14,28 @@ import struct
 from pathlib import Path
 
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType as Type
-from gguf import quants
+from gguf import GGML_QUANT_SIZES, quants
+from gguf import GGMLQuantizationType as Type
 
-EXTREMES = np.array([0.0, -0.0, 5.960464477539063e-08, -6.097555160522461e-05, 6.103515625e-05, 65504.0, -65504.0, 1.0],
-                    dtype=np.float16)
+EXTREMES = np.array(
+    [0.0, -0.0, 5.960464477539063e-08, -6.097555160522461e-05, 6.103515625e-05, 65504.0, -65504.0, 1.0],
+    dtype=np.float16,
+)
 
 # Where in a block f16 numbers stand, and how many blocks to write.
 TYPES = {
-    Type.Q4_0: ([0], 32), Type.Q4_1: ([0, 2], 32), Type.Q5_0: ([0], 32), Type.Q5_1: ([0, 2], 32), Type.Q8_0: ([0], 32),
-    Type.Q2_K: ([80, 82], 32), Type.Q3_K: ([108], 32), Type.Q4_K: ([0, 2], 32), Type.Q5_K: ([0, 2], 32),
-    Type.Q6_K: ([208], 32), Type.IQ4_NL: ([0], 32), Type.IQ4_XS: ([0], 32),
+    Type.Q4_0: ([0], 32),
+    Type.Q4_1: ([0, 2], 32),
+    Type.Q5_0: ([0], 32),
+    Type.Q5_1: ([0, 2], 32),
+    Type.Q8_0: ([0], 32),
+    Type.Q2_K: ([80, 82], 32),
+    Type.Q3_K: ([108], 32),
+    Type.Q4_K: ([0, 2], 32),
+    Type.Q5_K: ([0, 2], 32),
+    Type.Q6_K: ([208], 32),
+    Type.IQ4_NL: ([0], 32),
+    Type.IQ4_XS: ([0], 32),
 }
 
 
@@ -57,8 +68,28 @@ def roundings(rng: np.random.Generator) -> np.ndarray:
     bits = rng.integers(0, 1 << 32, 1000, dtype=np.uint32)
     halves = (rng.integers(0, 0x7C00, 1000, dtype=np.uint16)).view(np.float16).astype(np.float32).view(np.uint32)
     ties = np.concatenate([halves | 0x1000, halves | 0x0FFF, halves | 0x1001, (bits & 0xFFFF0000) | 0x8000])
-    edges = np.array([65504, 65519.996, 65520, 65536, 1e38, np.inf, -np.inf, 5.96e-8, 2.98e-8, 2.981e-8, 1e-10, 0, -0.0,
-                      6.1e-5, 6.1035156e-5, 6.104e-5, 3.4028235e38], dtype=np.float32).view(np.uint32)
+    edges = np.array(
+        [
+            65504,
+            65519.996,
+            65520,
+            65536,
+            1e38,
+            np.inf,
+            -np.inf,
+            5.96e-8,
+            2.98e-8,
+            2.981e-8,
+            1e-10,
+            0,
+            -0.0,
+            6.1e-5,
+            6.1035156e-5,
+            6.104e-5,
+            3.4028235e38,
+        ],
+        dtype=np.float32,
+    ).view(np.uint32)
     every = np.concatenate([bits, ties, edges]).view(np.float32)
     return every[~np.isnan(every)]
 

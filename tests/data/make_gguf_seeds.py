@@ -1,6 +1,6 @@
 """Writes the seeds of fuzz/gguf.cpp, fuzz/corpus/gguf: a file with a tensor of every supported type, and small ones.
 
-    pip install gguf==0.19.0 numpy==2.4.6 && python tests/data/make_gguf_seeds.py
+pip install gguf==0.19.0 numpy==2.4.6 && python tests/data/make_gguf_seeds.py
 """
 
 from pathlib import Path
@@ -9,8 +9,23 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES, GGUFWriter
 from gguf import GGMLQuantizationType as Type
 
-TYPES = [Type.F32, Type.F16, Type.BF16, Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0, Type.Q2_K, Type.Q3_K,
-         Type.Q4_K, Type.Q5_K, Type.Q6_K, Type.IQ4_NL, Type.IQ4_XS]
+TYPES = [
+    Type.F32,
+    Type.F16,
+    Type.BF16,
+    Type.Q4_0,
+    Type.Q4_1,
+    Type.Q5_0,
+    Type.Q5_1,
+    Type.Q8_0,
+    Type.Q2_K,
+    Type.Q3_K,
+    Type.Q4_K,
+    Type.Q5_K,
+    Type.Q6_K,
+    Type.IQ4_NL,
+    Type.IQ4_XS,
+]
 
 
 def write(path: Path, types: list[Type]) -> None:

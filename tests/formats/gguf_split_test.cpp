@@ -88,7 +88,7 @@ TEST(GgufSplit, PartsOfAnotherModelAreRefused) {
   EXPECT_THAT(error_of(first).message, HasSubstr("expected split.no 1 of 3, file holds 1 of 4"));
   write_part(second, {.no = 1, .tensor = "a"});
   EXPECT_EQ(error_of(first).message,
-            "[gguf] m-00002-of-00003.gguf: tensor a: expected once, an earlier part holds it too");
+            "[gguf] m-00002-of-00003.gguf: tensor a: expected once, an earlier file holds it too");
   write_model(dir);
   write_part(first, {.no = 0, .tensor = "a", .num_tensors = 4});
   EXPECT_EQ(error_of(first).message, "[gguf] m-00001-of-00003.gguf: expected 4 tensors in 3 parts, files hold 3");
