@@ -11,7 +11,7 @@ namespace {
 
 // Rows a panel is filled up to: those that kernels are written for. The rows added are zeros, computed and dropped.
 int64_t panel_rows(int64_t num_rows) {
-  for (int64_t rows : {1, 2, 3, 4, 6, 8, 12})
+  for (int64_t rows : {1, 2, 3, 4, 6})
     if (num_rows <= rows) return rows;
   return kMaxTileRows;
 }

@@ -15,7 +15,7 @@
 namespace retort {
 
 // Rows of activations in the forms kernels read: float32, and int8 in groups of 32 with one float scale a group (ggml's
-// Q8_0 with a float scale), arranged in panels of up to 16 rows. Buffers grow and are reused.
+// Q8_0 with a float scale), arranged in panels of up to kMaxTileRows rows. Buffers grow and are reused.
 class Activations {
  public:
   // Shape [num_rows, num_inputs]; contents undefined until written.
@@ -33,7 +33,7 @@ class Activations {
 
   int64_t num_rows_ = 0, num_inputs_ = 0;
   std::vector<float> values_;
-  // Entry (panel p, group g, row r) is at ((16 p) * num_groups + g * rows_of_panel + r); see ActivationPanel.
+  // Entry (panel p, group g, row r) is at kMaxTileRows * p * num_groups + g * rows_of_panel + r; see ActivationPanel.
   mutable std::vector<int8_t> quants_;
   mutable std::vector<float> scales_, sums_, half_sums_;
   mutable std::vector<int32_t> neg_sums_, neg_half_sums_;

@@ -12,10 +12,10 @@
 
 namespace retort {
 
-inline constexpr int kMaxTileRows = 16;
+inline constexpr int kMaxTileRows = 8;  // as many sums as 32 vector registers hold beside the 8 of a group's quants
 inline constexpr float kSmallestActivation = 1e-30f;  // groups whose largest value is not above this are taken as zeros
 
-// Quantised activations of up to 16 rows, group-major: entry (group g, row r) is at index g * num_rows + r.
+// Quantised activations of up to kMaxTileRows rows, group-major: entry (group g, row r) is at index g * num_rows + r.
 struct ActivationPanel {
   int8_t* quants;          // [num_groups][num_rows][32]
   float* scales;           // [num_groups][num_rows]

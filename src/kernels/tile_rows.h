@@ -91,7 +91,7 @@ void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationP
       for (int part = 0; part < V::kParts; ++part) {
         const PartScales<V> s = part_scales<V, kFormat>(entry, g, part);
         const typename V::Quants w = V::template unpack<kFormat>(group, part);
-#pragma GCC unroll 16
+#pragma GCC unroll 8
         for (int r = 0; r < kRows; ++r)
           acc[r][part] = add_group<V, kFormat>(w, s, panel, (first + g) * panel.num_rows + r, acc[r][part]);
       }
@@ -126,7 +126,7 @@ void quant_tile_by(const unsigned char* tile, int64_t num_groups, const Activati
 
 template <class V, const TileFormat& kFormat>
 void quant_tile(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, float* out) {
-  quant_tile_by<V, kFormat, 16, 12, 8, 6, 4, 3, 2, 1>(tile, num_groups, panel, panel.num_rows, out);
+  quant_tile_by<V, kFormat, 8, 6, 4, 3, 2, 1>(tile, num_groups, panel, panel.num_rows, out);
 }
 
 // Float weights. W: kBytes and kInputs of one step (kInputs inputs of all 16 outputs), read(p, part, j) → V::Float of

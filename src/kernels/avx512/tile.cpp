@@ -24,7 +24,7 @@ inline __m512i or_field(__m512i base, __m512i x) {
 }
 
 struct Vector {
-  static constexpr int kParts = 1, kMaxRows = 16;
+  static constexpr int kParts = 1, kMaxRows = 8;
   using Float = __m512;
   struct Quants {
     __m512i quad[8];  // inputs 4q … 4q+3 of 16 outputs
