@@ -1,12 +1,15 @@
-// A model on disk, whatever its container: one list of tensors under GGUF's names ("blk.0.attn_q.weight"), the config, and what
-// else a server needs to know of it.
+// A model on disk, whatever its container: one list of tensors under GGUF's names ("blk.0.attn_q.weight"), the config,
+// and what else a server needs to know of it. A cheap handle: copies share the mapped files, which stay mapped while
+// one is left.
 #pragma once
 
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/result.h"
 #include "formats/gguf.h"
@@ -20,25 +23,31 @@ class Checkpoint {
   // A .gguf file (first part of a split one) or a Hugging Face folder.
   static Result<Checkpoint> open(const std::filesystem::path& path);
 
-  const ModelConfig& config() const { return config_; }
-  const std::filesystem::path& path() const { return path_; }
-  const Gguf* gguf() const { return std::get_if<Gguf>(&container_); }
-  const HfFolder* hf() const { return std::get_if<HfFolder>(&container_); }
+  const ModelConfig& config() const { return state_->config; }
+  const std::filesystem::path& path() const { return state_->path; }
+  const Gguf* gguf() const { return std::get_if<Gguf>(&state_->container); }
+  const HfFolder* hf() const { return std::get_if<HfFolder>(&state_->container); }
 
+  const std::vector<TensorView>& tensors() const;            // under the container's own names
   const TensorView* find(std::string_view gguf_name) const;  // null when absent
   // Error: missing, or another shape than expected; says both. shape is outermost first.
   Result<const TensorView*> get(std::string_view gguf_name, std::initializer_list<int64_t> shape) const;
   void release(const TensorView& tensor) const;
-  uint64_t weight_bytes() const;
+  uint64_t weight_bytes() const;  // of all tensors as stored
   // Every tensor that the architecture does not know: loading such a file would silently drop weights.
   std::vector<std::string> unknown_tensors() const;
 
   std::string chat_template() const;  // empty when the file has none
 
  private:
-  std::filesystem::path path_;
-  ModelConfig config_;
-  std::variant<std::monostate, Gguf, HfFolder> container_;
+  struct State {
+    std::filesystem::path path;
+    std::variant<Gguf, HfFolder> container;
+    ModelConfig config;
+  };
+  explicit Checkpoint(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+
+  std::shared_ptr<const State> state_;
 };
 
 }  // namespace retort

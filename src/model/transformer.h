@@ -1,5 +1,6 @@
-// The forward pass of Qwen2, Qwen3 and Llama models over one mixed batch: prompt chunks and single generated tokens side by side.
-// Owned and called by the engine thread.
+// The forward pass of Qwen2, Qwen3 and Llama models over one mixed batch: prompt chunks and single generated tokens
+// side by side. Owned and called by the engine thread. A row's logits are the same bits whatever else is in the batch
+// and however its prompt was cut into chunks.
 #pragma once
 
 #include <cstdint>
@@ -17,24 +18,26 @@
 namespace retort {
 
 struct ForwardSequence {
-  std::span<const int32_t> tokens;       // new tokens of this sequence in this step
+  std::span<const int32_t> tokens;       // new tokens of this sequence in this step, at least one
   int64_t first_position;                // of tokens[0]; everything before it is in the KV store
   std::span<const int32_t> block_table;  // covers first_position + tokens.size() positions
-  int64_t num_logits = 1;                // how many of its last tokens need logits: 0 (not the end of a prompt), 1, or more (scoring)
+  int64_t num_logits = 1;  // how many of its last tokens need logits: 0 (not the end of a prompt), 1, or more (scoring)
 };
 
 class Transformer {
  public:
-  // Packs the weights. `pool` must outlive the object.
+  // Packs the weights. `pool` must outlive the object; of the checkpoint it keeps a handle.
   static Result<Transformer> load(const Checkpoint& checkpoint, Isa isa, ThreadPool& pool);
   Transformer(Transformer&&) noexcept;
   Transformer& operator=(Transformer&&) noexcept;
   ~Transformer();
 
   const ModelConfig& config() const;
-  size_t weight_bytes() const;          // resident, packed
-  size_t bytes_per_token() const;       // of weights read to decode one token: the memory limit of decode speed
-  // Returns logits [Σ num_logits, vocab_size], sequences in order; valid until the next call. Keys and values of the new tokens are stored.
+  size_t weight_bytes() const;     // resident, packed
+  size_t bytes_per_token() const;  // of weights read to decode one token: the memory limit of decode speed
+  // Returns logits [Σ num_logits, vocab_size], sequences in order; valid until the next call. Keys and values of the
+  // new tokens are stored. Tokens must be below vocab_size and blocks below kv.num_blocks(), which must have been made
+  // for this config.
   std::span<const float> forward(std::span<const ForwardSequence> batch, KvStore& kv);
 
  private:
