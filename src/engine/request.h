@@ -15,30 +15,30 @@ namespace retort {
 
 // vLLM's SamplingParams (vllm/sampling_params.py), the same names and meanings.
 struct SamplingParams {
-  float temperature = 1.0f;         // 0: greedy, exact argmax
+  float temperature = 1.0f;  // 0: greedy, exact argmax
   float top_p = 1.0f;
-  int top_k = 0;                    // 0: all
+  int top_k = 0;  // 0: all
   float min_p = 0.0f;
   float typical_p = 1.0f;
-  float frequency_penalty = 0.0f;   // OpenAI's two penalties count generated tokens
+  float frequency_penalty = 0.0f;  // OpenAI's two penalties count generated tokens
   float presence_penalty = 0.0f;
   float repetition_penalty = 1.0f;  // counts prompt and generated tokens
-  std::map<TokenId, float> logit_bias;
-  std::optional<uint64_t> seed;     // none: the engine draws one
+  std::map<TokenId, float> logit_bias = {};
+  std::optional<uint64_t> seed = {};  // none: the engine draws one
   int max_tokens = 16;
-  int min_tokens = 0;               // stop tokens are not sampled before
-  std::vector<TokenId> stop_token_ids;
+  int min_tokens = 0;  // stop tokens are not sampled before
+  std::vector<TokenId> stop_token_ids = {};
   bool ignore_eos = false;
-  std::vector<TokenId> allowed_token_ids;             // empty: all
-  std::vector<std::vector<TokenId>> bad_words;
-  std::optional<int> logprobs;      // 0: the sampled token's only; n: also the n most likely
-  std::optional<int> prompt_logprobs;
+  std::vector<TokenId> allowed_token_ids = {};  // empty: all
+  std::vector<std::vector<TokenId>> bad_words = {};
+  std::optional<int> logprobs = {};  // 0: the sampled token's only; n: also the n most likely
+  std::optional<int> prompt_logprobs = {};
 };
 
 struct TokenLogprob {
   TokenId id;
   float logprob;
-  int rank;                         // 1: most likely
+  int rank;  // 1: most likely; of equally likely tokens the lower id comes first
 };
 
 struct SampledToken {
@@ -51,26 +51,27 @@ enum class FinishReason { kStop, kLength, kAbort, kError };
 
 // One step's news of one sequence. Events of a sequence arrive in order; the last has `finish`.
 struct TokenEvent {
-  int sample_idx = 0;                                       // which of the request's n samples
-  std::vector<SampledToken> tokens;                         // may be empty in the last event
+  int sample_idx = 0;                // which of the request's n samples
+  std::vector<SampledToken> tokens;  // may be empty in the last event
   std::optional<FinishReason> finish;
-  std::optional<TokenId> stop_token;                        // with kStop: the stop token that ended it; it is not among `tokens`
-  std::string error;                                        // with kError
-  int num_cached_tokens = 0;                                // prompt tokens that were not computed, known from the first event on
-  std::vector<std::vector<TokenLogprob>> prompt_logprobs;   // in the first event when asked for; [i] is of prompt token i, the prompt's own first
+  std::optional<TokenId> stop_token;  // with kStop: the stop token that ended it; it is not among `tokens`
+  std::string error;                  // with kError
+  int num_cached_tokens = 0;          // prompt tokens that were not computed, known from the first event on
+  // In the first event when asked for: [i] is of prompt token i, itself first, then the n most likely; [0] is empty.
+  std::vector<std::vector<TokenLogprob>> prompt_logprobs;
 };
 
 using RequestId = uint64_t;
 using Clock = std::chrono::steady_clock;
 
 struct EngineRequest {
-  std::vector<TokenId> prompt;      // not empty
-  SamplingParams params;
-  int num_samples = 1;              // n: share the prompt's KV
-  int priority = 0;                 // lower is sooner (vLLM)
-  std::optional<Clock::time_point> deadline;
-  std::string cache_salt;           // prefix-cache entries are shared only between equal salts
-  std::function<void(TokenEvent)> on_event;  // called from the engine thread; must not block and must not throw
+  std::vector<TokenId> prompt = {};  // not empty
+  SamplingParams params = {};
+  int num_samples = 1;  // n: share the prompt's KV
+  int priority = 0;     // lower is sooner (vLLM)
+  std::optional<Clock::time_point> deadline = {};
+  std::string cache_salt = {};                    // prefix-cache entries are shared only between equal salts
+  std::function<void(TokenEvent)> on_event = {};  // called from the engine thread; must not block and must not throw
 };
 
 }  // namespace retort
