@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import fnmatch
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -266,7 +267,7 @@ def default_model(kinds):
     for model in models:
         if is_cached(model):
             return model
-    for model, fallback in zip(models, models[1:] + [None]):
+    for model, fallback in itertools.pairwise([*models, None]):
         if fetch(model, kinds):
             return model
         if fallback:
