@@ -4,6 +4,7 @@ find_package(Threads REQUIRED)
 add_library(retort_options INTERFACE)
 target_compile_features(retort_options INTERFACE cxx_std_20)
 target_compile_options(retort_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wno-unused-parameter)
+target_compile_definitions(retort_options INTERFACE RETORT_VERSION="${PROJECT_VERSION}")
 target_link_libraries(retort_options INTERFACE Threads::Threads)
 
 if(RETORT_SANITIZE)

@@ -24,6 +24,16 @@ function(retort_room name)
   target_link_libraries(retort_${name} ${scope} retort_options ${arg_ROOMS} ${arg_LIBS})
 endfunction()
 
+# retort_embed(ROOM FILE NAME): the text of FILE as std::string_view retort::NAME, declared where it is used.
+function(retort_embed room file name)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+  file(READ ${CMAKE_CURRENT_SOURCE_DIR}/${file} text)
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/embedded/${name}.cpp)
+  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
+    "#include <string_view>\n\nnamespace retort {\nextern const std::string_view @name@;\nconst std::string_view @name@ = R\"embedded(@text@)embedded\";\n}\n")
+  target_sources(retort_${room} PRIVATE ${source})
+endfunction()
+
 # retort_test_dir(NAME [LIBS...]): tests/NAME/*_test.cpp become one GoogleTest program, test_NAME.
 function(retort_test_dir name)
   cmake_parse_arguments(arg "" "" "LIBS" ${ARGN})

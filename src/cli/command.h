@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <span>
 
 namespace retort {
 
@@ -14,5 +15,14 @@ RunCommand add_info_command(CLI::App& app);
 RunCommand add_tokenize_command(CLI::App& app);
 RunCommand add_bench_command(CLI::App& app);
 RunCommand add_pull_command(CLI::App& app);
+
+struct Command {
+  const char* name;
+  const char* about;
+  RunCommand (*add)(CLI::App& app);
+};
+
+// Reads the command line, runs the command it names and returns the process's exit code.
+int run_command_line(std::span<const Command> commands, int argc, const char* const* argv);
 
 }  // namespace retort

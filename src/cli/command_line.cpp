@@ -1,0 +1,69 @@
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "cli/command.h"
+#include "cli/help.h"
+#include "cli/suggest.h"
+#include "cli/terminal.h"
+
+namespace retort {
+namespace {
+
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const auto* option : app.get_options())
+    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+  return names;
+}
+
+int report_unknown(const CLI::App& app, const std::string& argument) {
+  const std::string given = argument.substr(0, argument.find('='));
+  const auto hint = given.starts_with('-') ? did_you_mean(given, option_names(app)) : "";
+  return report({ErrorKind::kBadInput, fmt::format("[{0}] unexpected argument '{1}'{2}. See: retort {0} --help",
+                                                   app.get_name(), given, hint)});
+}
+
+// CLI11 would only say that a subcommand is required.
+std::optional<std::string> unknown_command(std::span<const Command> commands, const std::vector<std::string>& args) {
+  if (args.empty() || args.front().starts_with('-')) return std::nullopt;
+  std::vector<std::string> names;
+  for (const auto& command : commands) names.emplace_back(command.name);
+  if (std::find(names.begin(), names.end(), args.front()) != names.end()) return std::nullopt;
+  return fmt::format("no command '{}'{}. See: retort --help", args.front(), did_you_mean(args.front(), names));
+}
+
+}  // namespace
+
+int run_command_line(std::span<const Command> commands, int argc, const char* const* argv) {
+  CLI::App app("Retort serves small reasoning models on CPUs.", "retort");
+  app.set_version_flag("--version", "retort " RETORT_VERSION);
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.require_subcommand(1);
+  app.footer("retort COMMAND --help explains each.");
+  std::map<const CLI::App*, RunCommand> runs;
+  for (const auto& command : commands) {
+    auto* sub = app.add_subcommand(command.name, command.about);
+    runs[sub] = command.add(*sub);
+  }
+
+  std::vector<std::string> args(argv + 1, argv + argc);
+  if (const auto message = unknown_command(commands, args)) return report({ErrorKind::kBadInput, *message});
+  if (args.empty()) args = {"--help"};
+  std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
+  try {
+    app.parse(args);
+  } catch (const CLI::ExtrasError&) {
+    const auto chosen = app.get_subcommands();
+    return report_unknown(chosen.empty() ? app : *chosen.front(), app.remaining(true).front());
+  } catch (const CLI::Success& what) {  // help or version, printed to stdout
+    return app.exit(what);
+  } catch (const CLI::ParseError& error) {
+    const auto chosen = app.get_subcommands();
+    const std::string name = chosen.empty() ? "" : chosen.front()->get_name() + " ";
+    return report({ErrorKind::kBadInput, fmt::format("{}. See: retort {}--help", error.what(), name)});
+  }
+  return runs.at(app.get_subcommands().front())();
+}
+
+}  // namespace retort

