@@ -1,4 +1,5 @@
-// The step loop: one thread that schedules, runs the model, samples and hands out tokens. Everything public may be called from any thread.
+// The step loop: one thread that schedules, runs the model, samples and hands out tokens. Everything public may be
+// called from any thread.
 #pragma once
 
 #include <cstdint>
@@ -11,39 +12,41 @@
 namespace retort {
 
 struct EngineConfig {
-  int64_t max_model_len = 0;             // tokens of prompt and answer together
-  int max_num_seqs = 64;                 // decoding at once
-  int max_num_batched_tokens = 512;      // in one step
-  int max_waiting = 1024;                // requests queued before submit() says kUnavailable
+  int64_t max_model_len = 0;         // tokens of prompt and answer together; 0, and at most: what all blocks hold
+  int max_num_seqs = 64;             // decoding at once
+  int max_num_batched_tokens = 512;  // in one step
+  int max_waiting = 1024;            // requests queued before submit() says kUnavailable
   bool enable_prefix_caching = true;
-  uint64_t seed = 0;                     // for requests that bring none
-  std::vector<TokenId> stop_tokens;      // the model's own, unless a request ignores them
+  uint64_t seed = 0;                      // for requests that bring none
+  std::vector<TokenId> stop_tokens = {};  // the model's own, unless a request ignores them
 };
 
 struct EngineStats {
   int num_running = 0, num_waiting = 0;
-  double kv_usage = 0;                   // 0 … 1
+  double kv_usage = 0;  // 0 … 1
   uint64_t prompt_tokens = 0, cached_prompt_tokens = 0, generated_tokens = 0;
   uint64_t num_steps = 0, num_preemptions = 0, num_finished = 0;
-  Clock::time_point step_started{};      // of the step that runs now; epoch when idle
-  bool alive = true;                     // false once the engine thread has ended for any reason but stop()
+  Clock::time_point step_started{};  // of the step that runs now; epoch when idle
+  bool alive = true;                 // false once the engine thread has ended for any reason but stop()
 };
 
 class Engine {
  public:
-  // `runner` is used by the engine thread only and must outlive the engine.
+  // `runner` is used by the engine thread only (here for its sizes) and must outlive the engine.
   Engine(EngineConfig config, ModelRunner& runner);
-  ~Engine();                             // stop(0 s)
+  ~Engine();  // stop(0 s)
 
-  // Errors: kBadInput (empty prompt, token out of range, does not fit max_model_len: says by how much), kUnavailable (queue full, stopping).
+  // Errors: kBadInput (empty prompt, token or parameter out of range, does not fit max_model_len: says by how much),
+  // kUnavailable (queue full, stopping). The first event may come before submit() has returned.
   Result<RequestId> submit(EngineRequest request);
   // Ends a request before the next step; its last event has kAbort. Unknown and finished ids are ignored.
   void cancel(RequestId id);
-  // Refuses new requests, lets running ones finish within `grace`, aborts the rest, joins the thread.
+  // Refuses new requests, lets those there are finish within `grace`, aborts the rest, joins the thread. Not from
+  // on_event.
   void stop(std::chrono::milliseconds grace);
 
   EngineStats stats() const;
-  const EngineConfig& config() const;
+  const EngineConfig& config() const;  // as given, with the limits that hold filled in
 
  private:
   struct Impl;

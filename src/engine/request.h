@@ -25,8 +25,8 @@ struct SamplingParams {
   float repetition_penalty = 1.0f;  // counts prompt and generated tokens
   std::map<TokenId, float> logit_bias = {};
   std::optional<uint64_t> seed = {};  // none: the engine draws one
-  int max_tokens = 16;
-  int min_tokens = 0;  // stop tokens are not sampled before
+  int max_tokens = 16;                // 0: the prompt is only computed (and scored)
+  int min_tokens = 0;                 // stop tokens are not sampled before
   std::vector<TokenId> stop_token_ids = {};
   bool ignore_eos = false;
   std::vector<TokenId> allowed_token_ids = {};  // empty: all
@@ -51,14 +51,14 @@ enum class FinishReason { kStop, kLength, kAbort, kError };
 
 // One step's news of one sequence. Events of a sequence arrive in order; the last has `finish`.
 struct TokenEvent {
-  int sample_idx = 0;                // which of the request's n samples
-  std::vector<SampledToken> tokens;  // may be empty in the last event
-  std::optional<FinishReason> finish;
-  std::optional<TokenId> stop_token;  // with kStop: the stop token that ended it; it is not among `tokens`
-  std::string error;                  // with kError
-  int num_cached_tokens = 0;          // prompt tokens that were not computed, known from the first event on
+  int sample_idx = 0;                     // which of the request's n samples
+  std::vector<SampledToken> tokens = {};  // may be empty in the last event
+  std::optional<FinishReason> finish = {};
+  std::optional<TokenId> stop_token = {};  // with kStop: the stop token that ended it; it is not among `tokens`
+  std::string error = {};                  // with kError, and with kAbort when a deadline or a shutdown is the reason
+  int num_cached_tokens = 0;               // prompt tokens that were not computed, known from the first event on
   // In the first event when asked for: [i] is of prompt token i, itself first, then the n most likely; [0] is empty.
-  std::vector<std::vector<TokenLogprob>> prompt_logprobs;
+  std::vector<std::vector<TokenLogprob>> prompt_logprobs = {};
 };
 
 using RequestId = uint64_t;

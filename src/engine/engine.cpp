@@ -1,0 +1,180 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "base/log.h"
+#include "engine/engine_core.h"
+
+namespace retort {
+namespace {
+
+EngineConfig with_limits(EngineConfig config, const ModelRunner& runner) {
+  RETORT_CHECK(config.max_num_seqs > 0 && config.max_waiting > 0);
+  const int64_t capacity = int64_t{runner.num_blocks()} * kBlockTokens;
+  config.max_model_len = config.max_model_len > 0 ? std::min(config.max_model_len, capacity) : capacity;
+  config.max_num_batched_tokens = std::max(config.max_num_batched_tokens, config.max_num_seqs);
+  return config;
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  Impl(EngineConfig given, ModelRunner& runner)
+      : config(with_limits(std::move(given), runner)), vocab_size(runner.vocab_size()), core(config, runner) {}
+
+  void run();
+  bool turn();
+  void die(std::string_view why);
+  void publish(Clock::time_point step_started);
+  Status check(const EngineRequest& request) const;
+
+  const EngineConfig config;
+  const int32_t vocab_size;
+  EngineCore core;  // engine thread only
+
+  std::mutex mutex;  // guards what follows; never held while the engine works
+  std::condition_variable wake;
+  std::vector<std::pair<RequestId, EngineRequest>> arrivals;
+  std::vector<RequestId> cancels;
+  RequestId next_id = 1;
+  bool stopping = false;
+  Clock::time_point stop_at;
+  EngineStats stats;  // as of the last step's plan or end
+
+  std::mutex join_mutex;
+  std::thread thread;  // last: it uses all of the above
+};
+
+Engine::Engine(EngineConfig config, ModelRunner& runner) : impl_(std::make_unique<Impl>(std::move(config), runner)) {
+  impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
+}
+
+Engine::~Engine() { stop(std::chrono::milliseconds(0)); }
+
+const EngineConfig& Engine::config() const { return impl_->config; }
+
+Status Engine::Impl::check(const EngineRequest& request) const {
+  RETORT_CHECK(request.on_event);
+  RETORT_TRY(check_params(request.params, vocab_size));
+  if (request.prompt.empty())
+    return fail(ErrorKind::kBadInput, "[engine] prompt: expected at least one token, got none");
+  for (TokenId id : request.prompt)
+    if (id < 0 || id >= vocab_size)
+      return fail(ErrorKind::kBadInput, "[engine] prompt: expected token ids 0 to {}, got {}", vocab_size - 1, id);
+  const int64_t longest = config.max_model_len - (request.params.max_tokens > 0 ? 1 : 0);
+  if (const int64_t length = std::ssize(request.prompt); length > longest)
+    return fail(ErrorKind::kBadInput,
+                "[engine] prompt: expected at most {} tokens (the context holds {}), got {}, {} too many", longest,
+                config.max_model_len, length, length - longest);
+  if (request.num_samples < 1 || request.num_samples > config.max_num_seqs)
+    return fail(ErrorKind::kBadInput, "[engine] num_samples: expected 1 to {}, got {}", config.max_num_seqs,
+                request.num_samples);
+  return {};
+}
+
+Result<RequestId> Engine::submit(EngineRequest request) {
+  RETORT_TRY(impl_->check(request));
+  const std::lock_guard lock(impl_->mutex);
+  if (!impl_->stats.alive) return fail(ErrorKind::kUnavailable, "[engine] has failed and serves no more requests");
+  if (impl_->stopping) return fail(ErrorKind::kUnavailable, "[engine] is stopping");
+  if (impl_->stats.num_waiting + std::ssize(impl_->arrivals) >= impl_->config.max_waiting)
+    return fail(ErrorKind::kUnavailable, "[engine] queue: {} requests wait already, the limit",
+                impl_->config.max_waiting);
+  const RequestId id = impl_->next_id++;
+  impl_->arrivals.emplace_back(id, std::move(request));
+  impl_->wake.notify_one();
+  return id;
+}
+
+void Engine::cancel(RequestId id) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->cancels.push_back(id);
+  impl_->wake.notify_one();
+}
+
+void Engine::stop(std::chrono::milliseconds grace) {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    const auto at = Clock::now() + grace;
+    impl_->stop_at = impl_->stopping ? std::min(impl_->stop_at, at) : at;
+    impl_->stopping = true;
+    impl_->wake.notify_one();
+  }
+  const std::lock_guard lock(impl_->join_mutex);
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+EngineStats Engine::stats() const {
+  const std::lock_guard lock(impl_->mutex);
+  EngineStats stats = impl_->stats;
+  stats.num_waiting += static_cast<int>(impl_->arrivals.size());
+  return stats;
+}
+
+void Engine::Impl::run() {
+  try {
+    while (turn()) {
+    }
+  } catch (const std::exception& e) {
+    die(e.what());
+  } catch (...) {
+    die("an exception of unknown type");
+  }
+}
+
+// One round of the loop; sleeps when there is nothing to do. False: stopped, and nothing is left.
+bool Engine::Impl::turn() {
+  std::vector<std::pair<RequestId, EngineRequest>> arrived;
+  std::vector<RequestId> cancelled;
+  bool last_turns;
+  Clock::time_point deadline;
+  {
+    std::unique_lock lock(mutex);
+    wake.wait(lock, [&] { return stopping || !arrivals.empty() || !cancels.empty() || core.has_work(); });
+    arrived.swap(arrivals);
+    cancelled.swap(cancels);
+    stats.num_waiting += static_cast<int>(arrived.size());
+    last_turns = stopping;
+    deadline = stop_at;
+  }
+  for (auto& [id, request] : arrived) core.add(id, std::move(request));
+  for (RequestId id : cancelled) core.end(id, FinishReason::kAbort);
+  const auto now = Clock::now();
+  core.expire(now);
+  if (last_turns && now >= deadline) core.end_all(FinishReason::kAbort, "[engine] is stopping");
+  if (core.has_work()) {
+    core.plan_step();
+    publish(now);
+    core.run_step();
+  }
+  publish({});
+  return !last_turns || core.has_work();
+}
+
+void Engine::Impl::publish(Clock::time_point step_started) {
+  const std::lock_guard lock(mutex);
+  core.report(stats);
+  stats.step_started = step_started;
+}
+
+// An exception that is not the runner's: nothing here can be trusted any more, but whoever waits for an answer is told.
+void Engine::Impl::die(std::string_view why) {
+  log::error("[engine] the engine thread ends: {}", why);
+  std::vector<std::pair<RequestId, EngineRequest>> arrived;
+  {
+    const std::lock_guard lock(mutex);
+    stats.alive = false;
+    stats.step_started = {};
+    arrived.swap(arrivals);
+  }
+  core.abandon(why);
+  for (auto& [id, request] : arrived)
+    for (int i = 0; i < request.num_samples; ++i)
+      request.on_event({.sample_idx = i, .finish = FinishReason::kError, .error = std::string(why)});
+}
+
+}  // namespace retort

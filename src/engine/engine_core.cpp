@@ -1,0 +1,222 @@
+#include "engine/engine_core.h"
+
+#include <algorithm>
+#include <exception>
+
+#include "base/log.h"
+#include "engine/philox.h"
+
+namespace retort {
+namespace {
+
+constexpr uint64_t kSeedDraw = 0x73656564;  // sets the engine's own draws apart from those of samples
+
+}  // namespace
+
+EngineCore::EngineCore(const EngineConfig& config, ModelRunner& runner)
+    : config_(config),
+      runner_(runner),
+      vocab_size_(runner.vocab_size()),
+      scheduler_({.max_num_seqs = config.max_num_seqs, .max_num_batched_tokens = config.max_num_batched_tokens},
+                 runner.num_blocks(), config.enable_prefix_caching),
+      sampler_(vocab_size_) {}
+
+void EngineCore::add(RequestId id, EngineRequest request) {
+  Live live;
+  live.params = std::move(request.params);
+  live.on_event = std::move(request.on_event);
+  live.deadline = request.deadline;
+  live.stop_tokens = live.params.stop_token_ids;
+  if (!live.params.ignore_eos)
+    live.stop_tokens.insert(live.stop_tokens.end(), config_.stop_tokens.begin(), config_.stop_tokens.end());
+  live.seed = live.params.seed.value_or(random_bits(config_.seed, kSeedDraw, id));
+  live.samples.resize(request.num_samples);
+  live.samples[0].counts = TokenCounts(live.params, request.prompt);
+  if (live.params.prompt_logprobs) live.prompt_logprobs.resize(1);
+  if (live.deadline) deadlines_.emplace(*live.deadline, id);
+  live.samples[0].sequence = &scheduler_.add({.request_id = id,
+                                              .prompt = std::move(request.prompt),
+                                              .num_samples = request.num_samples,
+                                              .priority = request.priority,
+                                              .cache_salt = std::move(request.cache_salt),
+                                              .score_prompt = live.params.prompt_logprobs.has_value()});
+  live_.emplace(id, std::move(live));
+}
+
+void EngineCore::end(RequestId id, FinishReason reason, std::string_view why) {
+  const auto it = live_.find(id);
+  if (it == live_.end()) return;
+  Live& live = it->second;
+  for (size_t i = 0; i < live.samples.size(); ++i) {
+    Sample& sample = live.samples[i];
+    if (sample.finished) continue;
+    finish_sample(sample);
+    TokenEvent event{.sample_idx = static_cast<int>(i), .finish = reason, .error = std::string(why)};
+    event.num_cached_tokens = live.num_cached_tokens;
+    tell(live, std::move(event));
+  }
+  forget_if_finished(it);
+}
+
+void EngineCore::end_all(FinishReason reason, std::string_view why) {
+  std::vector<RequestId> ids;
+  for (const auto& [id, live] : live_) ids.push_back(id);
+  for (RequestId id : ids) end(id, reason, why);
+}
+
+void EngineCore::abandon(std::string_view why) const {
+  for (const auto& [id, live] : live_)
+    for (size_t i = 0; i < live.samples.size(); ++i)
+      if (!live.samples[i].finished)
+        tell(live, {.sample_idx = static_cast<int>(i), .finish = FinishReason::kError, .error = std::string(why)});
+}
+
+void EngineCore::expire(Clock::time_point now) {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now)
+    end(deadlines_.begin()->second, FinishReason::kAbort, "[engine] the request's deadline has passed");
+}
+
+void EngineCore::run_step() {
+  const Step& step = *step_;
+  std::span<const float> logits;
+  try {
+    logits = run(step);
+  } catch (const std::exception& e) {
+    return fail_step(step, e.what());
+  } catch (...) {
+    return fail_step(step, "an exception of unknown type");
+  }
+  ++counters_.num_steps;
+  scheduler_.commit(step);
+  for (const auto& scheduled : step.sequences) {
+    const auto rows = logits.first(scheduled.num_logits() * vocab_size_);
+    logits = logits.subspan(rows.size());
+    if (scheduled.num_scored_rows > 0) score_prompt(scheduled, rows);
+    if (scheduled.samples) sample_all(scheduled, rows.last(vocab_size_));
+  }
+  // Only now: the step still names the other samples of a request that fails.
+  for (const auto& [id, why] : std::exchange(failed_, {})) {
+    log::error("[engine] request {}: {}", id, why);
+    end(id, FinishReason::kError, why);
+  }
+}
+
+std::span<const float> EngineCore::run(const Step& step) {
+  for (const auto& copy : step.copies) runner_.copy_block(copy.from, copy.to);
+  batch_.clear();
+  int64_t num_rows = 0;
+  for (const auto& s : step.sequences) {
+    batch_.push_back({.tokens = std::span(s.sequence->tokens).subspan(s.first_position, s.num_tokens),
+                      .first_position = s.first_position,
+                      .block_table = s.sequence->block_table,
+                      .num_logits = s.num_logits()});
+    num_rows += s.num_logits();
+  }
+  const auto logits = runner_.run(batch_);
+  RETORT_CHECK(std::ssize(logits) == num_rows * vocab_size_);
+  return logits;
+}
+
+// What the step was to store is not there, so its sequences cannot go on; the others' blocks are untouched.
+void EngineCore::fail_step(const Step& step, std::string_view why) {
+  std::set<RequestId> ids;
+  for (const auto& s : step.sequences) ids.insert(s.sequence->request_id);
+  log::error("[engine] step of {} tokens: {}; {} requests end with an error", step.num_tokens, why, ids.size());
+  for (RequestId id : ids) end(id, FinishReason::kError, why);
+}
+
+void EngineCore::score_prompt(const ScheduledSequence& scheduled, std::span<const float> logits) {
+  const Sequence& sequence = *scheduled.sequence;
+  Live& live = live_.at(sequence.request_id);
+  const int64_t first = scheduled.first_position + scheduled.num_tokens - scheduled.num_logits();
+  for (int64_t i = 0; i < scheduled.num_scored_rows; ++i)
+    live.prompt_logprobs.push_back(sampler_.prompt_logprobs(
+        logits.subspan(i * vocab_size_, vocab_size_), sequence.tokens[first + i + 1], *live.params.prompt_logprobs));
+}
+
+void EngineCore::sample_all(const ScheduledSequence& scheduled, std::span<const float> logits) {
+  Sequence& first = *scheduled.sequence;
+  const auto it = live_.find(first.request_id);
+  Live& live = it->second;
+  const bool prompt_is_new = first.num_tokens() == first.num_prompt_tokens;
+  if (prompt_is_new) finish_prompt(live, first);
+  const size_t begin = prompt_is_new ? 0 : first.sample_idx, end_idx = prompt_is_new ? live.samples.size() : begin + 1;
+  for (size_t i = begin; i < end_idx; ++i) {
+    if (const auto status = sample_one(live, live.samples[i], logits); !status) {
+      failed_.emplace(it->first, status.error().message);
+      return;
+    }
+  }
+  forget_if_finished(it);
+}
+
+// The prompt has been computed: its samples part.
+void EngineCore::finish_prompt(Live& live, Sequence& first) {
+  live.num_cached_tokens = static_cast<int>(first.num_cached_tokens);
+  counters_.prompt_tokens += first.num_prompt_tokens;
+  counters_.cached_prompt_tokens += first.num_cached_tokens;
+  for (Sequence* sibling : scheduler_.fork(first)) {
+    live.samples[sibling->sample_idx].sequence = sibling;
+    live.samples[sibling->sample_idx].counts = live.samples[0].counts;
+  }
+}
+
+Status EngineCore::sample_one(Live& live, Sample& sample, std::span<const float> logits) {
+  Sequence& sequence = *sample.sequence;
+  TokenEvent event{.sample_idx = sequence.sample_idx, .num_cached_tokens = live.num_cached_tokens};
+  if (live.params.max_tokens > 0) {
+    RETORT_ASSIGN(SampledToken token,
+                  sampler_.sample(logits, {.params = live.params,
+                                           .generated = std::span(sequence.tokens).subspan(sequence.num_prompt_tokens),
+                                           .counts = sample.counts,
+                                           .stop_tokens = live.stop_tokens,
+                                           .seed = live.seed,
+                                           .sample_idx = sequence.sample_idx,
+                                           .position = sequence.num_tokens()}));
+    if (std::ranges::find(live.stop_tokens, token.id) != live.stop_tokens.end()) {
+      event.finish = FinishReason::kStop;
+      event.stop_token = token.id;
+    } else {
+      scheduler_.append(sequence, token.id);
+      sample.counts.add_generated(token.id);
+      ++counters_.generated_tokens;
+      event.tokens.push_back(std::move(token));
+    }
+  }
+  const bool full = sequence.num_tokens() - sequence.num_prompt_tokens >= live.params.max_tokens ||
+                    sequence.num_tokens() >= config_.max_model_len;
+  if (full && !event.finish) event.finish = FinishReason::kLength;
+  if (sequence.sample_idx == 0) event.prompt_logprobs = std::exchange(live.prompt_logprobs, {});
+  if (event.finish) finish_sample(sample);
+  tell(live, std::move(event));
+  return {};
+}
+
+void EngineCore::finish_sample(Sample& sample) {
+  sample.finished = true;
+  if (sample.sequence) scheduler_.remove(*std::exchange(sample.sequence, nullptr));
+}
+
+void EngineCore::forget_if_finished(LiveIterator it) {
+  if (!std::ranges::all_of(it->second.samples, &Sample::finished)) return;
+  if (it->second.deadline) deadlines_.erase({*it->second.deadline, it->first});
+  live_.erase(it);
+  ++counters_.num_finished;
+}
+
+void EngineCore::tell(const Live& live, TokenEvent event) noexcept { live.on_event(std::move(event)); }
+
+void EngineCore::report(EngineStats& stats) const {
+  const BlockPool& pool = scheduler_.blocks();
+  stats.num_running = scheduler_.num_running();
+  stats.num_waiting = scheduler_.num_waiting();
+  stats.kv_usage = 1.0 - static_cast<double>(pool.num_free()) / pool.num_blocks();
+  stats.prompt_tokens = counters_.prompt_tokens;
+  stats.cached_prompt_tokens = counters_.cached_prompt_tokens;
+  stats.generated_tokens = counters_.generated_tokens;
+  stats.num_steps = counters_.num_steps;
+  stats.num_preemptions = scheduler_.num_preemptions();
+  stats.num_finished = counters_.num_finished;
+}
+
+}  // namespace retort

@@ -1,0 +1,84 @@
+// The engine without its thread and its locks: requests in, one step at a time, events out. Engine thread only.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/model_runner.h"
+#include "engine/request.h"
+#include "engine/sampler.h"
+#include "engine/scheduler.h"
+
+namespace retort {
+
+class EngineCore {
+ public:
+  // `config` as Engine::config() gives it: every limit filled in. `runner` must outlive the object.
+  EngineCore(const EngineConfig& config, ModelRunner& runner);
+
+  void add(RequestId id, EngineRequest request);
+  // The request's samples end with `reason`, its blocks come back. Unknown ids are ignored.
+  void end(RequestId id, FinishReason reason, std::string_view why = {});
+  void end_all(FinishReason reason, std::string_view why);
+  // Tells every request that it ends with kError, and does nothing else: for when the state can no longer be trusted.
+  void abandon(std::string_view why) const;
+  // Ends the requests whose deadline has passed.
+  void expire(Clock::time_point now);
+  // A step in its two halves: what to compute; then run, sample, tell. An exception of the runner ends the step's
+  // requests with kError. No add() or end() in between.
+  void plan_step() { step_ = &scheduler_.plan(); }
+  void run_step();
+
+  bool has_work() const { return scheduler_.has_work(); }
+  // Fills in all but what concerns the thread.
+  void report(EngineStats& stats) const;
+  Status check_integrity() const { return scheduler_.check_integrity(); }
+  const BlockPool& blocks() const { return scheduler_.blocks(); }
+
+ private:
+  struct Sample {
+    Sequence* sequence = nullptr;  // null before it parts from the first, and once it has finished
+    TokenCounts counts;
+    bool finished = false;
+  };
+  struct Live {
+    SamplingParams params;
+    std::function<void(TokenEvent)> on_event;
+    std::optional<Clock::time_point> deadline;
+    std::vector<TokenId> stop_tokens;
+    uint64_t seed = 0;
+    std::vector<Sample> samples;
+    int num_cached_tokens = 0;
+    std::vector<std::vector<TokenLogprob>> prompt_logprobs;
+  };
+  using LiveIterator = std::unordered_map<RequestId, Live>::iterator;
+
+  std::span<const float> run(const Step& step);
+  void fail_step(const Step& step, std::string_view why);
+  void score_prompt(const ScheduledSequence& scheduled, std::span<const float> logits);
+  void sample_all(const ScheduledSequence& scheduled, std::span<const float> logits);
+  void finish_prompt(Live& live, Sequence& first);
+  Status sample_one(Live& live, Sample& sample, std::span<const float> logits);
+  void finish_sample(Sample& sample);
+  void forget_if_finished(LiveIterator it);
+  static void tell(const Live& live, TokenEvent event) noexcept;
+
+  EngineConfig config_;
+  ModelRunner& runner_;
+  int32_t vocab_size_;
+  Scheduler scheduler_;
+  Sampler sampler_;
+  std::unordered_map<RequestId, Live> live_;
+  std::set<std::pair<Clock::time_point, RequestId>> deadlines_;
+  const Step* step_ = nullptr;
+  std::vector<ForwardSequence> batch_;
+  std::map<RequestId, std::string> failed_;  // in the step that runs, with the reason
+  EngineStats counters_;
+};
+
+}  // namespace retort

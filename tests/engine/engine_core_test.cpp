@@ -1,0 +1,332 @@
+#include "engine/engine_core.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "answers.h"
+#include "fake_runner.h"
+
+namespace retort::testing {
+namespace {
+
+constexpr int32_t kVocab = 60;
+
+std::vector<TokenId> prompt_of(int num_tokens, TokenId first = 1) {
+  std::vector<TokenId> tokens(num_tokens);
+  for (int i = 0; i < num_tokens; ++i) tokens[i] = (first + i * 7) % kVocab;
+  return tokens;
+}
+
+struct CoreConfig {
+  int32_t num_blocks = 64;
+  int max_num_seqs = 16;
+  int max_num_batched_tokens = 64;
+  bool enable_prefix_caching = true;
+  std::vector<TokenId> stop_tokens = {};
+};
+
+// A core over the fake model, turned by hand.
+class CoreUnderTest {
+ public:
+  explicit CoreUnderTest(const CoreConfig& config = {}, TokenScript script = hash_script(kVocab))
+      : runner(kVocab, config.num_blocks, std::move(script)),
+        core({.max_model_len = int64_t{config.num_blocks} * kBlockTokens,
+              .max_num_seqs = config.max_num_seqs,
+              .max_num_batched_tokens = config.max_num_batched_tokens,
+              .enable_prefix_caching = config.enable_prefix_caching,
+              .seed = 5,
+              .stop_tokens = config.stop_tokens},
+             runner) {}
+
+  Answers add(EngineRequest request) {
+    Answers answers(request.num_samples);
+    request.on_event = answers.on_event();
+    core.add(++last_id, std::move(request));
+    return answers;
+  }
+  void step() {
+    core.plan_step();
+    core.run_step();
+    const auto status = core.check_integrity();
+    ASSERT_TRUE(status) << status.error().message;
+  }
+  void finish() {
+    while (core.has_work() && !::testing::Test::HasFatalFailure()) step();
+  }
+  Answer answer(EngineRequest request) {
+    const auto answers = add(std::move(request));
+    finish();
+    return answers.so_far()[0];
+  }
+  EngineStats stats() const {
+    EngineStats stats;
+    core.report(stats);
+    return stats;
+  }
+
+  FakeRunner runner;
+  EngineCore core;
+  RequestId last_id = 0;
+};
+
+TEST(EngineCore, GreedyAnswersAreTheModels) {
+  CoreUnderTest t;
+  const auto answer = t.answer({.prompt = prompt_of(10), .params = {.temperature = 0, .max_tokens = 20}});
+  EXPECT_EQ(answer.tokens, scripted_answer(hash_script(kVocab), prompt_of(10), 20));
+  EXPECT_EQ(answer.finish, FinishReason::kLength);
+  EXPECT_EQ(answer.num_events, 20);
+  EXPECT_EQ(t.stats().generated_tokens, 20u);
+  EXPECT_EQ(t.stats().prompt_tokens, 10u);
+  EXPECT_EQ(t.stats().num_finished, 1u);
+  EXPECT_EQ(t.stats().kv_usage, 0);
+}
+
+TEST(EngineCore, StopTokensEndAnAnswerAndAreNotPartOfIt) {
+  const auto full = scripted_answer(hash_script(kVocab), prompt_of(10), 20);
+  const TokenId stop = full[4];
+  const auto before = std::vector<TokenId>(full.begin(), std::ranges::find(full, stop));
+  const SamplingParams params{.temperature = 0, .max_tokens = 20};
+  CoreUnderTest t({.stop_tokens = {stop}});
+
+  const auto model_stop = t.answer({.prompt = prompt_of(10), .params = params});
+  EXPECT_EQ(model_stop.tokens, before);
+  EXPECT_EQ(model_stop.finish, FinishReason::kStop);
+  EXPECT_EQ(model_stop.stop_token, stop);
+
+  auto ignoring = params;
+  ignoring.ignore_eos = true;
+  EXPECT_EQ(t.answer({.prompt = prompt_of(10), .params = ignoring}).tokens, full);
+  ignoring.stop_token_ids = {stop};
+  EXPECT_EQ(t.answer({.prompt = prompt_of(10), .params = ignoring}).tokens, before) << "the request's own still count";
+}
+
+TEST(EngineCore, MinTokensPutsStopTokensOff) {
+  const TokenId stop = scripted_answer(hash_script(kVocab), prompt_of(10), 1)[0];
+  CoreUnderTest t({.stop_tokens = {stop}});
+  EXPECT_TRUE(t.answer({.prompt = prompt_of(10), .params = {.temperature = 0, .max_tokens = 20}}).tokens.empty());
+  const auto answer =
+      t.answer({.prompt = prompt_of(10), .params = {.temperature = 0, .max_tokens = 20, .min_tokens = 5}});
+  EXPECT_GE(answer.tokens.size(), 5u);
+  EXPECT_EQ(std::ranges::count(answer.tokens, stop), 0);
+}
+
+TEST(EngineCore, TheContextEndsAnAnswer) {
+  CoreUnderTest t({.num_blocks = 2});
+  const auto answer = t.answer({.prompt = prompt_of(50), .params = {.temperature = 0, .max_tokens = 100}});
+  EXPECT_EQ(answer.tokens, scripted_answer(hash_script(kVocab), prompt_of(50), 14));
+  EXPECT_EQ(answer.finish, FinishReason::kLength);
+}
+
+TEST(EngineCore, NoTokensWantedComputesThePromptOnly) {
+  CoreUnderTest t;
+  const auto answer = t.answer({.prompt = prompt_of(40), .params = {.max_tokens = 0, .prompt_logprobs = 1}});
+  EXPECT_TRUE(answer.tokens.empty());
+  EXPECT_EQ(answer.finish, FinishReason::kLength);
+  EXPECT_EQ(answer.prompt_logprobs.size(), 40u);
+}
+
+TEST(EngineCore, CachedTokensAreCounted) {
+  CoreUnderTest t;
+  const SamplingParams params{.temperature = 0, .max_tokens = 3};
+  EXPECT_EQ(t.answer({.prompt = prompt_of(100), .params = params}).num_cached_tokens, 0);
+  EXPECT_EQ(t.answer({.prompt = prompt_of(100), .params = params}).num_cached_tokens, 96);
+  EXPECT_EQ(t.answer({.prompt = prompt_of(100), .params = params, .cache_salt = "x"}).num_cached_tokens, 0);
+  EXPECT_EQ(t.stats().cached_prompt_tokens, 96u);
+}
+
+TEST(EngineCore, PromptLogprobsAreThoseOfEveryPromptTokenWarmOrCold) {
+  const auto prompt = prompt_of(150);
+  const auto script = hash_script(kVocab);
+  CoreUnderTest t({.max_num_batched_tokens = 40}, script);
+  t.answer({.prompt = prompt, .params = {.max_tokens = 1}});  // warms the cache, which must not be used
+  const auto answer = t.answer({.prompt = prompt, .params = {.temperature = 0, .max_tokens = 2, .prompt_logprobs = 2}});
+  ASSERT_EQ(answer.prompt_logprobs.size(), prompt.size());
+  EXPECT_TRUE(answer.prompt_logprobs[0].empty());
+  for (size_t i = 1; i < prompt.size(); ++i) {
+    const auto logits = FakeRunner::logits_after(std::span(prompt).first(i), script, kVocab);
+    const auto expected = Sampler(kVocab).prompt_logprobs(logits, prompt[i], 2);
+    ASSERT_EQ(answer.prompt_logprobs[i].size(), 3u);
+    for (int j = 0; j < 3; ++j) {
+      EXPECT_EQ(answer.prompt_logprobs[i][j].id, expected[j].id);
+      EXPECT_EQ(answer.prompt_logprobs[i][j].logprob, expected[j].logprob);
+      EXPECT_EQ(answer.prompt_logprobs[i][j].rank, expected[j].rank);
+    }
+  }
+}
+
+TEST(EngineCore, SamplesDifferAndAreReproducible) {
+  const EngineRequest request{
+      .prompt = prompt_of(40), .params = {.temperature = 2, .seed = 7, .max_tokens = 12}, .num_samples = 4};
+  CoreUnderTest t;
+  const auto first = t.add(request), second = t.add(request);
+  t.finish();
+  std::set<std::vector<TokenId>> different;
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(first.so_far()[i].tokens.size(), 12u);
+    EXPECT_EQ(first.so_far()[i].tokens, second.so_far()[i].tokens);
+    different.insert(first.so_far()[i].tokens);
+  }
+  EXPECT_EQ(different.size(), 4u);
+  EXPECT_EQ(t.stats().prompt_tokens, 80u) << "a prompt counts once, whatever the number of its samples";
+  auto alone = request;
+  alone.num_samples = 1;
+  EXPECT_EQ(t.answer(alone).tokens, first.so_far()[0].tokens);
+}
+
+TEST(EngineCore, RequestsWithoutSeedDrawDifferently) {
+  const EngineRequest request{.prompt = prompt_of(40), .params = {.temperature = 2, .max_tokens = 12}};
+  CoreUnderTest t, again;
+  const auto first = t.answer(request).tokens, second = t.answer(request).tokens;
+  EXPECT_NE(first, second);
+  EXPECT_EQ(again.answer(request).tokens, first) << "the engine's own seed decides";
+}
+
+TEST(EngineCore, PenaltiesCountEachSamplesOwnTokens) {
+  // A model that says the same token again and again, but for the penalty.
+  CoreUnderTest t({}, [](std::span<const TokenId>) { return 3; });
+  const auto answers = t.add({.prompt = prompt_of(5, 4),
+                              .params = {.temperature = 0, .presence_penalty = 50, .max_tokens = 8},
+                              .num_samples = 2});
+  t.finish();
+  for (const auto& answer : answers.so_far()) {
+    EXPECT_EQ(answer.tokens[0], 3);
+    EXPECT_EQ(std::set<TokenId>(answer.tokens.begin(), answer.tokens.end()).size(), 8u) << "no token twice";
+  }
+}
+
+TEST(EngineCore, CancelGivesBlocksBackAtOnceAndTellsEverySample) {
+  CoreUnderTest t;
+  const auto running = t.add({.prompt = prompt_of(30), .params = {.max_tokens = 100}, .num_samples = 3});
+  t.step();
+  t.step();
+  const auto waiting = t.add({.prompt = prompt_of(30, 2), .num_samples = 2});
+  EXPECT_LT(t.core.blocks().num_free(), 64);
+  t.core.end(1, FinishReason::kAbort);
+  EXPECT_EQ(t.core.blocks().num_free(), 64);
+  t.core.end(2, FinishReason::kAbort);
+  for (const auto& answers : {running, waiting})
+    for (const auto& answer : answers.so_far()) EXPECT_EQ(answer.finish, FinishReason::kAbort);
+  EXPECT_EQ(running.so_far()[2].tokens.size(), 2u);
+  EXPECT_FALSE(t.core.has_work());
+  t.core.end(1, FinishReason::kAbort);
+  t.core.end(99, FinishReason::kAbort);
+  EXPECT_EQ(t.stats().num_finished, 2u);
+}
+
+TEST(EngineCore, DeadlinesAreHonouredBeforeTheNextStep) {
+  CoreUnderTest t;
+  const auto now = Clock::now();
+  const auto early =
+      t.add({.prompt = prompt_of(30), .params = {.max_tokens = 100}, .deadline = now + std::chrono::seconds(1)});
+  const auto late =
+      t.add({.prompt = prompt_of(30, 2), .params = {.max_tokens = 100}, .deadline = now + std::chrono::seconds(3)});
+  t.step();
+  t.core.expire(now);
+  EXPECT_FALSE(early.so_far()[0].finish);
+  t.core.expire(now + std::chrono::seconds(2));
+  EXPECT_EQ(early.so_far()[0].finish, FinishReason::kAbort);
+  EXPECT_THAT(early.so_far()[0].error, ::testing::HasSubstr("deadline"));
+  EXPECT_FALSE(late.so_far()[0].finish);
+  t.finish();
+  EXPECT_EQ(late.so_far()[0].finish, FinishReason::kLength);
+  t.core.expire(now + std::chrono::seconds(5));  // those of finished requests are forgotten
+}
+
+TEST(EngineCore, AFaultOfTheRunnerEndsTheRequestsOfItsStepOnly) {
+  CoreUnderTest t({.max_num_seqs = 2});
+  const auto first = t.add({.prompt = prompt_of(20, 1), .params = {.temperature = 0, .max_tokens = 9}});
+  const auto second = t.add({.prompt = prompt_of(20, 2), .params = {.temperature = 0, .max_tokens = 9}});
+  const auto third = t.add({.prompt = prompt_of(20, 3), .params = {.temperature = 0, .max_tokens = 9}});
+  t.step();
+  t.runner.before_run = [](auto) { throw std::runtime_error("disk on fire"); };
+  t.step();
+  t.runner.before_run = nullptr;
+  EXPECT_EQ(first.so_far()[0].finish, FinishReason::kError);
+  EXPECT_EQ(second.so_far()[0].error, "disk on fire");
+  t.finish();
+  EXPECT_EQ(third.so_far()[0].tokens, scripted_answer(hash_script(kVocab), prompt_of(20, 3), 9));
+  // What the failed step was to store must not be found in the cache.
+  EXPECT_EQ(t.answer({.prompt = prompt_of(20, 1), .params = {.temperature = 0, .max_tokens = 9}}).tokens,
+            scripted_answer(hash_script(kVocab), prompt_of(20, 1), 9));
+}
+
+TEST(EngineCore, AnImpossibleChoiceEndsItsRequestOnly) {
+  CoreUnderTest t;
+  const auto impossible = t.add({.prompt = prompt_of(20, 1),
+                                 .params = {.temperature = 0, .allowed_token_ids = {5}, .bad_words = {{5, 5}}},
+                                 .num_samples = 3});
+  const auto other = t.add({.prompt = prompt_of(20, 2), .params = {.temperature = 0, .max_tokens = 9}});
+  t.finish();
+  for (const auto& answer : impossible.so_far()) {
+    EXPECT_EQ(answer.finish, FinishReason::kError);
+    EXPECT_THAT(answer.error, ::testing::HasSubstr("every token excluded"));
+    EXPECT_EQ(answer.tokens, std::vector<TokenId>{5});
+  }
+  EXPECT_EQ(other.so_far()[0].finish, FinishReason::kLength);
+}
+
+struct House {
+  const char* name;
+  CoreConfig config;
+  bool preempts = false;
+};
+std::ostream& operator<<(std::ostream& out, const House& house) { return out << house.name; }
+class SameAnswer : public ::testing::TestWithParam<House> {};
+
+EngineRequest random_request(std::mt19937& random) {
+  const auto below = [&](int n) { return static_cast<int>(random() % static_cast<uint32_t>(n)); };
+  EngineRequest request{.prompt = prompt_of(1 + below(120), below(3)), .num_samples = below(5) == 0 ? 1 + below(4) : 1};
+  request.prompt.push_back(below(kVocab));
+  request.priority = below(2);
+  request.params = {.temperature = below(2) == 0 ? 0.0f : 1.5f,
+                    .top_p = below(2) == 0 ? 0.9f : 1.0f,
+                    .presence_penalty = below(2) * 0.5f};
+  request.params.seed = random();
+  request.params.max_tokens = 1 + below(150);
+  request.params.logprobs = below(2) == 0 ? std::optional(2) : std::nullopt;
+  return request;
+}
+
+// The answer of a request is the same alone on a cold engine and among others, greedy or drawn, with any chunk size,
+// with a warm cache, after preemptions.
+TEST_P(SameAnswer, AloneAndAmongOthers) {
+  std::mt19937 random(3);
+  CoreUnderTest busy(GetParam().config);
+  std::vector<EngineRequest> requests;
+  std::vector<Answers> answers;
+  while (requests.size() < 150) {
+    if (random() % 3 == 0) {
+      requests.push_back(random_request(random));
+      answers.push_back(busy.add(requests.back()));
+    }
+    if (busy.core.has_work()) busy.step();
+  }
+  busy.finish();
+  if (GetParam().preempts) EXPECT_GT(busy.stats().num_preemptions, 20u);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    CoreUnderTest alone({.num_blocks = 40, .max_num_batched_tokens = 1000});
+    const auto expected = alone.add(requests[i]);
+    alone.finish();
+    for (int sample = 0; sample < requests[i].num_samples; ++sample) {
+      const auto e = expected.so_far()[sample], a = answers[i].so_far()[sample];
+      ASSERT_EQ(a.tokens, e.tokens) << "request " << i << " sample " << sample;
+      ASSERT_EQ(a.finish, e.finish);
+      for (size_t j = 0; j < e.sampled.size(); ++j) {
+        ASSERT_EQ(a.sampled[j].logprob.has_value(), e.sampled[j].logprob.has_value());
+        if (e.sampled[j].logprob) ASSERT_EQ(a.sampled[j].logprob->logprob, e.sampled[j].logprob->logprob);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Houses, SameAnswer,
+    ::testing::Values(House{"Roomy", {.num_blocks = 300}}, House{"Tight", {.num_blocks = 12, .max_num_seqs = 8}, true},
+                      House{"TinyChunks", {.num_blocks = 16, .max_num_seqs = 8, .max_num_batched_tokens = 8}, true},
+                      House{"NoCache", {.num_blocks = 12, .max_num_seqs = 8, .enable_prefix_caching = false}, true}),
+    [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace retort::testing
