@@ -1,0 +1,140 @@
+#include "text/chat_template.h"
+
+#include <text_bridge.h>
+
+#include <algorithm>
+
+namespace retort {
+namespace {
+
+// Instructions of the template engine; the longest real template needs some ten thousand for a hundred messages.
+constexpr uint64_t kFuel = 20'000'000;
+
+struct FreeString {
+  void operator()(char* string) const { text_bridge_string_free(string); }
+};
+using BridgeString = std::unique_ptr<char, FreeString>;
+
+struct FreeTemplate {
+  void operator()(TextBridgeTemplate* chat_template) const { text_bridge_template_free(chat_template); }
+};
+
+tl::unexpected<Error> template_error(char* message) {
+  const BridgeString owner(message);
+  return fail(ErrorKind::kBadInput, "[chat template] {}", message != nullptr ? message : "unknown error");
+}
+
+// Text parts of a message's content, a line each; other kinds of parts are the caller's to refuse.
+std::string flatten(const Json& parts) {
+  std::string text;
+  for (const auto& part : parts) {
+    if (!part.is_object() || !part.contains("text") || !part["text"].is_string()) continue;
+    if (!text.empty()) text += '\n';
+    text += part["text"].get<std::string>();
+  }
+  return text;
+}
+
+// Templates expect arguments as an object; the API carries them as a string of JSON.
+void parse_arguments(Json& tool_call) {
+  if (!tool_call.is_object() || !tool_call.contains("function") || !tool_call["function"].is_object()) return;
+  auto& function = tool_call["function"];
+  if (!function.contains("arguments") || !function["arguments"].is_string()) return;
+  auto parsed = Json::parse(function["arguments"].get<std::string>(), nullptr, false);
+  if (!parsed.is_discarded()) function["arguments"] = std::move(parsed);
+}
+
+Json for_template(const Json& message) {
+  Json out = message;
+  if (!out.is_object()) return out;
+  for (auto it = out.begin(); it != out.end();) {
+    // A key that is null is a key not given: templates ask `is defined`. Content may be none beside tool calls.
+    if (it->is_null() && it.key() != "content")
+      it = out.erase(it);
+    else
+      ++it;
+  }
+  if (out.contains("content") && out["content"].is_array()) out["content"] = flatten(out["content"]);
+  if (out.contains("tool_calls") && out["tool_calls"].is_array())
+    for (auto& call : out["tool_calls"]) parse_arguments(call);
+  return out;
+}
+
+std::string_view trimmed_left(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t\n\r\f\v");
+  return first == std::string_view::npos ? std::string_view() : text.substr(first);
+}
+
+std::string_view trimmed(std::string_view text) {
+  text = trimmed_left(text);
+  const size_t last = text.find_last_not_of(" \t\n\r\f\v");
+  return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
+}
+
+// Cuts what the template wrote after the final message, as transformers' apply_chat_template does.
+Result<std::string> cut_after_final_message(std::string rendered, const Json& messages) {
+  const Json& last = messages.back();
+  const std::string content = last.is_object() && last.contains("content") && last["content"].is_string()
+                                  ? last["content"].get<std::string>()
+                                  : std::string();
+  const std::string_view core = trimmed(content);
+  const size_t at = rendered.rfind(core);
+  if (core.empty() || at == std::string::npos)
+    return fail(
+        ErrorKind::kBadInput,
+        "[chat template] continue_final_message: the final message's content does not stand in the rendered prompt");
+  const std::string_view with_tail = trimmed_left(content);
+  const bool keeps_tail = rendered.compare(at, with_tail.size(), with_tail) == 0;
+  rendered.resize(at + (keeps_tail ? with_tail.size() : core.size()));
+  return rendered;
+}
+
+}  // namespace
+
+struct ChatTemplate::Impl {
+  std::string source, bos_token, eos_token;
+  std::unique_ptr<TextBridgeTemplate, FreeTemplate> compiled;
+};
+
+ChatTemplate::ChatTemplate(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
+ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
+ChatTemplate::~ChatTemplate() = default;
+
+Result<ChatTemplate> ChatTemplate::compile(std::string_view source, std::string_view bos_token,
+                                           std::string_view eos_token) {
+  char* error = nullptr;
+  auto impl = std::make_unique<Impl>();
+  impl->compiled.reset(text_bridge_template_new(source.data(), source.size(), &error));
+  if (impl->compiled == nullptr) return template_error(error);
+  impl->source = source;
+  impl->bos_token = bos_token;
+  impl->eos_token = eos_token;
+  return ChatTemplate(std::move(impl));
+}
+
+Result<std::string> ChatTemplate::render(const ChatTemplateInput& input) const {
+  if (!input.messages.is_array() || input.messages.empty())
+    return fail(ErrorKind::kBadInput, "[chat template] messages: expected at least one");
+  Json context = Json::object();
+  context["messages"] = Json::array();
+  for (const auto& message : input.messages) context["messages"].push_back(for_template(message));
+  if (input.tools.is_array() && !input.tools.empty()) context["tools"] = input.tools;
+  context["add_generation_prompt"] = input.add_generation_prompt && !input.continue_final_message;
+  context["bos_token"] = impl_->bos_token;
+  context["eos_token"] = impl_->eos_token;
+  for (const auto& [key, value] : input.kwargs.items()) context[key] = value;
+
+  const std::string json = context.dump(-1, ' ', false, Json::error_handler_t::replace);
+  char* error = nullptr;
+  const BridgeString rendered(
+      text_bridge_template_render(impl_->compiled.get(), json.data(), json.size(), kFuel, &error));
+  if (rendered == nullptr) return template_error(error);
+  if (input.continue_final_message) return cut_after_final_message(rendered.get(), context["messages"]);
+  return std::string(rendered.get());
+}
+
+const std::string& ChatTemplate::source() const { return impl_->source; }
+bool ChatTemplate::supports_tools() const { return impl_->source.find("tools") != std::string::npos; }
+
+}  // namespace retort
