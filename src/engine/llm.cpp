@@ -1,0 +1,128 @@
+#include "engine/llm.h"
+
+#include <algorithm>
+
+#include "base/cpu.h"
+#include "base/log.h"
+#include "base/thread_pool.h"
+#include "engine/kv_budget.h"
+
+namespace retort {
+namespace {
+
+class TransformerRunner final : public ModelRunner {
+ public:
+  TransformerRunner(Transformer& transformer, KvStore& kv) : transformer_(transformer), kv_(kv) {}
+  int32_t vocab_size() const override { return static_cast<int32_t>(transformer_.config().vocab_size); }
+  int32_t num_blocks() const override { return kv_.num_blocks(); }
+  void copy_block(int32_t from, int32_t to) override { kv_.copy_block(from, to); }
+  std::span<const float> run(std::span<const ForwardSequence> batch) override {
+    return transformer_.forward(batch, kv_);
+  }
+
+ private:
+  Transformer& transformer_;
+  KvStore& kv_;
+};
+
+Result<Tokenizer> load_tokenizer(const Checkpoint& checkpoint) {
+  RETORT_ASSIGN(Tokenizer tokenizer, checkpoint.gguf() != nullptr ? Tokenizer::from_gguf(*checkpoint.gguf())
+                                                                  : Tokenizer::from_hf(*checkpoint.hf()));
+  if (tokenizer.vocab_size() > checkpoint.config().vocab_size)
+    return fail(ErrorKind::kBadInput,
+                "[model] tokenizer: expected at most the {} tokens the model has logits for, it has {}",
+                checkpoint.config().vocab_size, tokenizer.vocab_size());
+  return tokenizer;
+}
+
+// The family whose control tokens the vocabulary has; null when it is none known.
+const char* template_of_family(const Tokenizer& tokenizer) {
+  if (tokenizer.find("<|im_start|>")) return builtin_chat_template("chatml");
+  if (tokenizer.find("<|start_header_id|>")) return builtin_chat_template("llama3");
+  if (tokenizer.find("<｜Assistant｜>")) return builtin_chat_template("deepseek-r1");
+  return nullptr;
+}
+
+Result<std::optional<ChatTemplate>> load_chat_template(const LlmOptions& options, const Checkpoint& checkpoint,
+                                                       const Tokenizer& tokenizer) {
+  std::string source = options.chat_template_source;
+  if (source.empty()) source = checkpoint.chat_template();
+  if (source.empty()) {
+    const char* builtin = template_of_family(tokenizer);
+    if (builtin == nullptr) return std::nullopt;
+    source = builtin;
+  }
+  const auto bos = tokenizer.bos() ? tokenizer.token_bytes(*tokenizer.bos()) : std::string_view();
+  const auto& stops = tokenizer.stop_tokens();
+  const auto eos = stops.empty() ? std::string_view() : tokenizer.token_bytes(stops.front());
+  RETORT_ASSIGN(ChatTemplate compiled, ChatTemplate::compile(source, bos, eos));
+  return compiled;
+}
+
+}  // namespace
+
+// In the order of loading; destroyed the other way round: the engine's thread ends first.
+struct Llm::Impl {
+  ModelConfig config;
+  std::optional<Tokenizer> tokenizer;
+  std::optional<ChatTemplate> chat_template;
+  std::unique_ptr<ThreadPool> pool;
+  std::optional<Transformer> transformer;
+  std::optional<KvStore> kv;
+  std::unique_ptr<TransformerRunner> runner;
+  std::unique_ptr<Engine> engine;
+};
+
+Llm::Llm(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Llm::~Llm() = default;
+
+Result<std::unique_ptr<Llm>> Llm::load(const LlmOptions& options) {
+  RETORT_ASSIGN(const Isa isa, select_isa());
+  RETORT_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(options.model));
+  auto impl = std::make_unique<Impl>();
+  impl->config = checkpoint.config();
+  const ModelConfig& config = impl->config;
+  RETORT_ASSIGN(impl->tokenizer, load_tokenizer(checkpoint));
+  RETORT_ASSIGN(impl->chat_template, load_chat_template(options, checkpoint, *impl->tokenizer));
+
+  const int threads = options.num_threads > 0 ? options.num_threads : default_num_threads();
+  impl->pool = std::make_unique<ThreadPool>(threads);
+  const auto start = Clock::now();
+  RETORT_ASSIGN(impl->transformer, Transformer::load(checkpoint, isa, *impl->pool));
+  log::info("{}: {} with {} layers, hidden size {}, {} heads ({} for keys and values), {} tokens",
+            options.model.filename().string(), config.architecture, config.num_layers, config.hidden_size,
+            config.num_heads, config.num_kv_heads, config.vocab_size);
+  log::info("weights: {:.0f} MiB, packed in {:.1f} s; {} threads, {}",
+            static_cast<double>(impl->transformer->weight_bytes()) / (1 << 20),
+            std::chrono::duration<double>(Clock::now() - start).count(), threads, isa_name(isa));
+
+  KvRequest request;
+  request.cache_bytes = options.kv_cache_bytes;
+  request.max_model_len = options.max_model_len;
+  request.max_num_seqs = options.engine.max_num_seqs;
+  request.model_context = config.max_context;
+  request.bytes_per_block = KvStore::bytes_per_block(config, options.kv_type);
+  RETORT_ASSIGN(const KvBudget budget, plan_kv(request, memory_of_machine()));
+  RETORT_ASSIGN(impl->kv, KvStore::allocate(config, options.kv_type, budget.num_blocks));
+  log::info("KV cache: {:.0f} MiB for {} tokens; longest sequence {} tokens, {:.1f} of that length at once",
+            static_cast<double>(impl->kv->num_bytes()) / (1 << 20), int64_t{budget.num_blocks} * kBlockTokens,
+            budget.max_model_len,
+            static_cast<double>(budget.num_blocks) * kBlockTokens / static_cast<double>(budget.max_model_len));
+
+  impl->runner = std::make_unique<TransformerRunner>(*impl->transformer, *impl->kv);
+  EngineConfig engine = options.engine;
+  engine.max_model_len = budget.max_model_len;
+  engine.stop_tokens = impl->tokenizer->stop_tokens();
+  impl->engine = std::make_unique<Engine>(engine, *impl->runner);
+  return std::unique_ptr<Llm>(new Llm(std::move(impl)));
+}
+
+const ModelConfig& Llm::config() const { return impl_->config; }
+const Tokenizer& Llm::tokenizer() const { return *impl_->tokenizer; }
+const ChatTemplate* Llm::chat_template() const { return impl_->chat_template ? &*impl_->chat_template : nullptr; }
+Engine& Llm::engine() { return *impl_->engine; }
+int64_t Llm::max_model_len() const { return impl_->engine->config().max_model_len; }
+size_t Llm::weight_bytes() const { return impl_->transformer->weight_bytes(); }
+size_t Llm::kv_bytes() const { return impl_->kv->num_bytes(); }
+
+}  // namespace retort
