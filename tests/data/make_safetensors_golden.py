@@ -1,4 +1,5 @@
 """Writes golden.safetensors with PyPI's safetensors: a tensor of each type that is supported, a scalar and an empty one.
+Also the seeds of fuzz/safetensors.cpp: the same file, and its header alone.
 
 pip install safetensors==0.8.0 numpy==2.4.6 && python tests/data/make_safetensors_golden.py
 """
@@ -22,9 +23,15 @@ def main() -> None:
         name: TensorSpec(dtype=dtype, shape=array.shape, data_ptr=array.ctypes.data, data_len=array.nbytes)
         for name, (dtype, array) in TENSORS.items()
     }
+    content = serialize(specs, {"format": "pt"})
     out = Path(__file__).with_name("golden.safetensors")
-    out.write_bytes(serialize(specs, {"format": "pt"}))
-    print(f"{out}: {out.stat().st_size} bytes")
+    out.write_bytes(content)
+    print(f"{out}: {len(content)} bytes")
+
+    seeds = Path(__file__).parents[2] / "fuzz" / "corpus" / "safetensors"
+    seeds.mkdir(parents=True, exist_ok=True)
+    (seeds / out.name).write_bytes(content)
+    (seeds / "header.json").write_bytes(content[8 : 8 + int.from_bytes(content[:8], "little")])
 
 
 if __name__ == "__main__":
