@@ -93,13 +93,10 @@ Status read_type(GgufCursor& cursor, TensorHeader& tensor) {
     return cursor.fail(ErrorKind::kBadInput, "expected rows of whole {} blocks of {} elements, file holds rows of {}",
                        info->name, info->block_elements, shape.back());
   }
+  // Bytes that fit the file hold a number of elements that fits 64 bits too.
   uint64_t num_bytes = info->block_bytes;
   bool overflow = __builtin_mul_overflow(num_bytes, shape.back() / info->block_elements, &num_bytes);
-  uint64_t num_elements = shape.back();  // held in 64 bits too, for num_elements()
-  for (size_t i = 0; i + 1 < shape.size(); ++i) {
-    overflow |= __builtin_mul_overflow(num_bytes, shape[i], &num_bytes);
-    overflow |= __builtin_mul_overflow(num_elements, shape[i], &num_elements);
-  }
+  for (size_t i = 0; i + 1 < shape.size(); ++i) overflow |= __builtin_mul_overflow(num_bytes, shape[i], &num_bytes);
   if (overflow) {
     return cursor.fail(ErrorKind::kBadInput, "shape [{}] has more bytes than fit 64 bits", fmt::join(shape, ", "));
   }

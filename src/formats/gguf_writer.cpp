@@ -155,7 +155,11 @@ Status GgufWriter::write(const std::filesystem::path& path) const {
     return fail(ErrorKind::kIo, "[gguf] {}: cannot write: {}", unfinished.string(), std::strerror(cause));
   }
   std::filesystem::rename(unfinished, path, error);
-  if (error) return fail(ErrorKind::kIo, "[gguf] {}: cannot rename to it: {}", path.string(), error.message());
+  if (error) {
+    std::error_code ignored;
+    std::filesystem::remove(unfinished, ignored);
+    return fail(ErrorKind::kIo, "[gguf] {}: cannot rename to it: {}", path.string(), error.message());
+  }
   return {};
 }
 

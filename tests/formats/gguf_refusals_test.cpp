@@ -130,7 +130,7 @@ const Refusal kRefusals[] = {
      "tensor matrix: expected dimensions above 0, file holds 0"},
     {"BytesOverflow", [](auto& f) { put(f, after(f, "matrix") + kDimensions, kHuge / 4); }, ErrorKind::kBadInput,
      "tensor matrix: shape [2, 4611686018427387903] has more bytes than fit 64 bits"},
-    {"ElementsOverflow",
+    {"BytesOverflowInRows",
      [](auto& f) {
        put(f, after(f, "matrix") + kDimensions, uint64_t{1} << 33);
        put(f, after(f, "matrix") + kDimensions + 8, uint64_t{1} << 33);

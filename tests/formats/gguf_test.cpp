@@ -15,6 +15,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::TempDir;
+using testing::write_file;
 
 template <class T>
 GgufValue array_of(std::vector<T> items) {
@@ -230,6 +231,14 @@ TEST(GgufWriter, RefusesWhatTheReaderWould) {
             "[gguf] tensor t: expected once, added twice");
   EXPECT_THAT(error_of([&](auto& writer) { writer.set("general.alignment", uint32_t{24}); }),
               HasSubstr("expected a power of two"));
+}
+
+TEST(GgufWriter, AFileThatCannotBeRenamedLeavesNothing) {
+  TempDir dir;
+  std::filesystem::create_directory(dir / "a.gguf");
+  write_file(dir / "a.gguf/occupied", "");
+  EXPECT_THAT(GgufWriter().write(dir / "a.gguf").error().message, HasSubstr("cannot rename to it"));
+  EXPECT_FALSE(std::filesystem::exists(dir / "a.gguf.part"));
 }
 
 TEST(GgufWriter, AnUnwritablePlaceIsAnError) {
