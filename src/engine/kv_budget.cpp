@@ -23,6 +23,9 @@ Result<KvBudget> plan_kv(const KvRequest& request, const Memory& memory) {
   if (request.max_model_len > request.model_context)
     return fail(ErrorKind::kBadInput, "[kv cache] max_model_len: expected at most the model's own {} tokens, got {}",
                 request.model_context, request.max_model_len);
+  if (request.cache_bytes > memory.available)
+    return fail(ErrorKind::kTooLarge, "[kv cache] size: expected at most the {:.0f} MiB that are free, got {:.0f} MiB",
+                static_cast<double>(memory.available) / kMiB, static_cast<double>(request.cache_bytes) / kMiB);
   const int64_t wanted = request.max_model_len > 0 ? request.max_model_len : request.model_context;
   const auto blocks_wanted = static_cast<uint64_t>((wanted + kBlockTokens - 1) / kBlockTokens);
   const uint64_t bytes = request.cache_bytes > 0

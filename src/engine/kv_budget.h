@@ -23,7 +23,8 @@ struct KvBudget {
 
 // Without a size given: a quarter of the memory (the machine's or the cgroup's) or one full context, whichever is more,
 // but never beyond 90 % of the memory, what others use counted, and never more than max_num_seqs full contexts. Errors:
-// the memory does not hold a block; a max_model_len that the model or the memory does not hold (says both).
+// the memory does not hold a block, or what was given; a max_model_len that the model or the memory does not hold (says
+// both).
 Result<KvBudget> plan_kv(const KvRequest& request, const Memory& memory);
 
 }  // namespace retort

@@ -1,11 +1,15 @@
 #include "engine/llm.h"
 
-#include <algorithm>
+#include <chrono>
+#include <optional>
 
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/thread_pool.h"
 #include "engine/kv_budget.h"
+#include "model/checkpoint.h"
+#include "model/kv_store.h"
+#include "model/transformer.h"
 
 namespace retort {
 namespace {
@@ -35,28 +39,49 @@ Result<Tokenizer> load_tokenizer(const Checkpoint& checkpoint) {
   return tokenizer;
 }
 
-// The family whose control tokens the vocabulary has; null when it is none known.
+// As templates see it; empty when the model names none.
+std::string eos_text(const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
+  if (const Gguf* file = checkpoint.gguf()) {
+    const auto id = file->get_uint("tokenizer.ggml.eos_token_id");
+    const bool known = id && *id < static_cast<uint64_t>(tokenizer.vocab_size());
+    return known ? std::string(tokenizer.token_bytes(static_cast<TokenId>(*id))) : "";
+  }
+  const auto& config = checkpoint.hf()->tokenizer_config();
+  if (!config.is_object() || !config.contains("eos_token")) return "";
+  const auto& eos = config.at("eos_token");  // "</s>" or {"content": "</s>", …}
+  if (eos.is_string()) return eos.get<std::string>();
+  const bool has_content = eos.is_object() && eos.contains("content") && eos.at("content").is_string();
+  return has_content ? eos.at("content").get<std::string>() : "";
+}
+
+// The family is told by the control tokens the vocabulary has; null when it is none known.
 const char* template_of_family(const Tokenizer& tokenizer) {
-  if (tokenizer.find("<|im_start|>")) return builtin_chat_template("chatml");
-  if (tokenizer.find("<|start_header_id|>")) return builtin_chat_template("llama3");
-  if (tokenizer.find("<｜Assistant｜>")) return builtin_chat_template("deepseek-r1");
+  struct Family {
+    const char* token;
+    const char* name;
+  };
+  constexpr Family kFamilies[] = {
+      {"<｜Assistant｜>", "deepseek-r1"}, {"<|start_header_id|>", "llama3"}, {"<|im_start|>", "chatml"}};
+  for (const Family& family : kFamilies)
+    if (tokenizer.find(family.token)) return builtin_chat_template(family.name);
   return nullptr;
 }
 
-Result<std::optional<ChatTemplate>> load_chat_template(const LlmOptions& options, const Checkpoint& checkpoint,
+Result<std::optional<ChatTemplate>> load_chat_template(const std::string& given, const Checkpoint& checkpoint,
                                                        const Tokenizer& tokenizer) {
-  std::string source = options.chat_template_source;
-  if (source.empty()) source = checkpoint.chat_template();
+  std::string source = given.empty() ? checkpoint.chat_template() : given;
   if (source.empty()) {
     const char* builtin = template_of_family(tokenizer);
     if (builtin == nullptr) return std::nullopt;
     source = builtin;
   }
   const auto bos = tokenizer.bos() ? tokenizer.token_bytes(*tokenizer.bos()) : std::string_view();
-  const auto& stops = tokenizer.stop_tokens();
-  const auto eos = stops.empty() ? std::string_view() : tokenizer.token_bytes(stops.front());
-  RETORT_ASSIGN(ChatTemplate compiled, ChatTemplate::compile(source, bos, eos));
-  return compiled;
+  auto compiled = ChatTemplate::compile(source, bos, eos_text(checkpoint, tokenizer));
+  if (compiled) return std::optional(std::move(*compiled));
+  if (!given.empty()) return tl::unexpected(compiled.error());
+  log::warn("the model's chat template does not compile, so there is no chat unless another is given: {}",
+            compiled.error().message);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -83,7 +108,7 @@ Result<std::unique_ptr<Llm>> Llm::load(const LlmOptions& options) {
   impl->config = checkpoint.config();
   const ModelConfig& config = impl->config;
   RETORT_ASSIGN(impl->tokenizer, load_tokenizer(checkpoint));
-  RETORT_ASSIGN(impl->chat_template, load_chat_template(options, checkpoint, *impl->tokenizer));
+  RETORT_ASSIGN(impl->chat_template, load_chat_template(options.chat_template_source, checkpoint, *impl->tokenizer));
 
   const int threads = options.num_threads > 0 ? options.num_threads : default_num_threads();
   impl->pool = std::make_unique<ThreadPool>(threads);

@@ -15,23 +15,24 @@
 namespace retort {
 
 struct LlmOptions {
-  std::filesystem::path model;       // .gguf or folder
-  std::string chat_template_source;  // empty: the model's own, else the built-in of its family
-  int num_threads = 0;               // 0: default_num_threads()
-  uint64_t kv_cache_bytes = 0;       // 0: chosen, see kv_budget.h
+  std::filesystem::path model = {};       // .gguf or folder
+  std::string chat_template_source = {};  // empty: the model's own, else the built-in of its family
+  int num_threads = 0;                    // 0: default_num_threads()
+  uint64_t kv_cache_bytes = 0;            // 0: chosen, see kv_budget.h
   KvType kv_type = KvType::kBF16;
   int64_t max_model_len = 0;  // 0: as much as the KV memory holds for one sequence, up to the model's own
-  EngineConfig engine;        // max_model_len and stop_tokens are filled in by load()
+  EngineConfig engine = {};   // max_model_len and stop_tokens are filled in by load()
 };
 
 class Llm {
  public:
+  // Errors: those of the files, of memory that cannot be had, of a given chat template that does not compile.
   static Result<std::unique_ptr<Llm>> load(const LlmOptions& options);
   ~Llm();
 
   const ModelConfig& config() const;
   const Tokenizer& tokenizer() const;
-  const ChatTemplate* chat_template() const;  // null: the model has none, only completions are possible
+  const ChatTemplate* chat_template() const;  // null: there is none that works, only completions are possible
   Engine& engine();
   int64_t max_model_len() const;
   size_t weight_bytes() const;

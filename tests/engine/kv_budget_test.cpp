@@ -61,6 +61,9 @@ TEST(KvBudget, RefusalsSayExpectedAndActual) {
   request.cache_bytes = 100;
   EXPECT_THAT(plan_kv(request, {24 * kGiB, 22 * kGiB}).error().message,
               testing::HasSubstr("at least one block of 0.9 MiB"));
+  request.cache_bytes = 3 * kGiB;
+  EXPECT_THAT(plan_kv(request, {24 * kGiB, 2 * kGiB}).error().message,
+              testing::HasSubstr("expected at most the 2048 MiB that are free, got 3072 MiB"));
   request.cache_bytes = 10 * request.bytes_per_block;
   request.max_model_len = 1000;
   EXPECT_THAT(plan_kv(request, {24 * kGiB, 22 * kGiB}).error().message,
