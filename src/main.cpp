@@ -5,6 +5,9 @@
 namespace {
 
 constexpr std::array kCommands = {
+    retort::Command{"bench", "Measure a model's speed against this machine's limits", retort::add_bench_command},
+    retort::Command{"info", "What a model holds and needs, and whether it can be served", retort::add_info_command},
+    retort::Command{"tokenize", "Text to token ids, and back", retort::add_tokenize_command},
     retort::Command{"pull", "Fetch a model into the cache", retort::add_pull_command},
 };
 

@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <optional>
 
 #include "cli/command.h"
+#include "cli/config_file.h"
 #include "cli/help.h"
 #include "cli/suggest.h"
 #include "cli/terminal.h"
@@ -33,6 +35,29 @@ std::optional<std::string> unknown_command(std::span<const Command> commands, co
   return fmt::format("no command '{}'{}. See: retort --help", args.front(), did_you_mean(args.front(), names));
 }
 
+// The file that --config names, if the command has such an option.
+std::optional<std::string> config_file_of(const CLI::App& app, const std::vector<std::string>& args) {
+  if (app.get_option_no_throw("--config") == nullptr) return std::nullopt;
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i].starts_with("--config=")) return args[i].substr(9);
+    if (args[i] == "--config" && i + 1 < args.size()) return args[i + 1];
+  }
+  const char* from_environment = std::getenv("RETORT_CONFIG");
+  if (from_environment != nullptr && *from_environment != '\0') return from_environment;
+  return std::nullopt;
+}
+
+// Puts what a configuration file says after the command's name.
+Status insert_config(const CLI::App& app, std::vector<std::string>& args) {
+  if (args.empty() || args.front().starts_with('-')) return {};
+  const CLI::App* sub = app.get_subcommand(args.front());
+  const auto path = config_file_of(*sub, args);
+  if (!path) return {};
+  RETORT_ASSIGN(const auto more, arguments_from_config(*path, *sub, args));
+  args.insert(args.begin() + 1, more.begin(), more.end());
+  return {};
+}
+
 }  // namespace
 
 int run_command_line(std::span<const Command> commands, int argc, const char* const* argv) {
@@ -49,6 +74,7 @@ int run_command_line(std::span<const Command> commands, int argc, const char* co
 
   std::vector<std::string> args(argv + 1, argv + argc);
   if (const auto message = unknown_command(commands, args)) return report({ErrorKind::kBadInput, *message});
+  if (const auto read = insert_config(app, args); !read) return report(read.error());
   if (args.empty()) args = {"--help"};
   std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
   try {

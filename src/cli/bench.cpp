@@ -1,0 +1,165 @@
+// retort bench: how fast a model runs here, against what this machine's memory and arithmetic allow.
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/hub/model_cache.h"
+#include "cli/hub/progress.h"
+#include "cli/measure/bandwidth.h"
+#include "cli/measure/speed.h"
+#include "cli/terminal.h"
+#include "kernels/peak.h"
+
+namespace retort {
+namespace {
+
+struct BenchOptions {
+  std::string model;
+  int prompt = 512, generate = 64, context = 0, repetitions = 3, threads = 0;
+  std::vector<int> batches = {1, 4, 8};
+  std::string kv_type = "bf16";
+  bool json = false;
+};
+
+struct Limits {
+  double gbps = 0, gops = 0;
+};
+
+struct Report {
+  std::string model_name, cpu, features, isa;
+  int threads = 0;
+  uint64_t weight_bytes = 0;
+  double load_seconds = 0;
+  TokenCost cost{};
+  Limits limits{};
+  std::vector<SpeedResult> results{};
+};
+
+// Figures taken beside other work say little.
+void note_busy_machine(int threads) {
+  double load = 0;
+  if (getloadavg(&load, 1) == 1 && load > threads)
+    fmt::print(
+        stderr,
+        "note: other programs keep this machine busy (load {:.1f} for {} threads); figures will be low and uneven\n",
+        load, threads);
+}
+
+Result<Report> run_bench(const BenchOptions& options) {
+  RETORT_ASSIGN(const auto isa, select_isa());
+  RETORT_ASSIGN(const auto path, find_model(options.model));
+  ThreadPool pool(options.threads > 0 ? options.threads : default_num_threads());
+  note_busy_machine(pool.num_threads());
+  Report report{.model_name = path.filename().string(),
+                .cpu = cpu_model(),
+                .features = cpu_features(),
+                .isa = std::string(isa_name(isa)),
+                .threads = pool.num_threads()};
+  report.limits = {measure_read_gbps(pool), measure_int8_gops(isa, pool)};
+
+  const auto start = std::chrono::steady_clock::now();
+  RETORT_ASSIGN(const auto checkpoint, Checkpoint::open(path));
+  RETORT_ASSIGN(auto model, Transformer::load(checkpoint, isa, pool));
+  report.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.weight_bytes = model.weight_bytes();
+  const KvType kv_type = options.kv_type == "f32" ? KvType::kF32 : KvType::kBF16;
+  report.cost = cost_of(model, kv_type);
+
+  std::vector<SpeedTest> tests;
+  if (options.prompt > 0) tests.push_back({SpeedTest::Kind::kPrefill, options.prompt});
+  if (options.generate > 0)
+    for (const int batch : options.batches)
+      tests.push_back({SpeedTest::Kind::kDecode, options.generate, batch, options.context});
+  for (const auto& test : tests) {
+    RETORT_ASSIGN(auto result, measure_speed(model, kv_type, test, options.repetitions));
+    report.results.push_back(std::move(result));
+  }
+  return report;
+}
+
+void print_table(const Report& report) {
+  fmt::print("{}, {} threads, {} kernels ({})\n", report.cpu, report.threads, report.isa, report.features);
+  fmt::print("limits measured now: reads {:.1f} GB/s, int8 {:.0f} GOP/s\n", report.limits.gbps, report.limits.gops);
+  fmt::print("{}: {} of weights, {} read a token, loaded in {:.1f} s\n\n", report.model_name,
+             human_bytes(report.weight_bytes), human_bytes(static_cast<uint64_t>(report.cost.weight_bytes)),
+             report.load_seconds);
+  fmt::print("{:<22} {:>9} {:>8} {:>8} {:>9} {:>8} {:>9}\n", "", "tokens/s", "spread", "GB/s", "of limit", "GOP/s",
+             "of limit");
+  for (const auto& result : report.results)
+    fmt::print("{:<22} {:>9.1f} {:>7.1f}% {:>8.1f} {:>8.0f}% {:>8.0f} {:>8.0f}%\n", name_of(result.test),
+               result.tokens_per_second.median, result.tokens_per_second.spread() * 100, result.gbps,
+               result.gbps / report.limits.gbps * 100, result.gops, result.gops / report.limits.gops * 100);
+}
+
+void print_json(const Report& report) {
+  nlohmann::ordered_json json = {{"version", RETORT_VERSION},
+                                 {"machine",
+                                  {{"cpu", report.cpu},
+                                   {"features", report.features},
+                                   {"isa", report.isa},
+                                   {"threads", report.threads},
+                                   {"read_gbps", report.limits.gbps},
+                                   {"int8_gops", report.limits.gops}}},
+                                 {"model",
+                                  {{"name", report.model_name},
+                                   {"weight_bytes", report.weight_bytes},
+                                   {"bytes_per_token", report.cost.weight_bytes},
+                                   {"load_seconds", report.load_seconds}}},
+                                 {"results", nlohmann::ordered_json::array()}};
+  for (const auto& result : report.results) {
+    const auto& speed = result.tokens_per_second;
+    json["results"].push_back(
+        {{"test", result.test.kind == SpeedTest::Kind::kPrefill ? "prefill" : "decode"},
+         {"tokens", result.test.num_tokens},
+         {"batch", result.test.batch},
+         {"context", result.test.context},
+         {"tokens_per_second", {{"median", speed.median}, {"min", speed.min}, {"max", speed.max}}},
+         {"gbps", result.gbps},
+         {"gops", result.gops}});
+  }
+  fmt::print("{}\n", json.dump(2));
+}
+
+}  // namespace
+
+RunCommand add_bench_command(CLI::App& app) {
+  auto options = std::make_shared<BenchOptions>();
+  app.add_option("MODEL", options->model, "A .gguf file, a folder, a name of the catalogue or OWNER/REPO[:QUANT]")
+      ->required();
+  app.add_option("-p,--prompt", options->prompt, "Prompt tokens to prefill; 0: leave out")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("-n,--generate", options->generate, "Tokens each sequence decodes; 0: leave out")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--batch", options->batches, "Sequences that decode at once, several by commas")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--context", options->context, "Positions before the first decoded token")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("-r,--repetitions", options->repetitions, "Runs of each test; the median is told")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("-t,--threads", options->threads, "Compute threads")
+      ->check(CLI::PositiveNumber)
+      ->default_str(fmt::format("physical cores: {}", default_num_threads()));
+  app.add_option("--kv-cache-dtype", options->kv_type, "Keys and values as bf16 or f32")
+      ->check(CLI::IsMember({"bf16", "f32"}))
+      ->capture_default_str();
+  app.add_flag("--json", options->json, "Print JSON");
+  app.footer(
+      "GB/s: weights, keys and values read. GOP/s: multiplications and additions in weight matrices. Both stand "
+      "against what\n"
+      "this process measured just before, so that the distance to the machine's limit is in view. RETORT_ISA forces "
+      "an\n"
+      "instruction set.");
+  return [options] {
+    const auto report_or_error = run_bench(*options);
+    if (!report_or_error) return report(report_or_error.error());
+    options->json ? print_json(*report_or_error) : print_table(*report_or_error);
+    return 0;
+  };
+}
+
+}  // namespace retort

@@ -1,0 +1,162 @@
+#include "cli/chat/session.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <fstream>
+
+#include "cli/suggest.h"
+
+namespace retort {
+namespace {
+
+constexpr std::string_view kHelp =
+    "/system TEXT   what the model is told before anything else; without TEXT: show it\n"
+    "/reset         forget the conversation (the system message stays)\n"
+    "/save FILE     write the conversation: Markdown, or JSON when FILE ends in .json\n"
+    "/stats         tokens and speed of the last answer\n"
+    "/quit          leave (or Ctrl-D)\n"
+    "Ctrl-C stops an answer. A line that ends in \\ goes on in the next.\n";
+
+std::string_view trimmed(std::string_view text) {
+  const auto begin = text.find_first_not_of(" \t"), end = text.find_last_not_of(" \t");
+  return begin == std::string_view::npos ? "" : text.substr(begin, end - begin + 1);
+}
+
+// A slash and a word: "/reset", but neither "/usr/bin" nor "// a comment".
+bool is_command(std::string_view word) {
+  return word.size() > 1 && word[0] == '/' &&
+         std::all_of(word.begin() + 1, word.end(), [](unsigned char c) { return std::isalpha(c) != 0; });
+}
+
+// Dims reasoning and sets it apart from the answer by an empty line.
+class Printer {
+ public:
+  explicit Printer(const ChatLook& look) : look_(look) {}
+
+  void reasoning(std::string_view text) {
+    if (!look_.show_reasoning) return;
+    if (!in_reasoning_) fmt::print("{}", look_.style.dim);
+    in_reasoning_ = true;
+    fmt::print("{}", text);
+    std::fflush(stdout);
+  }
+  void content(std::string_view text) {
+    if (in_reasoning_) fmt::print("{}\n\n", look_.style.reset);
+    in_reasoning_ = false;
+    fmt::print("{}", text);
+    std::fflush(stdout);
+  }
+  void end() {
+    fmt::print("{}\n", in_reasoning_ ? look_.style.reset : "");
+    std::fflush(stdout);
+  }
+
+ private:
+  const ChatLook& look_;
+  bool in_reasoning_ = false;
+};
+
+}  // namespace
+
+Json ChatSession::messages() const {
+  Json all = Json::array();
+  if (!system_.empty()) all.push_back({{"role", "system"}, {"content", system_}});
+  all.insert(all.end(), turns_.begin(), turns_.end());
+  return all;
+}
+
+bool ChatSession::take_line(const std::string& line) {
+  const auto text = trimmed(line);
+  if (text.empty()) return true;
+  const auto command = text.substr(0, text.find_first_of(" \t\n"));
+  if (is_command(command)) {
+    run_command(command.substr(1), trimmed(text.substr(command.size())));
+    return !wants_to_leave_;
+  }
+  turns_.push_back({{"role", "user"}, {"content", std::string(text)}});
+  answer();
+  return true;
+}
+
+void ChatSession::answer() {
+  interrupt_.take();
+  Printer printer(look_);
+  std::string content;
+  const ChatSink sink{[&](std::string_view text) { printer.reasoning(text); },
+                      [&](std::string_view text) {
+                        content += text;
+                        printer.content(text);
+                      }};
+  const auto stats = backend_.answer(messages(), sink, interrupt_.flag());
+  printer.end();
+  interrupt_.take();
+  has_failed_ = !stats;
+  if (!stats) {
+    turns_.erase(turns_.size() - 1);  // as if it had not been asked, so that it can be tried again
+    report(stats.error());
+    return;
+  }
+  // What a model thought is not shown to it again; a stopped answer stays as far as it came.
+  turns_.push_back({{"role", "assistant"}, {"content", content}});
+  last_ = *stats;
+  num_answers_ += 1;
+  total_prompt_tokens_ += stats->prompt_tokens;
+  total_answer_tokens_ += stats->answer_tokens;
+  if (stats->finish_reason == "length") say("(the answer ended at its limit of tokens)");
+}
+
+void ChatSession::say(std::string_view text) const {
+  fmt::print(stderr, "{}{}{}\n", look_.style.dim, text, look_.style.reset);
+}
+
+void ChatSession::run_command(std::string_view name, std::string_view argument) {
+  if (name == "quit" || name == "exit") {
+    wants_to_leave_ = true;
+  } else if (name == "system") {
+    if (!argument.empty()) system_ = argument;
+    say(system_.empty() ? "no system message" : "system: " + system_);
+  } else if (name == "reset") {
+    turns_ = Json::array();
+    say("the conversation is forgotten");
+  } else if (name == "save") {
+    save(std::string(argument));
+  } else if (name == "stats") {
+    print_stats();
+  } else if (name == "help") {
+    fmt::print(stderr, "{}", kHelp);
+  } else {
+    say(fmt::format("no command /{}{}; /help lists them", name,
+                    did_you_mean(name, {"system", "reset", "save", "stats", "help", "quit"})));
+  }
+}
+
+void ChatSession::save(const std::string& path) const {
+  if (path.empty()) return say("/save needs the name of a file");
+  std::ofstream file(path);
+  if (path.ends_with(".json")) {
+    file << messages().dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+  } else {
+    for (const auto& message : messages())
+      file << "## " << message["role"].get<std::string>() << "\n\n" << message["content"].get<std::string>() << "\n\n";
+  }
+  file.close();
+  say(file ? fmt::format("saved {} messages to {}", messages().size(), path)
+           : fmt::format("{} could not be written", path));
+}
+
+void ChatSession::print_stats() const {
+  if (num_answers_ == 0) return say("no answer yet");
+  const double decoding = last_.seconds - last_.seconds_to_first;
+  say(fmt::format("model          {}", backend_.model_name()));
+  say(fmt::format("last prompt    {} tokens, {} of them cached; first token after {:.2f} s", last_.prompt_tokens,
+                  last_.cached_tokens, last_.seconds_to_first));
+  say(fmt::format("last answer    {} tokens in {:.1f} s{}", last_.answer_tokens, last_.seconds,
+                  decoding > 0 && last_.answer_tokens > 1
+                      ? fmt::format(", {:.1f} tokens/s", (last_.answer_tokens - 1) / decoding)
+                      : ""));
+  say(fmt::format("conversation   {} answers, {} prompt and {} answer tokens", num_answers_, total_prompt_tokens_,
+                  total_answer_tokens_));
+}
+
+}  // namespace retort

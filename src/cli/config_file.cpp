@@ -1,0 +1,64 @@
+#include "cli/config_file.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "cli/suggest.h"
+
+namespace retort {
+namespace {
+
+bool is_given(const CLI::Option& option, const std::vector<std::string>& given) {
+  const char* from_environment = option.get_envname().empty() ? nullptr : std::getenv(option.get_envname().c_str());
+  if (from_environment != nullptr && *from_environment != '\0') return true;
+  for (const auto& name : option.get_lnames())
+    for (const auto& argument : given)
+      if (argument == "--" + name || argument.starts_with("--" + name + "=")) return true;
+  return false;
+}
+
+Status add_arguments(const std::string& name, const CLI::Option& option, const YAML::Node& value,
+                     std::vector<std::string>& arguments) {
+  const bool is_list = option.get_items_expected_max() > 1;
+  if (!value.IsScalar() && !(value.IsSequence() && is_list))
+    return fail(ErrorKind::kBadInput, "[config] {}: expected {}", name,
+                is_list ? "a value or a list of values" : "a single value");
+  if (value.IsScalar()) {
+    arguments.push_back("--" + name + "=" + value.Scalar());
+    return {};
+  }
+  for (const auto& item : value) {
+    if (!item.IsScalar()) return fail(ErrorKind::kBadInput, "[config] {}: expected a list of plain values", name);
+    arguments.push_back("--" + name + "=" + item.Scalar());
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> arguments_from_config(const std::string& path, const CLI::App& app,
+                                                       const std::vector<std::string>& given) {
+  YAML::Node root;
+  try {
+    root = YAML::LoadFile(path);
+  } catch (const YAML::Exception& error) {
+    return fail(ErrorKind::kBadInput, "[config] {}: {}", path, error.what());
+  }
+  if (!root.IsMap()) return fail(ErrorKind::kBadInput, "[config] {}: expected a mapping of flags to values", path);
+  std::vector<std::string> known, arguments;
+  for (const auto* option : app.get_options())
+    for (const auto& name : option->get_lnames()) known.push_back(name);
+  for (const auto& entry : root) {
+    std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
+    std::replace(name.begin(), name.end(), '_', '-');
+    const auto* option = app.get_option_no_throw("--" + name);
+    if (option == nullptr || name == "config" || name == "help")
+      return fail(ErrorKind::kBadInput, "[config] {}: no flag is called '{}'{}", path, name, did_you_mean(name, known));
+    if (!is_given(*option, given)) RETORT_TRY(add_arguments(name, *option, entry.second, arguments));
+  }
+  return arguments;
+}
+
+}  // namespace retort

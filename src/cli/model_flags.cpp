@@ -1,0 +1,150 @@
+#include "cli/model_flags.h"
+
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <map>
+
+#include "cli/hub/catalogue.h"
+#include "cli/hub/model_cache.h"
+#include "model/checkpoint.h"
+
+namespace retort {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The number a text begins with, and what follows it.
+std::optional<std::pair<double, std::string>> split_number(const std::string& text) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (end == text.c_str() || !std::isfinite(value) || value < 0) return std::nullopt;
+  return std::pair(value, std::string(end));
+}
+
+Result<std::string> template_source(const std::string& name_or_file) {
+  if (const char* builtin = builtin_chat_template(name_or_file)) return builtin;
+  std::ifstream file(name_or_file, std::ios::binary);
+  if (!file)
+    return fail(
+        ErrorKind::kNotFound,
+        "[serve] --chat-template: no file, and no built-in template (chatml, llama3, deepseek-r1), is called '{}'",
+        name_or_file);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+Result<fs::path> default_model() {
+  std::string names;
+  for (const auto& model : catalogue()) {
+    if (const auto path = find_model(model.name)) return *path;
+    names += "\n  retort pull " + model.name;
+  }
+  return fail(ErrorKind::kNotFound,
+              "[model] no MODEL is named, and none of the catalogue is on this machine. Fetch one:{}", names);
+}
+
+std::string served_name(const fs::path& path) {
+  for (const auto& model : catalogue())
+    if (path.filename() == model.file) return model.name;
+  const auto folder = path.has_filename() ? path : path.parent_path();
+  return fs::is_directory(path) ? folder.filename().string() : path.stem().string();
+}
+
+// R1 distils begin to answer without thinking when nothing holds them to it.
+Result<bool> is_r1_distil(const fs::path& path, const std::string& chat_template) {
+  constexpr std::string_view kMark = "<｜Assistant｜>";
+  if (!chat_template.empty()) return chat_template.find(kMark) != std::string::npos;
+  RETORT_ASSIGN(const auto checkpoint, Checkpoint::open(path));
+  return checkpoint.chat_template().find(kMark) != std::string::npos;
+}
+
+}  // namespace
+
+void add_model_flags(CLI::App& app, ModelFlags& flags) {
+  const auto cores = default_num_threads();
+  app.add_option("MODEL", flags.model_argument,
+                 "A .gguf file, a Hugging Face folder, a name of the catalogue (retort pull --list) or "
+                 "OWNER/REPO[:QUANT]. Without it: the first of the catalogue that is here");
+  app.add_option("--model", flags.model, "The same, as vLLM spells it")->group("Model");
+  app.add_option("--chat-template", flags.chat_template,
+                 "A Jinja file, or chatml, llama3, deepseek-r1; instead of the model's own")
+      ->group("Model");
+  app.add_option("--force-thinking", flags.force_thinking,
+                 "Begin every answer with <think>: on, off, or auto (R1 distils only)")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->capture_default_str()
+      ->group("Model");
+  app.add_option(
+         "--max-model-len", flags.max_model_len,
+         "Tokens of prompt and answer together: 4096, 32K; auto: what the KV memory holds, up to the model's own limit")
+      ->capture_default_str()
+      ->group("Model");
+  app.add_option(
+         "--kv-cache-memory", flags.kv_cache_memory,
+         "Memory for keys and values: 4G, or 50% of this machine's; auto: what 90 % of it leaves beside the weights")
+      ->capture_default_str()
+      ->group("Model");
+  app.add_option("--kv-cache-dtype", flags.kv_cache_dtype, "Keys and values as bf16 (auto) or f32")
+      ->check(CLI::IsMember({"auto", "bf16", "f32"}))
+      ->capture_default_str()
+      ->group("Model");
+  app.add_option("--threads", flags.threads, "Compute threads")
+      ->check(CLI::PositiveNumber)
+      ->default_str(fmt::format("physical cores, {} here", cores))
+      ->group("Model");
+  app.add_option("--seed", flags.seed, "For requests that bring none: the same seed, the same text")
+      ->default_str("0")
+      ->group("Model");
+}
+
+Result<ChosenModel> choose_model(const ModelFlags& flags) {
+  ChosenModel chosen;
+  LlmOptions& options = chosen.options;
+  const auto& name = flags.model_argument.empty() ? flags.model : flags.model_argument;
+  RETORT_ASSIGN(options.model, name.empty() ? default_model() : find_model(name));
+  chosen.name = served_name(options.model);
+  if (!flags.chat_template.empty()) {
+    RETORT_ASSIGN(options.chat_template_source, template_source(flags.chat_template));
+  }
+  RETORT_ASSIGN(const bool is_r1, is_r1_distil(options.model, options.chat_template_source));
+  chosen.force_thinking = flags.force_thinking == "on" || (flags.force_thinking == "auto" && is_r1);
+  if (flags.max_model_len != "auto") {
+    RETORT_ASSIGN(options.max_model_len, parse_token_count("--max-model-len", flags.max_model_len));
+  }
+  if (flags.kv_cache_memory != "auto") {
+    RETORT_ASSIGN(options.kv_cache_bytes,
+                  parse_memory("--kv-cache-memory", flags.kv_cache_memory, memory_of_machine().limit));
+  }
+  options.kv_type = flags.kv_cache_dtype == "f32" ? KvType::kF32 : KvType::kBF16;
+  options.num_threads = flags.threads;
+  options.engine.seed = flags.seed.value_or(0);
+  return chosen;
+}
+
+Result<uint64_t> parse_memory(std::string_view flag, const std::string& text, uint64_t total) {
+  static const std::map<std::string, double> kUnits = {
+      {"", 1},          {"B", 1},           {"K", 1024.0}, {"KiB", 1024.0},     {"KB", 1e3},
+      {"M", 1048576.0}, {"MiB", 1048576.0}, {"MB", 1e6},   {"G", 1073741824.0}, {"GiB", 1073741824.0},
+      {"GB", 1e9}};
+  const auto number = split_number(text);
+  if (number && number->second == "%" && number->first <= 100)
+    return static_cast<uint64_t>(number->first / 100 * static_cast<double>(total));
+  const auto unit = number ? kUnits.find(number->second) : kUnits.end();
+  if (unit == kUnits.end() || number->first * unit->second > 1e18)
+    return fail(ErrorKind::kBadInput, "[serve] {}: expected auto, bytes (4G, 512MiB) or a share (50%), got '{}'", flag,
+                text);
+  return static_cast<uint64_t>(number->first * unit->second);
+}
+
+Result<int64_t> parse_token_count(std::string_view flag, const std::string& text) {
+  static const std::map<std::string, double> kUnits = {{"", 1}, {"k", 1e3}, {"K", 1024}, {"m", 1e6}, {"M", 1048576}};
+  const auto number = split_number(text);
+  const auto unit = number ? kUnits.find(number->second) : kUnits.end();
+  const double count = unit == kUnits.end() ? 0 : number->first * unit->second;
+  if (count < 1 || count > 1e9 || count != std::floor(count))
+    return fail(ErrorKind::kBadInput, "[serve] {}: expected auto or a number of tokens (4096, 32K), got '{}'", flag,
+                text);
+  return static_cast<int64_t>(count);
+}
+
+}  // namespace retort

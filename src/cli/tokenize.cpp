@@ -1,0 +1,132 @@
+// retort tokenize: text to token ids and the pieces they stand for, and back.
+#include <fmt/ranges.h>
+
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "cli/command.h"
+#include "cli/hub/model_cache.h"
+#include "cli/terminal.h"
+#include "text/tokenizer.h"
+
+namespace retort {
+namespace {
+
+struct TokenizeOptions {
+  std::string model, file;
+  std::vector<std::string> text;
+  bool decode = false, ids_only = false, parse_special = false, no_bos = false;
+};
+
+Result<Tokenizer> load_tokenizer(const std::string& model) {
+  RETORT_ASSIGN(const auto path, find_model(model));
+  if (std::filesystem::is_directory(path)) {
+    RETORT_ASSIGN(const auto folder, HfFolder::open(path));
+    return Tokenizer::from_hf(folder);
+  }
+  RETORT_ASSIGN(const auto file, Gguf::open(path));
+  return Tokenizer::from_gguf(file);
+}
+
+Result<std::string> input_text(const TokenizeOptions& options) {
+  if (!options.text.empty()) {
+    std::string joined = options.text.front();
+    for (size_t i = 1; i < options.text.size(); ++i) joined += " " + options.text[i];
+    return joined;
+  }
+  std::ifstream file;
+  if (!options.file.empty()) {
+    file.open(options.file, std::ios::binary);
+    if (!file) return fail(ErrorKind::kNotFound, "[tokenize] {}: cannot be read", options.file);
+  }
+  std::istream& in = options.file.empty() ? std::cin : file;
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+// What is not printable shows as in a C string.
+std::string escaped(std::string_view bytes) {
+  std::string text;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\n')
+      text += "\\n";
+    else if (c == '\t')
+      text += "\\t";
+    else if (byte < 0x20 || byte == 0x7f)
+      text += fmt::format("\\x{:02x}", byte);
+    else
+      text += c;
+  }
+  return text;
+}
+
+void print_ids(const std::vector<TokenId>& ids) { fmt::print("[{}]\n", fmt::join(ids, ", ")); }
+
+void print_pieces(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
+  for (const TokenId id : ids) {
+    const auto bytes = tokenizer.token_bytes(id);
+    // A piece of a character is shown as the bytes it is.
+    const bool whole = tokenizer.decode(std::span(&id, 1), false) == bytes;
+    std::string shown = escaped(bytes);
+    if (!whole) {
+      shown.clear();
+      for (const char c : bytes) shown += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+    fmt::print("{:>7}  {}{}\n", id, shown, tokenizer.is_special(id) ? "   (control)" : "");
+  }
+  fmt::print(stderr, "{} tokens\n", ids.size());
+}
+
+Result<std::vector<TokenId>> parse_ids(const std::string& text, int32_t vocab_size) {
+  std::vector<TokenId> ids;
+  const char* at = text.c_str();
+  while (true) {
+    at += std::strspn(at, " \t\r\n,[]");
+    if (*at == '\0') return ids;
+    char* end = nullptr;
+    const long long id = std::strtoll(at, &end, 10);
+    if (end == at || id < 0 || id >= vocab_size)
+      return fail(ErrorKind::kBadInput, "[tokenize] expected token ids from 0 to {}, got '{}'", vocab_size - 1,
+                  std::string(at, std::strcspn(at, " \t\r\n,[]")));
+    ids.push_back(static_cast<TokenId>(id));
+    at = end;
+  }
+}
+
+Status tokenize(const TokenizeOptions& options) {
+  RETORT_ASSIGN(const auto tokenizer, load_tokenizer(options.model));
+  RETORT_ASSIGN(const auto text, input_text(options));
+  if (options.decode) {
+    RETORT_ASSIGN(const auto ids, parse_ids(text, tokenizer.vocab_size()));
+    fmt::print("{}", tokenizer.decode(ids, false));
+    return {};
+  }
+  const auto ids = tokenizer.encode(text, {.add_special = !options.no_bos, .parse_special = options.parse_special});
+  if (options.ids_only)
+    print_ids(ids);
+  else
+    print_pieces(tokenizer, ids);
+  return {};
+}
+
+}  // namespace
+
+RunCommand add_tokenize_command(CLI::App& app) {
+  auto options = std::make_shared<TokenizeOptions>();
+  app.add_option("MODEL", options->model, "A .gguf file, a folder, a name of the catalogue or OWNER/REPO[:QUANT]")
+      ->required();
+  app.add_option("TEXT", options->text, "What to tokenise; without it, --file or standard input");
+  app.add_option("--file", options->file, "Read this file");
+  app.add_flag("--decode", options->decode, "The other way: the input is token ids");
+  app.add_flag("--ids", options->ids_only, "Print the ids alone, as a JSON array");
+  app.add_flag("--special", options->parse_special, "Control tokens spelled out in the text become those tokens");
+  app.add_flag("--no-bos", options->no_bos, "Leave out the token that begins every text");
+  return [options] {
+    const auto done = tokenize(*options);
+    return done ? 0 : report(done.error());
+  };
+}
+
+}  // namespace retort

@@ -1,0 +1,109 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "cli/config_file.h"
+#include "cli/measure/bandwidth.h"
+#include "cli/measure/statistics.h"
+#include "cli/model_flags.h"
+
+namespace retort {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(Memory, BytesUnitsAndShares) {
+  const auto parse = [](const char* text) { return parse_memory("--kv-cache-memory", text, 1000).value_or(0); };
+  EXPECT_EQ(parse("12345"), 12345u);
+  EXPECT_EQ(parse("2G"), 2ull << 30);
+  EXPECT_EQ(parse("1.5GiB"), 3ull << 29);
+  EXPECT_EQ(parse("2GB"), 2'000'000'000u);
+  EXPECT_EQ(parse("512M"), 512ull << 20);
+  EXPECT_EQ(parse("50%"), 500u);
+  for (const auto* text : {"", "G", "-1G", "1X", "101%", "nan", "inf", "1e30G", "50 %"})
+    EXPECT_FALSE(parse_memory("--kv-cache-memory", text, 1000)) << text;
+  EXPECT_THAT(parse_memory("--kv-cache-memory", "lots", 1000).error().message, HasSubstr("--kv-cache-memory"));
+}
+
+TEST(TokenCount, AsVllmReadsThem) {
+  const auto parse = [](const char* text) { return parse_token_count("--max-model-len", text).value_or(0); };
+  EXPECT_EQ(parse("4096"), 4096);
+  EXPECT_EQ(parse("32k"), 32000);
+  EXPECT_EQ(parse("32K"), 32768);
+  EXPECT_EQ(parse("1.5k"), 1500);
+  for (const auto* text : {"", "0", "-5", "1.5", "32kk", "1e12", "tokens"})
+    EXPECT_FALSE(parse_token_count("--max-model-len", text)) << text;
+}
+
+class ConfigFile : public ::testing::Test {
+ protected:
+  ConfigFile() {
+    app.add_option("--port", port)->envname("RETORT_TEST_PORT");
+    app.add_option("--host", host);
+    app.add_option("--api-key", keys)->allow_extra_args(false);
+    app.add_flag("--prefix,!--no-prefix", prefix);
+    app.add_option("--config", config);
+  }
+  Result<std::vector<std::string>> read(const std::string& yaml, const std::vector<std::string>& given = {}) const {
+    const auto path = ::testing::TempDir() + "/retort_config_" +
+                      ::testing::UnitTest::GetInstance()->current_test_info()->name() + ".yaml";
+    std::ofstream(path) << yaml;
+    return arguments_from_config(path, app, given);
+  }
+  CLI::App app;
+  int port = 0;
+  std::string host, config;
+  std::vector<std::string> keys;
+  bool prefix = true;
+};
+
+TEST_F(ConfigFile, ValuesListsAndFlags) {
+  const auto arguments = read("port: 8001\napi_key: [a, b c]\nprefix: false\n");
+  ASSERT_TRUE(arguments) << arguments.error().message;
+  EXPECT_THAT(*arguments, ElementsAre("--port=8001", "--api-key=a", "--api-key=b c", "--prefix=false"));
+  std::vector<std::string> reversed(arguments->rbegin(), arguments->rend());
+  app.parse(reversed);
+  EXPECT_EQ(port, 8001);
+  EXPECT_THAT(keys, ElementsAre("a", "b c"));
+  EXPECT_FALSE(prefix);
+}
+
+TEST_F(ConfigFile, CommandLineAndEnvironmentGoFirst) {
+  EXPECT_THAT(*read("port: 1\nhost: x\n", {"--port", "2"}), ElementsAre("--host=x"));
+  EXPECT_THAT(*read("port: 1\nprefix: true\n", {"--port=2", "--no-prefix"}), ElementsAre());
+  ::setenv("RETORT_TEST_PORT", "3", 1);
+  EXPECT_THAT(*read("port: 1\n"), ElementsAre());
+  ::unsetenv("RETORT_TEST_PORT");
+}
+
+TEST_F(ConfigFile, WhatIsWrongIsSaid) {
+  EXPECT_THAT(read("prot: 1\n").error().message, HasSubstr("did you mean 'port'?"));
+  EXPECT_THAT(read("port: [1, 2]\n").error().message, HasSubstr("expected a single value"));
+  EXPECT_THAT(read("port: {a: b}\n").error().message, HasSubstr("expected a single value"));
+  EXPECT_THAT(read("- port\n").error().message, HasSubstr("expected a mapping"));
+  EXPECT_THAT(read("config: other.yaml\n").error().message, HasSubstr("no flag is called 'config'"));
+  EXPECT_FALSE(read("port: [1\n"));
+  EXPECT_FALSE(arguments_from_config("/nowhere.yaml", app, {}));
+}
+
+TEST(Summarise, MedianAndSpread) {
+  const auto odd = summarise({3, 1, 2});
+  EXPECT_EQ(odd.median, 2);
+  EXPECT_EQ(odd.min, 1);
+  EXPECT_EQ(odd.max, 3);
+  EXPECT_EQ(odd.spread(), 1);
+  EXPECT_EQ(summarise({4, 1, 2, 3}).median, 2.5);
+}
+
+TEST(Bandwidth, IsThatOfSomeMemory) {
+  ThreadPool pool(2);
+  const double gbps = measure_read_gbps(pool);
+  EXPECT_GT(gbps, 0.05);
+  EXPECT_LT(gbps, 5000);
+}
+
+}  // namespace
+}  // namespace retort

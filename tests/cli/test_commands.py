@@ -1,0 +1,82 @@
+"""What the commands print, and how they refuse."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+RETORT = os.environ.get("RETORT_BINARY", str(Path(__file__).parents[2] / "build/release/retort"))
+MODEL = os.environ.get("RETORT_TEST_MODEL", str(Path.home() / ".cache/retort/models/smollm2-135m-instruct-q4_1.gguf"))
+
+
+def run(*arguments, expect=0, **options):
+    result = subprocess.run([RETORT, *arguments], capture_output=True, text=True, timeout=120, check=False, **options)
+    assert result.returncode == expect, result.stderr
+    return result
+
+
+def test_help_lists_the_commands():
+    text = run("--help").stdout
+    assert "Usage: retort" in text
+    for command in ("bench", "info", "tokenize", "pull"):
+        assert f"\n  {command} " in text
+        assert f"Usage: retort {command}" in run(command, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["benhc"], "no command 'benhc' (did you mean 'bench'?)"),
+        (["bench", MODEL, "--repetition", "1"], "did you mean '--repetitions'?"),
+        (["info", "smollm2"], "did you mean 'smollm2-135m'?"),
+        (["info"], "MODEL is required"),
+        (["tokenize", MODEL, "--decode", "1 2 x"], "expected token ids"),
+        (["bench", MODEL, "--kv-cache-dtype", "int3"], "int3"),
+    ],
+)
+def test_mistakes_are_refused_with_a_hint(arguments, message):
+    result = subprocess.run([RETORT, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode in (1, 2)
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) <= 5
+
+
+def test_tokenize_there_and_back():
+    text = "Hello, wörld 🎉\n\tdef f(x): return x<|im_end|>"
+    ids = json.loads(run("tokenize", MODEL, "--ids", input=text).stdout)
+    assert run("tokenize", MODEL, "--decode", input=json.dumps(ids)).stdout == text
+    assert 2 not in ids  # <|im_end|> in a user's text stays text
+    assert 2 in json.loads(run("tokenize", MODEL, "--ids", "--special", input=text).stdout)
+
+
+def test_tokenize_shows_pieces(tmp_path):
+    (tmp_path / "text").write_text("wörld")
+    lines = run("tokenize", MODEL, "--file", str(tmp_path / "text")).stdout.splitlines()
+    assert [line.split()[-1] for line in lines] == ["w", "ör", "ld"]
+
+
+def test_info():
+    text = run("info", MODEL).stdout
+    for part in ("llama", "30", "9 of 64 dimensions, 3 for keys and values", "Q4_1", "8192 tokens", "can be served"):
+        assert part in text
+
+
+def test_info_says_what_would_be_refused(tmp_path):
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(Path(MODEL).read_bytes()[:50_000_000])
+    assert "would be refused" in run("info", str(broken), expect=1).stdout
+
+
+def test_bench_holds_speed_against_the_machine():
+    report = json.loads(run("bench", MODEL, "-p", "64", "-n", "4", "-r", "2", "--batch", "1,3", "--json").stdout)
+    assert report["machine"]["read_gbps"] > 0.1 and report["machine"]["int8_gops"] > 1
+    assert [(result["test"], result["batch"]) for result in report["results"]] == [
+        ("prefill", 1),
+        ("decode", 1),
+        ("decode", 3),
+    ]
+    assert all(result["tokens_per_second"]["median"] > 0 for result in report["results"])
+    table = run("bench", MODEL, "-p", "32", "-n", "2", "-r", "1", "--batch", "1").stdout
+    assert "of limit" in table and "decode 2" in table
