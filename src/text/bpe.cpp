@@ -9,7 +9,6 @@
 namespace retort {
 namespace {
 
-constexpr uint32_t kNoRank = UINT32_MAX;
 // Up to here searching all pairs for the best is faster than a heap.
 constexpr size_t kShortPiece = 64;
 
@@ -17,7 +16,7 @@ constexpr size_t kShortPiece = 64;
 
 Bpe::Bpe(const StringTable& pieces, const std::vector<BpeMerge>& merges, const BpeOptions& options)
     : pieces_(pieces), options_(options) {
-  const size_t capacity = std::bit_ceil(std::max<size_t>(merges.size() * 2, 16));
+  const size_t capacity = std::bit_ceil(std::max<size_t>(merges.size() + merges.size() / 2, 16));
   rules_.resize(capacity);
   rule_shift_ = 64 - std::countr_zero(capacity);
   for (const BpeMerge& merge : merges) {
@@ -38,17 +37,11 @@ Bpe::Bpe(const StringTable& pieces, const std::vector<BpeMerge>& merges, const B
   }
 }
 
-const Bpe::Rule* Bpe::find_rule(int32_t left, int32_t right) const {
+const Bpe::Rule& Bpe::rule_of(int32_t left, int32_t right) const {
   const uint64_t pair = pair_of(left, right);
-  for (size_t at = slot_of(pair);; at = (at + 1) & (rules_.size() - 1)) {
-    if (rules_[at].pair == pair) return &rules_[at];
-    if (rules_[at].pair == UINT64_MAX) return nullptr;
-  }
-}
-
-uint32_t Bpe::rank_of(int32_t left, int32_t right) const {
-  const Rule* rule = find_rule(left, right);
-  return rule == nullptr ? kNoRank : rule->rank;
+  size_t at = slot_of(pair);
+  while (rules_[at].pair != pair && rules_[at].pair != UINT64_MAX) at = (at + 1) & (rules_.size() - 1);
+  return rules_[at];
 }
 
 void Bpe::encode(std::string_view piece, std::vector<int32_t>& out) const {
@@ -63,7 +56,7 @@ void Bpe::encode(std::string_view piece, std::vector<int32_t>& out) const {
 void Bpe::encode_by_merging(std::string_view piece, std::vector<int32_t>& out) const {
   const size_t begin = out.size();
   if (options_.bytes_are_symbols)
-    append_symbols(piece, out);
+    append_bytes(piece, out);
   else
     append_characters(piece, out);
   if (out.size() - begin <= kShortPiece)
@@ -72,7 +65,7 @@ void Bpe::encode_by_merging(std::string_view piece, std::vector<int32_t>& out) c
     merge_long(out, begin);
 }
 
-void Bpe::append_symbols(std::string_view piece, std::vector<int32_t>& out) const {
+void Bpe::append_bytes(std::string_view piece, std::vector<int32_t>& out) const {
   for (const char c : piece) {
     int32_t id = options_.byte_tokens[static_cast<uint8_t>(c)];
     if (id < 0) id = options_.unknown;
@@ -104,18 +97,26 @@ void Bpe::merge_short(std::vector<int32_t>& symbols, size_t begin) const {
   size_t count = symbols.size() - begin;
   if (count < 2) return;
   int32_t* ids = symbols.data() + begin;
-  uint32_t ranks[kShortPiece];  // of the pair that begins at each place
-  for (size_t i = 0; i + 1 < count; ++i) ranks[i] = rank_of(ids[i], ids[i + 1]);
+  // Of the pair that begins at each place.
+  uint32_t ranks[kShortPiece];
+  int32_t merged[kShortPiece];
+  const auto look_up = [&](size_t at) {
+    const Rule& rule = rule_of(ids[at], ids[at + 1]);
+    ranks[at] = rule.rank;
+    merged[at] = rule.merged;
+  };
+  for (size_t i = 0; i + 1 < count; ++i) look_up(i);
   while (count > 1) {
     const uint32_t* best = std::min_element(ranks, ranks + count - 1);
     if (*best == kNoRank) break;
     const auto at = static_cast<size_t>(best - ranks);
-    ids[at] = find_rule(ids[at], ids[at + 1])->merged;
+    ids[at] = merged[at];
     std::copy(ids + at + 2, ids + count, ids + at + 1);
     std::copy(ranks + at + 1, ranks + count - 1, ranks + at);
+    std::copy(merged + at + 1, merged + count - 1, merged + at);
     --count;
-    if (at > 0) ranks[at - 1] = rank_of(ids[at - 1], ids[at]);
-    if (at + 1 < count) ranks[at] = rank_of(ids[at], ids[at + 1]);
+    if (at > 0) look_up(at - 1);
+    if (at + 1 < count) look_up(at);
   }
   symbols.resize(begin + count);
 }
@@ -132,7 +133,7 @@ void Bpe::merge_long(std::vector<int32_t>& symbols, size_t begin) const {
   std::priority_queue<uint64_t, std::vector<uint64_t>, std::greater<>> queue;
   const auto push = [&](uint32_t at) {
     Node& node = nodes[at];
-    node.rank = node.next < count ? rank_of(node.id, nodes[node.next].id) : kNoRank;
+    node.rank = node.next < count ? rule_of(node.id, nodes[node.next].id).rank : kNoRank;
     if (node.rank != kNoRank) queue.push(static_cast<uint64_t>(node.rank) << 32 | at);
   };
   for (uint32_t i = 0; i < count; ++i) nodes[i] = {symbols[begin + i], kNoRank, i - 1, i + 1};
@@ -144,7 +145,7 @@ void Bpe::merge_long(std::vector<int32_t>& symbols, size_t begin) const {
     Node& left = nodes[at];
     if (left.id < 0 || left.rank != static_cast<uint32_t>(top >> 32)) continue;
     Node& right = nodes[left.next];
-    left.id = find_rule(left.id, right.id)->merged;
+    left.id = rule_of(left.id, right.id).merged;
     left.next = right.next;
     right.id = -1;
     if (left.next < count) nodes[left.next].prev = at;

@@ -33,18 +33,19 @@ class Bpe {
   void encode(std::string_view piece, std::vector<int32_t>& out) const;
 
  private:
+  static constexpr uint32_t kNoRank = UINT32_MAX;
   struct Rule {
     uint64_t pair = UINT64_MAX;  // left << 32 | right
-    uint32_t rank = 0;
+    uint32_t rank = kNoRank;
     int32_t merged = -1;
   };
   static uint64_t pair_of(int32_t left, int32_t right) {
     return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
   }
   size_t slot_of(uint64_t pair) const { return static_cast<size_t>(pair * 0x9E3779B97F4A7C15ULL >> rule_shift_); }
-  const Rule* find_rule(int32_t left, int32_t right) const;
-  uint32_t rank_of(int32_t left, int32_t right) const;
-  void append_symbols(std::string_view piece, std::vector<int32_t>& out) const;
+  // The rule for a pair, or one without a rank.
+  const Rule& rule_of(int32_t left, int32_t right) const;
+  void append_bytes(std::string_view piece, std::vector<int32_t>& out) const;
   void append_characters(std::string_view piece, std::vector<int32_t>& out) const;
   void merge_short(std::vector<int32_t>& symbols, size_t begin) const;
   void merge_long(std::vector<int32_t>& symbols, size_t begin) const;
@@ -52,7 +53,7 @@ class Bpe {
 
   const StringTable& pieces_;
   BpeOptions options_;
-  std::vector<Rule> rules_;  // open addressing, a power of two, at most half full
+  std::vector<Rule> rules_;  // open addressing, a power of two, at most two thirds full
   int rule_shift_ = 0;
   std::vector<bool> whole_;  // tokens that merging yields from their own text: such a piece needs no merging
 };

@@ -22,9 +22,9 @@ bool in_ranges(const CodeRange* begin, const CodeRange* end, char32_t code) {
   return at != end && code >= at->first;
 }
 
-// Characters given a combining class or a decomposition after Unicode 9, whose tables Hugging Face's tokenizers use:
-// plain ones to them.
-constexpr CodeRange kNewerThanOracle[] = {
+// Characters given a combining class or a decomposition after Unicode 9, whose tables Hugging Face's tokenizers use: plain
+// ones to them. (And U+11A7, which utf8proc 2.8 drops behind a Hangul syllable.)
+constexpr CodeRange kLeftAlone[] = {
 #include "text/nfc_exceptions.inc"
 };
 
@@ -66,7 +66,7 @@ bool apply(const Normalizer::Nfc&, std::string_view text, std::string& out) {
   size_t done = 0;
   for (size_t pos = 0; pos < text.size();) {
     const Utf8Step step = next_utf8(text, pos);
-    if (in_ranges(std::begin(kNewerThanOracle), std::end(kNewerThanOracle), step.code)) {
+    if (in_ranges(std::begin(kLeftAlone), std::end(kLeftAlone), step.code)) {
       compose(text.substr(done, pos - done), out);
       out.append(text.substr(pos, step.length));
       done = pos + step.length;

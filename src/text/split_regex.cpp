@@ -33,9 +33,6 @@ class Translator {
   explicit Translator(std::string_view pattern) : pattern_(pattern) {}
 
   Result<std::string> run() {
-    // Searched from every character of a long run of spaces this would take quadratic time; it can only match from the
-    // run's beginning.
-    if (pattern_ == R"(\s+$)") out_ = fmt::format("(?<![{}])", kSpaces);
     while (pos_ < pattern_.size()) {
       const char c = pattern_[pos_];
       if (c == '\\') {

@@ -90,7 +90,9 @@ TokenKind Tokenizer::kind(TokenId id) const {
   return id >= 0 && id < vocab_size() ? parts_->kinds[static_cast<size_t>(id)] : TokenKind::kUnused;
 }
 
-bool Tokenizer::is_special(TokenId id) const { return kind(id) == TokenKind::kControl; }
+bool Tokenizer::is_special(TokenId id) const {
+  return kind(id) == TokenKind::kControl || kind(id) == TokenKind::kUnknown;
+}
 
 std::optional<TokenId> Tokenizer::find(std::string_view token) const {
   const int32_t id = parts_->bytes.find(token);

@@ -46,7 +46,7 @@ class Tokenizer {
 
   int32_t vocab_size() const;
   TokenKind kind(TokenId id) const;
-  bool is_special(TokenId id) const;                          // control tokens: what skip_special leaves out
+  bool is_special(TokenId id) const;                          // control tokens and <unk>: what skip_special leaves out
   std::optional<TokenId> find(std::string_view token) const;  // by its exact bytes or name
   std::optional<TokenId> bos() const;
   bool adds_bos() const;

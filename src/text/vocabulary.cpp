@@ -50,6 +50,15 @@ std::string output_of(const std::string& token, TokenKind kind, bool byte_level)
   return kind == TokenKind::kControl ? token : with_spaces(token);
 }
 
+// Whether no token reaches from a word over the space after it: then words can be merged one by one.
+bool words_are_independent(const StringTable& texts, const std::vector<BpeMerge>& merges) {
+  if (texts.find(kSpaceMark) < 0) return false;
+  return std::none_of(merges.begin(), merges.end(), [&](const BpeMerge& merge) {
+    return texts.view(static_cast<size_t>(merge.right)).starts_with(kSpaceMark) &&
+           !texts.view(static_cast<size_t>(merge.left)).ends_with(kSpaceMark);
+  });
+}
+
 constexpr std::string_view kStopNames[] = {
     "<|im_end|>",
     "<|eot_id|>",
@@ -134,6 +143,11 @@ void build_vocabulary(TokenizerParts& parts, const RawVocabulary& vocabulary, Ra
   }
   parts.texts.build_index([&](size_t i) { return matchable[i]; });
   parts.bytes.build_index([&](size_t i) { return parts.kinds[i] != TokenKind::kByte; });
+  if (!bpe.byte_level && words_are_independent(parts.texts, bpe.merges)) {
+    auto words = SplitRegex::compile(R"(\x{2581}+[^\x{2581}]*|[^\x{2581}]+)");
+    RETORT_CHECK(words);
+    parts.pre_tokenizer.add(PreTokenizer::Split{std::move(*words)});
+  }
   parts.bpe = std::make_unique<Bpe>(parts.texts, bpe.merges, bpe.options);
 }
 

@@ -4,11 +4,35 @@
 Needs PyPI `tokenizers` and a Python whose unicodedata is Unicode 14 (3.11):
   python3 tests/data/make_unicode_additions.py > src/text/unicode_additions.inc
 """
+
 import unicodedata
 
 from tokenizers import Regex, pre_tokenizers
 
-CATEGORIES = ["Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So"]
+CATEGORIES = [
+    "Lu",
+    "Ll",
+    "Lt",
+    "Lm",
+    "Lo",
+    "Mn",
+    "Mc",
+    "Me",
+    "Nd",
+    "Nl",
+    "No",
+    "Pc",
+    "Pd",
+    "Ps",
+    "Pe",
+    "Pi",
+    "Pf",
+    "Po",
+    "Sm",
+    "Sc",
+    "Sk",
+    "So",
+]
 
 
 def members(category: str) -> set[int]:

@@ -19,10 +19,13 @@ std::string render(std::string_view name, const ChatTemplateInput& input) {
 
 TEST(BuiltinTemplates, RenderTheirFamiliesFormats) {
   EXPECT_EQ(render("chatml", conversation()),
-            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\nhm\n</think>\n\nHello"
+            "<|im_start|>system\nBe "
+            "brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\nhm\n</think>\n\nHello"
             "<|im_end|>\n<|im_start|>user\nAnd\nnow?<|im_end|>\n<|im_start|>assistant\n");
-  EXPECT_EQ(render("deepseek-r1", conversation()),
-            "<s>Be brief.<｜User｜>Hi<｜Assistant｜>\n\nHello<｜end▁of▁sentence｜><｜User｜>And\nnow?<｜Assistant｜><think>\n");
+  EXPECT_EQ(
+      render("deepseek-r1", conversation()),
+      "<s>Be "
+      "brief.<｜User｜>Hi<｜Assistant｜>\n\nHello<｜end▁of▁sentence｜><｜User｜>And\nnow?<｜Assistant｜><think>\n");
   EXPECT_EQ(builtin_chat_template("unknown"), nullptr);
 }
 

@@ -48,7 +48,7 @@ TEST(StopMatcher, SameAtEveryCut) {
       std::string shown;
       for (const std::string& part : parts) shown += matcher.push(part);
       shown += matcher.finish();
-      EXPECT_EQ(shown, c.shown) << testing::PrintToString(parts);
+      EXPECT_EQ(shown, c.shown) << ::testing::PrintToString(parts);
       EXPECT_EQ(matcher.matched(), c.matched);
     });
 }
@@ -92,8 +92,8 @@ TEST(ReasoningParser, SameAtEveryCut) {
       };
       for (const std::string& part : parts) add(parser.push(part));
       add(parser.finish());
-      EXPECT_EQ(all.reasoning, c.reasoning) << testing::PrintToString(parts);
-      EXPECT_EQ(all.content, c.content) << testing::PrintToString(parts);
+      EXPECT_EQ(all.reasoning, c.reasoning) << ::testing::PrintToString(parts);
+      EXPECT_EQ(all.content, c.content) << ::testing::PrintToString(parts);
     });
 }
 
