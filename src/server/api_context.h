@@ -1,0 +1,28 @@
+// What every API handler works with. Lives on the I/O thread.
+#pragma once
+
+#include <chrono>
+#include <string_view>
+
+#include "server/api_error.h"
+#include "server/served_model.h"
+#include "server/text_workers.h"
+
+namespace retort {
+
+struct ApiContext {
+  const ServedModel* model = nullptr;  // null: still loading
+  bool is_draining = false;
+  std::chrono::milliseconds request_timeout{600'000};
+  TextWorkers workers{2};
+
+  // The model, or 503 while there is none.
+  ApiResult<const ServedModel*> loaded_model() const;
+  // The model, or 503 when it takes no new work: loading, draining, or its engine dead.
+  ApiResult<const ServedModel*> working_model() const;
+};
+
+// 404 for a request that names another model. Empty is the served one.
+ApiStatus check_model_name(const ServedModel& model, const std::string& name);
+
+}  // namespace retort

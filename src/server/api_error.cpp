@@ -1,0 +1,43 @@
+#include "server/api_error.h"
+
+namespace retort {
+namespace {
+
+std::string_view type_of(int status) {
+  switch (status) {
+    case 401: return "authentication_error";
+    case 403: return "permission_error";
+    case 408: return "timeout_error";
+    case 429: return "rate_limit_error";
+    case 503: return "service_unavailable_error";
+    default: return status >= 500 ? "server_error" : "invalid_request_error";
+  }
+}
+
+Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
+
+}  // namespace
+
+ApiError to_api_error(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::kBadInput:
+    case ErrorKind::kUnsupported:
+    case ErrorKind::kTooLarge: return {.status = 400, .message = error.message};
+    case ErrorKind::kNotFound: return {.status = 404, .message = error.message};
+    case ErrorKind::kUnavailable:
+      return {.status = 503, .message = error.message, .retry_after = 1};
+    case ErrorKind::kIo:
+    case ErrorKind::kInternal: break;
+  }
+  return {.status = 500, .message = error.message};
+}
+
+Json error_json(const ApiError& error) {
+  return {{"error",
+           {{"message", error.message},
+            {"type", type_of(error.status)},
+            {"param", text_or_null(error.param)},
+            {"code", text_or_null(error.code)}}}};
+}
+
+}  // namespace retort

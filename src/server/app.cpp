@@ -1,0 +1,125 @@
+#include "server/app.h"
+
+#include <sys/resource.h>
+
+#include <boost/asio/post.hpp>
+#include <future>
+
+#include "base/log.h"
+#include "server/fields/json_input.h"
+#include "server/http/exchange.h"
+#include "server/http/session.h"
+#include "server/openai/endpoints.h"
+#include "server/openapi.h"
+#include "server/page.h"
+#include "server/status_routes.h"
+
+namespace retort {
+
+namespace asio = boost::asio;
+
+namespace {
+
+bool is_loopback(const asio::ip::address& address) { return address.is_loopback(); }
+
+http::GuardOptions guard_options(const ServerConfig& config, const asio::ip::address& address) {
+  http::GuardOptions options{.api_keys = config.api_keys,
+                             .allowed_origins = config.allowed_origins,
+                             .allowed_hosts = config.allowed_hosts,
+                             .check_host = is_loopback(address)};
+  options.allowed_hosts.push_back(config.host);
+  return options;
+}
+
+// Each connection is a file descriptor, and the usual soft limit is 1024 in all.
+void raise_file_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::string url_of(const asio::ip::tcp::endpoint& endpoint) {
+  asio::ip::address address = endpoint.address();
+  if (address.is_unspecified())  // all interfaces: this one a reader of the log can open
+    address = address.is_v4() ? asio::ip::address(asio::ip::address_v4::loopback()) : asio::ip::address_v6::loopback();
+  return fmt::format(fmt::runtime(address.is_v6() ? "http://[{}]:{}" : "http://{}:{}"), address.to_string(), endpoint.port());
+}
+
+void add_openapi_route(http::Router& router) {
+  const std::string document = dump_json(openapi_document(RETORT_VERSION));
+  router.add({"GET", "/openapi.json", http::Access::kKey, [document](http::Exchange& exchange) {
+                return exchange.respond({.body = document});
+              }});
+}
+
+}  // namespace
+
+Result<std::unique_ptr<App>> App::bind(const ServerConfig& config) {
+  raise_file_limit();
+  auto app = std::unique_ptr<App>(new App(config));
+  RETORT_ASSIGN(app->listener_, http::Listener::bind(app->io_, config.host, config.port));
+  const asio::ip::tcp::endpoint endpoint = app->listener_->address();
+  app->url_ = url_of(endpoint);
+  app->service_.guard = http::Guard(guard_options(config, endpoint.address()));
+  if (!is_loopback(endpoint.address()) && config.api_keys.empty())
+    log::warn("listening on {} without an API key: whoever reaches this machine can use the model (--api-key)", config.host);
+  app->listener_->start(app->service_);
+  app->thread_ = std::thread([&io = app->io_] { io.run(); });
+  return app;
+}
+
+App::App(const ServerConfig& config)
+    : keep_running_(io_.get_executor()),
+      service_{.limits = {.max_body_bytes = config.max_body_bytes,
+                          .max_header_bytes = config.max_header_bytes,
+                          .max_connections = config.max_connections,
+                          .header_timeout = config.header_timeout,
+                          .idle_timeout = config.idle_timeout},
+               .guard = http::Guard({})} {
+  api_.request_timeout = config.request_timeout;
+  service_.on_exchange_change = [this] {
+    const std::lock_guard lock(mutex_);
+    num_exchanges_ = service_.num_exchanges;
+    if (num_exchanges_ == 0) all_answered_.notify_all();
+  };
+  openai::add_routes(service_.router, api_);
+  add_status_routes(service_.router, api_, RETORT_VERSION);
+  add_openapi_route(service_.router);
+  add_page_route(service_.router);
+}
+
+App::~App() { shut_down(); }
+
+void App::on_io_thread(std::function<void()> work) {
+  std::promise<void> done;
+  asio::post(io_, [&] {
+    work();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+void App::set_model(ServedModel model) {
+  model_ = std::make_unique<ServedModel>(std::move(model));
+  on_io_thread([this] { api_.model = model_.get(); });
+}
+
+bool App::drain(std::chrono::milliseconds grace) {
+  on_io_thread([this] { api_.is_draining = service_.is_draining = true; });
+  std::unique_lock lock(mutex_);
+  return all_answered_.wait_for(lock, grace, [this] { return num_exchanges_ == 0; });
+}
+
+void App::shut_down() {
+  if (!thread_.joinable()) return;
+  on_io_thread([this] {
+    listener_->close();
+    service_.is_draining = true;
+    for (http::Session* session : service_.sessions) session->close();
+  });
+  keep_running_.reset();
+  thread_.join();
+}
+
+}  // namespace retort

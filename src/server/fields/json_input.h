@@ -1,0 +1,24 @@
+// JSON from outside: limits first, then nlohmann's parser.
+#pragma once
+
+#include <string_view>
+
+#include "server/api_error.h"
+
+namespace retort {
+
+struct JsonLimits {
+  int max_depth = 100;
+  size_t max_values = 2'000'000;
+  // Σ over objects of members². ordered_json compares each new key with those before it, so this bounds the parser's time;
+  // one object may have 4,472.
+  size_t max_key_comparisons = 20'000'000;
+};
+
+// 400 with line and column for what is not JSON, and naming the limit for what is over one.
+ApiResult<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
+
+// For output: text that is not valid UTF-8 gets U+FFFD.
+std::string dump_json(const Json& json);
+
+}  // namespace retort

@@ -1,0 +1,62 @@
+#include "server/generation.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+namespace retort {
+
+namespace asio = boost::asio;
+
+Generation::Generation(http::Exchange& exchange, Engine& engine, std::chrono::milliseconds timeout)
+    : exchange_(exchange),
+      engine_(engine),
+      bell_(exchange.executor()),
+      deadline_(Clock::now() + timeout),
+      inbox_(std::make_shared<Inbox>(Inbox{exchange.executor(), this})) {
+  exchange_.on_client_gone([this] { bell_.cancel(); });
+}
+
+Generation::~Generation() {
+  inbox_->owner = nullptr;
+  exchange_.on_client_gone({});
+  for (const RequestId id : ids_) engine_.cancel(id);
+}
+
+ApiStatus Generation::submit(std::vector<EngineRequest> requests) {
+  for (size_t i = 0; i < requests.size(); ++i) {
+    requests[i].deadline = deadline_;
+    requests[i].on_event = [inbox = inbox_, i](TokenEvent event) {
+      auto deliver = [inbox, news = News{i, std::move(event)}]() mutable {
+        if (inbox->owner != nullptr) inbox->owner->deliver(std::move(news));
+      };
+      asio::post(inbox->executor, std::move(deliver));
+    };
+    const Result<RequestId> id = engine_.submit(std::move(requests[i]));
+    if (!id) {
+      ApiError error = to_api_error(id.error());
+      if (id.error().kind == ErrorKind::kUnavailable && engine_.stats().alive) error.status = 429;
+      return tl::unexpected<ApiError>(std::move(error));
+    }
+    ids_.push_back(*id);
+  }
+  return {};
+}
+
+void Generation::deliver(News news) {
+  news_.push_back(std::move(news));
+  bell_.cancel();
+}
+
+asio::awaitable<std::vector<Generation::News>> Generation::next() {
+  while (news_.empty() && !exchange_.is_client_gone() && !is_timed_out_) {
+    bell_.expires_at(deadline_);
+    const auto [error] = co_await bell_.async_wait(asio::as_tuple(asio::use_awaitable));
+    is_timed_out_ = !error;
+  }
+  if (exchange_.is_client_gone() || is_timed_out_) co_return std::vector<News>();
+  co_return std::exchange(news_, {});
+}
+
+}  // namespace retort

@@ -1,0 +1,54 @@
+// The engine requests of one API call: submitted together, their events waited for, cancelled when the call ends for any reason.
+// Lives on the I/O thread; events reach it there.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "engine/engine.h"
+#include "server/api_error.h"
+#include "server/http/exchange.h"
+
+namespace retort {
+
+class Generation {
+ public:
+  struct News {
+    size_t request_idx;  // as submitted
+    TokenEvent event;
+  };
+
+  Generation(http::Exchange& exchange, Engine& engine, std::chrono::milliseconds timeout);
+  ~Generation();
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
+
+  // All or none: 429 when the engine's queue is full, 503 when it ends.
+  ApiStatus submit(std::vector<EngineRequest> requests);
+  // Waits for events and takes all that have come: while a slow reader is written to they gather here. Empty when there will be no more
+  // of use: the client is gone or the time is up.
+  boost::asio::awaitable<std::vector<News>> next();
+  void cancel(size_t request_idx) { engine_.cancel(ids_[request_idx]); }
+  bool is_timed_out() const { return is_timed_out_; }
+
+ private:
+  // Shared with the engine's callbacks, which may outlive the generation.
+  struct Inbox {
+    boost::asio::any_io_executor executor;
+    Generation* owner;  // null once it is gone; I/O thread only
+  };
+  void deliver(News news);
+
+  http::Exchange& exchange_;
+  Engine& engine_;
+  boost::asio::steady_timer bell_;  // rings by being cancelled; expires when the time is up
+  Clock::time_point deadline_;
+  std::shared_ptr<Inbox> inbox_;
+  std::vector<RequestId> ids_;
+  std::vector<News> news_;
+  bool is_timed_out_ = false;
+};
+
+}  // namespace retort

@@ -1,0 +1,80 @@
+#include "server/http/guard.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <boost/asio/ip/address.hpp>
+
+namespace retort::http {
+namespace {
+
+constexpr std::string_view kBearer = "Bearer ";
+
+// "localhost:8000" → "localhost", "[::1]:8000" → "::1".
+std::string_view without_port(std::string_view host) {
+  if (host.starts_with('[')) return host.substr(1, host.find(']') - 1);
+  return host.substr(0, host.find(':'));
+}
+
+bool is_loopback_name(std::string_view name) {
+  std::string lower(name);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (lower == "localhost" || lower.ends_with(".localhost")) return true;
+  boost::system::error_code error;
+  const auto address = boost::asio::ip::make_address(lower, error);
+  return !error && address.is_loopback();
+}
+
+// The header lists of a preflight go back to the browser as they came, when they are nothing but names.
+bool is_list_of_names(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c) || c == '-' || c == ',' || c == ' ' || c == '_'; });
+}
+
+}  // namespace
+
+Guard::Guard(const GuardOptions& options) : options_(options) {
+  for (const std::string& key : options.api_keys) keys_.push_back(digest(key));
+}
+
+Guard::Digest Guard::digest(std::string_view key) {
+  Digest result;
+  SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), result.data());
+  return result;
+}
+
+bool Guard::knows_key(const Request& request) const {
+  if (keys_.empty()) return true;
+  const std::string_view header = request.header("Authorization");
+  const Digest given = digest(header.starts_with(kBearer) ? header.substr(kBearer.size()) : "");
+  bool is_known = false;  // every key is compared, in constant time: the time taken tells nothing
+  for (const Digest& key : keys_) is_known |= CRYPTO_memcmp(key.data(), given.data(), key.size()) == 0;
+  return is_known;
+}
+
+bool Guard::is_host_allowed(std::string_view host) const {
+  if (!options_.check_host) return true;
+  const std::string_view name = without_port(host);
+  return is_loopback_name(name) ||
+         std::find(options_.allowed_hosts.begin(), options_.allowed_hosts.end(), name) != options_.allowed_hosts.end();
+}
+
+Headers Guard::cors_headers(const Request& request) const {
+  const std::string origin(request.header("Origin"));
+  const auto is = [&](const std::string& allowed) { return allowed == "*" || allowed == origin; };
+  if (origin.empty() || std::none_of(options_.allowed_origins.begin(), options_.allowed_origins.end(), is)) return {};
+  return {{"Access-Control-Allow-Origin", origin}, {"Access-Control-Expose-Headers", "x-request-id, retry-after"}, {"Vary", "Origin"}};
+}
+
+std::optional<Response> Guard::preflight(const Request& request) const {
+  if (request.method != "OPTIONS" || request.header("Access-Control-Request-Method").empty()) return std::nullopt;
+  if (cors_headers(request).empty()) return std::nullopt;
+  Response response{.status = 204, .content_type = ""};
+  response.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
+  const std::string names(request.header("Access-Control-Request-Headers"));
+  if (!names.empty() && is_list_of_names(names)) response.headers.emplace_back("Access-Control-Allow-Headers", names);
+  response.headers.emplace_back("Access-Control-Max-Age", "600");
+  return response;
+}
+
+}  // namespace retort::http

@@ -1,0 +1,38 @@
+// Who may ask: API keys, the Host header against DNS rebinding, and CORS.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/http/message.h"
+
+namespace retort::http {
+
+struct GuardOptions {
+  std::vector<std::string> api_keys;         // empty: no key asked
+  std::vector<std::string> allowed_origins;  // "*": any; empty: CORS off
+  std::vector<std::string> allowed_hosts;    // besides the loopback names
+  bool check_host = false;                   // bound to loopback: a web page elsewhere must not reach us under its own name
+};
+
+class Guard {
+ public:
+  explicit Guard(const GuardOptions& options);
+
+  bool knows_key(const Request& request) const;   // true when no key is asked
+  bool is_host_allowed(std::string_view host) const;
+  Headers cors_headers(const Request& request) const;           // empty: not a cross-origin request of an allowed origin
+  std::optional<Response> preflight(const Request& request) const;  // for a browser that asks before it sends; beside cors_headers()
+
+ private:
+  using Digest = std::array<unsigned char, 32>;
+  static Digest digest(std::string_view key);
+
+  GuardOptions options_;
+  std::vector<Digest> keys_;
+};
+
+}  // namespace retort::http

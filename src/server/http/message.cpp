@@ -1,0 +1,79 @@
+#include "server/http/message.h"
+
+#include <algorithm>
+#include <boost/beast/http/status.hpp>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+#include <ctime>
+#include <random>
+
+#include "server/fields/json_input.h"
+
+namespace retort::http {
+namespace {
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+std::string http_date() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[40];
+  const size_t size = std::strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  return std::string(text, size);
+}
+
+}  // namespace
+
+std::string_view Request::header(std::string_view name) const {
+  for (const auto& [key, value] : headers)
+    if (equals_ignoring_case(key, name)) return value;
+  return {};
+}
+
+size_t Request::count(std::string_view name) const {
+  return static_cast<size_t>(
+      std::count_if(headers.begin(), headers.end(), [&](const auto& header) { return equals_ignoring_case(header.first, name); }));
+}
+
+Response json_response(const Json& body) { return {.body = dump_json(body)}; }
+
+Response error_response(const ApiError& error) {
+  Response response{.status = error.status, .body = dump_json(error_json(error))};
+  if (error.retry_after) response.headers.emplace_back("Retry-After", std::to_string(*error.retry_after));
+  if (error.retry_is_useless) response.headers.emplace_back("x-should-retry", "false");
+  return response;
+}
+
+ApiResult<std::string> path_of_target(std::string_view target) {
+  const auto url = target.starts_with('/') ? boost::urls::parse_origin_form(target) : boost::urls::parse_uri(target);
+  if (!url) return refuse(400, "the request target is not a valid path");
+  std::string path = url->path();
+  const bool is_printable = std::none_of(path.begin(), path.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; });
+  if (!is_printable || !path.starts_with('/')) return refuse(400, "the request target is not a valid path");
+  return path;
+}
+
+bool is_sane_request_id(std::string_view id) {
+  constexpr size_t kMaxBytes = 128;
+  return !id.empty() && id.size() <= kMaxBytes &&
+         std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
+
+std::string make_request_id() {
+  thread_local std::mt19937_64 generator{std::random_device{}()};
+  const uint64_t high = generator(), low = generator();
+  return fmt::format("{:016x}{:016x}", high, low);
+}
+
+std::string format_head(int status, const Headers& headers) {
+  const auto reason = boost::beast::http::obsolete_reason(static_cast<boost::beast::http::status>(status));
+  std::string head = fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", status, std::string_view(reason.data(), reason.size()), http_date());
+  for (const auto& [name, value] : headers) fmt::format_to(std::back_inserter(head), "{}: {}\r\n", name, value);
+  return head += "\r\n";
+}
+
+}  // namespace retort::http

@@ -1,0 +1,48 @@
+// An HTTP request that has been read and an answer to be written, free of sockets.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "server/api_error.h"
+
+namespace retort::http {
+
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+struct Request {
+  std::string method;
+  std::string path;   // percent-decoded, begins with '/'
+  Headers headers;
+  std::string body;
+  std::string id;     // x-request-id: the client's if it is a sane one, else made here
+  std::string peer;   // its address, for the log
+  bool is_http10 = false;
+
+  std::string_view header(std::string_view name) const;  // names without regard to case; empty when absent
+  size_t count(std::string_view name) const;
+};
+
+struct Response {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body = {};
+  Headers headers = {};
+};
+
+Response json_response(const Json& body);
+Response error_response(const ApiError& error);
+
+// The path of a request target in origin form ("/v1/models?x=1") or absolute form; an error says what is wrong with it.
+ApiResult<std::string> path_of_target(std::string_view target);
+
+// An id from a client may appear in headers and logs only when it is short and plain.
+bool is_sane_request_id(std::string_view id);
+std::string make_request_id();  // 32 hex digits
+
+// "HTTP/1.1 200 OK\r\n…\r\n\r\n".
+std::string format_head(int status, const Headers& headers);
+
+}  // namespace retort::http

@@ -1,0 +1,43 @@
+// Which handler answers a method and path.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/http/message.h"
+
+namespace retort::http {
+
+class Exchange;
+using Handler = std::function<boost::asio::awaitable<void>(Exchange&)>;
+
+enum class Access { kPublic, kKey };
+
+struct Route {
+  std::string method;  // "GET" answers HEAD too
+  std::string path;    // exact; or ending with "/*": anything longer that begins so
+  Access access = Access::kKey;
+  Handler handler;
+};
+
+class Router {
+ public:
+  void add(Route route) { routes_.push_back(std::move(route)); }
+
+  struct Match {
+    const Route* route = nullptr;  // null: no such path, or not with this method
+    std::string allowed_methods;   // "GET, HEAD" of the path; empty: no such path
+  };
+  Match match(std::string_view method, std::string_view path) const;
+
+  // What "*" of the route stands for in `path`.
+  static std::string_view rest_of_path(const Route& route, std::string_view path);
+
+ private:
+  std::vector<Route> routes_;
+};
+
+}  // namespace retort::http

@@ -1,0 +1,347 @@
+#include "server/http/session.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http/read.hpp>
+
+#include "base/log.h"
+
+namespace retort::http {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+constexpr size_t kReadBytes = 64u << 10;
+constexpr int64_t kBodyBytesPerSecond = 16 << 10;   // a body that comes slower is given up
+constexpr auto kLingerTime = 2s;                    // for a client that still sends what we will not read
+constexpr int kClientLeft = 499;                    // in the log, as nginx has it: gone before there was an answer
+constexpr size_t kLingerBytes = 64u << 20;
+
+template <class View>
+std::string to_string(View view) {
+  return std::string(view.data(), view.size());
+}
+
+// A route's answer to what it does not serve.
+Response not_served(const Router::Match& match, const Request& request) {
+  if (match.allowed_methods.empty())
+    return error_response({.status = 404, .message = fmt::format("no such path: {}", request.path)});
+  Response response = error_response({.status = 405,
+                                      .message = fmt::format("{} allows {}, not {}", request.path, match.allowed_methods, request.method)});
+  response.headers.emplace_back("Allow", match.allowed_methods);
+  return response;
+}
+
+template <class Parser>
+bool has_body(const Parser& parser) {
+  return parser.chunked() || parser.content_length().value_or(0) > 0;
+}
+
+bool is_json(std::string_view content_type) {
+  const std::string_view type = content_type.substr(0, content_type.find_first_of("; \t"));
+  constexpr std::string_view kJson = "application/json";
+  return type.size() == kJson.size() &&
+         std::equal(type.begin(), type.end(), kJson.begin(), [](unsigned char a, char b) { return std::tolower(a) == b; });
+}
+
+}  // namespace
+
+Session::Session(Socket socket, std::string peer, Service& service)
+    : socket_(std::move(socket)),
+      peer_(std::move(peer)),
+      service_(service),
+      buffer_(service.limits.max_header_bytes + kReadBytes),
+      deadline_(socket_.get_executor()) {
+  service_.sessions.insert(this);
+}
+
+Session::~Session() { service_.sessions.erase(this); }
+
+void Session::start(Socket socket, std::string peer, Service& service) {
+  auto session = std::shared_ptr<Session>(new Session(std::move(socket), std::move(peer), service));
+  asio::co_spawn(session->executor(), session->run(), [session](std::exception_ptr error) {
+    if (error == nullptr) return;
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+      log::error("connection of {} ended by a fault: {}", session->peer_, e.what());
+    }
+  });
+}
+
+asio::awaitable<void> Session::run() {
+  while (true) {
+    const bool goes_on = co_await serve_one();
+    is_first_request_ = false;
+    if (!goes_on || is_peer_gone_ || !socket_.is_open()) break;
+  }
+  disarm();
+  ErrorCode ignored;
+  socket_.close(ignored);
+}
+
+asio::awaitable<bool> Session::serve_one() {
+  const ErrorCode first = co_await wait_for_first_byte();
+  if (first) co_return false;
+
+  Parser parser;
+  parser.header_limit(static_cast<std::uint32_t>(service_.limits.max_header_bytes));
+  parser.body_limit(service_.limits.max_body_bytes);
+  ErrorCode error = co_await read_header(parser);
+  if (error == beast::http::error::end_of_stream || is_peer_gone_) co_return false;
+  Request request = to_request(parser);
+  if (error) {
+    co_await refuse_unread(std::move(request), error_of(error));
+    co_return false;
+  }
+
+  auto admitted = admit(parser, request);
+  if (!admitted && has_body(parser)) {
+    co_await refuse_unread(std::move(request), std::move(admitted).error());
+    co_return false;
+  }
+  if (admitted) error = co_await read_body(parser);
+  if (is_peer_gone_) co_return false;
+  if (error) {
+    co_await refuse_unread(std::move(request), error_of(error));
+    co_return false;
+  }
+  request.body = std::move(parser.get().body());
+  Exchange exchange(*this, std::move(request), admitted ? *admitted : nullptr);
+  add_cors_headers(exchange);
+  if (!parser.keep_alive() || service_.is_draining) exchange.close_after();
+  if (admitted)
+    co_await answer(exchange, **admitted);
+  else
+    co_await exchange.respond(std::move(admitted).error());
+  co_return exchange.keep_alive() && !service_.is_draining;
+}
+
+asio::awaitable<Session::ErrorCode> Session::wait_for_first_byte() {
+  if (buffer_.size() > 0) co_return ErrorCode();
+  arm(is_first_request_ ? service_.limits.header_timeout : service_.limits.idle_timeout);
+  auto area = buffer_.prepare(std::min(kReadBytes, buffer_.max_size()));
+  const auto [error, size] = co_await socket_.async_read_some(area, kAwait);
+  disarm();
+  buffer_.commit(size);
+  co_return error;
+}
+
+asio::awaitable<Session::ErrorCode> Session::read_header(Parser& parser) {
+  arm(service_.limits.header_timeout);
+  const auto [error, size] = co_await beast::http::async_read_header(socket_, buffer_, parser, kAwait);
+  disarm();
+  co_return is_timed_out_ ? ErrorCode(beast::error::timeout) : error;
+}
+
+asio::awaitable<Session::ErrorCode> Session::read_body(Parser& parser) {
+  if (parser.get()[beast::http::field::expect] == "100-continue" && !parser.is_done()) {
+    std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    co_await write(std::move(go_on));
+  }
+  const auto start = std::chrono::steady_clock::now();
+  int64_t received = 0;
+  while (!parser.is_done()) {
+    const auto end = start + service_.limits.header_timeout + received * 1000ms / kBodyBytesPerSecond;
+    arm(std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()));
+    const auto [error, size] = co_await beast::http::async_read_some(socket_, buffer_, parser, kAwait);
+    disarm();
+    if (is_timed_out_) co_return beast::error::timeout;
+    if (error) co_return error;
+    received += static_cast<int64_t>(size);
+  }
+  co_return ErrorCode();
+}
+
+Request Session::to_request(const Parser& parser) const {
+  const auto& message = parser.get();
+  Request request;
+  request.method = to_string(message.method_string());
+  for (const auto& field : message) request.headers.emplace_back(to_string(field.name_string()), to_string(field.value()));
+  const std::string_view id = request.header("x-request-id");
+  request.id = is_sane_request_id(id) ? std::string(id) : make_request_id();
+  request.peer = peer_;
+  request.is_http10 = message.version() == 10;
+  return request;
+}
+
+tl::expected<const Route*, Response> Session::admit(const Parser& parser, Request& request) const {
+  const auto no = [](int status, std::string message) {
+    return tl::unexpected<Response>(error_response({.status = status, .message = std::move(message)}));
+  };
+  const auto path = path_of_target(to_string(parser.get().target()));
+  if (!path) return no(400, path.error().message);
+  request.path = *path;
+  if (request.count("Host") != 1 && !(request.is_http10 && request.count("Host") == 0))
+    return no(400, "expected one Host header");
+  if (!service_.guard.is_host_allowed(request.header("Host")))
+    return no(403, fmt::format("the Host '{}' is not served here; --allowed-hosts names others", request.header("Host")));
+  if (auto preflight = service_.guard.preflight(request)) return tl::unexpected<Response>(std::move(*preflight));
+
+  const Router::Match match = service_.router.match(request.method, request.path);
+  const bool is_public = match.route != nullptr && match.route->access == Access::kPublic;
+  if (!is_public && !service_.guard.knows_key(request)) {
+    Response response = error_response({.status = 401,
+                                        .message = "a valid API key is needed: send it as 'Authorization: Bearer KEY'",
+                                        .code = "invalid_api_key"});
+    response.headers.emplace_back("WWW-Authenticate", "Bearer");
+    return tl::unexpected<Response>(std::move(response));
+  }
+  if (match.route == nullptr) return tl::unexpected<Response>(not_served(match, request));
+  if (request.method == "POST" && !is_json(request.header("Content-Type")))
+    return no(415, fmt::format("Content-Type: expected application/json, got '{}'", request.header("Content-Type")));
+  if (parser.content_length().value_or(0) > service_.limits.max_body_bytes) return tl::unexpected<Response>(error_of(beast::http::error::body_limit));
+  return match.route;
+}
+
+Response Session::error_of(ErrorCode error) const {
+  ApiError answer{.status = 400, .message = fmt::format("malformed HTTP request: {}", error.message())};
+  if (error == beast::http::error::body_limit) {
+    answer.status = 413;
+    answer.message = fmt::format("the body is larger than {} bytes", service_.limits.max_body_bytes);
+  } else if (error == beast::http::error::header_limit || error == beast::http::error::buffer_overflow) {
+    answer.status = 431;
+    answer.message = fmt::format("the header is larger than {} bytes", service_.limits.max_header_bytes);
+  } else if (error == beast::error::timeout) {
+    answer.status = 408;
+    answer.message = "the request did not arrive in time";
+  }
+  return error_response(answer);
+}
+
+void Session::add_cors_headers(Exchange& exchange) const {
+  for (auto& [name, value] : service_.guard.cors_headers(exchange.request())) exchange.add_header(name, value);
+}
+
+asio::awaitable<void> Session::refuse_unread(Request request, Response response) {
+  Exchange exchange(*this, std::move(request), nullptr);
+  exchange.close_after();
+  add_cors_headers(exchange);
+  log::debug("{} refused with {}: {}", peer_, response.status, response.body);
+  co_await exchange.respond(std::move(response));
+  co_await linger();
+}
+
+// Closing with unread input would reset the connection, and the client might never see the answer.
+asio::awaitable<void> Session::linger() {
+  ErrorCode ignored;
+  socket_.shutdown(Socket::shutdown_send, ignored);
+  buffer_.clear();
+  arm(kLingerTime);
+  for (size_t dropped = 0; dropped < kLingerBytes;) {
+    auto area = buffer_.prepare(kReadBytes);
+    const auto [error, size] = co_await socket_.async_read_some(area, kAwait);
+    if (error || is_timed_out_) break;
+    dropped += size;
+  }
+  disarm();
+}
+
+asio::awaitable<void> Session::answer(Exchange& exchange, const Route& route) {
+  const auto start = std::chrono::steady_clock::now();
+  count_exchange(+1);
+  watch_peer();
+  co_await run_handler(exchange, route);
+  stop_watching();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const Request& request = exchange.request();
+  const auto level = route.access == Access::kPublic ? spdlog::level::debug : spdlog::level::info;
+  spdlog::log(level, "{} {} {} {}{:.3f} s{} [{}] {}", request.method, request.path,
+              exchange.has_started() ? exchange.status() : kClientLeft, exchange.note.empty() ? "" : exchange.note + ", ", seconds,
+              is_peer_gone_ && !exchange.is_complete() ? ", client left" : "", peer_, request.id);
+  count_exchange(-1);
+}
+
+void Session::count_exchange(int change) {
+  service_.num_exchanges += change;
+  if (service_.on_exchange_change) service_.on_exchange_change();
+}
+
+asio::awaitable<void> Session::run_handler(Exchange& exchange, const Route& route) {
+  std::string fault;
+  try {
+    co_await route.handler(exchange);
+  } catch (const std::exception& e) {
+    fault = e.what();
+  }
+  if (fault.empty() && exchange.has_started()) co_return;
+  if (is_peer_gone_) co_return;
+  log::error("{} {} [{}]: {}", exchange.request().method, exchange.request().path, exchange.request().id,
+             fault.empty() ? "the handler gave no answer" : fault);
+  exchange.close_after();
+  if (exchange.has_started()) co_return;  // the answer ends in its middle, and the closed connection says so
+  Response response = error_response({.status = 500, .message = "internal error"});
+  co_await exchange.respond(std::move(response));
+}
+
+asio::awaitable<void> Session::write(std::string bytes) {
+  size_t written = 0;
+  while (written < bytes.size() && !is_peer_gone_) {
+    arm(service_.limits.idle_timeout);
+    const asio::const_buffer rest = asio::buffer(bytes) + written;
+    const auto [error, size] = co_await socket_.async_write_some(rest, kAwait);
+    disarm();
+    written += size;
+    if (error || is_timed_out_) peer_left();
+  }
+}
+
+void Session::arm(std::chrono::milliseconds time) {
+  is_timed_out_ = false;
+  deadline_.expires_after(time);
+  deadline_.async_wait([self = shared_from_this(), epoch = ++arm_epoch_](ErrorCode error) {
+    if (error || epoch != self->arm_epoch_) return;
+    self->is_timed_out_ = true;
+    ErrorCode ignored;
+    self->socket_.cancel(ignored);
+  });
+}
+
+void Session::disarm() {
+  ++arm_epoch_;
+  deadline_.cancel();
+}
+
+void Session::watch_peer() {
+  socket_.async_wait(Socket::wait_read, [self = shared_from_this(), epoch = watch_epoch_](ErrorCode error) {
+    if (!error && epoch == self->watch_epoch_) self->read_ahead();
+  });
+}
+
+// What the peer sends while a handler works is the next request, kept for later; or its end.
+void Session::read_ahead() {
+  const size_t room = std::min(kReadBytes, buffer_.max_size() - buffer_.size());
+  if (room == 0) return;  // full of pipelined requests: that the peer left shows when it is written to
+  ErrorCode error;
+  socket_.non_blocking(true, error);
+  const size_t size = socket_.read_some(buffer_.prepare(room), error);
+  if (error && error != asio::error::would_block) return peer_left();
+  buffer_.commit(size);
+  watch_peer();
+}
+
+void Session::stop_watching() {
+  ++watch_epoch_;
+  ErrorCode ignored;
+  socket_.cancel(ignored);
+}
+
+void Session::peer_left() {
+  is_peer_gone_ = true;
+  if (const auto callback = std::exchange(on_peer_gone_, {})) callback();
+}
+
+void Session::close() {
+  ErrorCode ignored;
+  socket_.close(ignored);
+  disarm();
+  peer_left();
+}
+
+}  // namespace retort::http

@@ -1,0 +1,77 @@
+// One connection: reads requests within the limits, runs their handlers one after another, writes the answers, and notices when the
+// client leaves while a handler works. Lives on the I/O thread.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <chrono>
+#include <memory>
+
+#include "server/http/exchange.h"
+#include "server/http/service.h"
+
+namespace retort::http {
+
+using Socket = boost::asio::generic::stream_protocol::socket;
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  // `service` must outlive the session; `peer` is the client's address, for the log.
+  static void start(Socket socket, std::string peer, Service& service);
+  ~Session();
+
+  boost::asio::any_io_executor executor() { return socket_.get_executor(); }
+  bool is_peer_gone() const { return is_peer_gone_; }
+  void on_peer_gone(std::function<void()> callback) { on_peer_gone_ = std::move(callback); }
+  // Returns when all is written, or the peer is gone or reads nothing for idle_timeout.
+  boost::asio::awaitable<void> write(std::string bytes);
+
+  void close();  // at once; what runs sees a peer that is gone
+
+ private:
+  using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+  using ErrorCode = boost::system::error_code;
+
+  Session(Socket socket, std::string peer, Service& service);
+
+  boost::asio::awaitable<void> run();
+  boost::asio::awaitable<bool> serve_one();                     // false: the connection ends
+  boost::asio::awaitable<ErrorCode> wait_for_first_byte();
+  boost::asio::awaitable<ErrorCode> read_header(Parser& parser);
+  boost::asio::awaitable<ErrorCode> read_body(Parser& parser);
+  boost::asio::awaitable<void> refuse_unread(Request request, Response response);  // an answer to a request that was not read whole
+  boost::asio::awaitable<void> answer(Exchange& exchange, const Route& route);
+  boost::asio::awaitable<void> run_handler(Exchange& exchange, const Route& route);
+  boost::asio::awaitable<void> linger();
+  void add_cors_headers(Exchange& exchange) const;
+  void count_exchange(int change);
+
+  Request to_request(const Parser& parser) const;
+  // The route, or the answer for a request that may not have its body read.
+  tl::expected<const Route*, Response> admit(const Parser& parser, Request& request) const;
+  Response error_of(ErrorCode error) const;
+
+  void arm(std::chrono::milliseconds time);  // cancels what the socket does once the time is up
+  void disarm();
+  void watch_peer();
+  void read_ahead();
+  void stop_watching();
+  void peer_left();
+
+  Socket socket_;
+  std::string peer_;
+  Service& service_;
+  boost::beast::flat_buffer buffer_;  // read and not yet parsed; holds pipelined requests
+  boost::asio::steady_timer deadline_;
+  uint64_t arm_epoch_ = 0, watch_epoch_ = 0;  // a callback of an earlier epoch is stale
+  bool is_timed_out_ = false;
+  bool is_peer_gone_ = false;
+  bool is_first_request_ = true;
+  std::function<void()> on_peer_gone_;
+};
+
+}  // namespace retort::http

@@ -1,0 +1,25 @@
+// The body of POST /v1/chat/completions.
+#pragma once
+
+#include "server/openai/generate_request.h"
+
+namespace retort::openai {
+
+struct ChatRequest : GenerateRequest {
+  Json messages;  // checked, in the shape chat templates know: roles system, user, assistant, tool; content a string or null
+  std::optional<int> max_completion_tokens;
+  bool logprobs = false;
+  int top_logprobs = 0;
+  bool include_reasoning = true;
+  std::optional<bool> add_generation_prompt;
+  bool continue_final_message = false;
+  Json chat_template_kwargs = Json::object();
+};
+
+const FieldTable<ChatRequest>& chat_table();
+ApiResult<ChatRequest> parse_chat_request(const Json& body);
+
+// Checks messages and brings them into the one shape that templates know: text parts are joined, developer becomes system.
+ApiResult<Json> normalise_messages(const Json& messages);
+
+}  // namespace retort::openai

@@ -1,0 +1,69 @@
+#include "server/openai/completion_request.h"
+
+namespace retort::openai {
+namespace {
+
+constexpr int kMaxLogprobs = 20;
+constexpr int kDefaultMaxTokens = 16;  // OpenAI's and vLLM's
+constexpr size_t kMaxPrompts = 1024;
+
+FieldTable<CompletionRequest> make_table() {
+  using R = CompletionRequest;
+  const Json schema = {{"description", "A string, a list of strings, a list of token ids, or a list of such lists."}};
+  std::vector<Field<R>> fields = {
+      {"prompt", schema,
+       [](const Json& value, R& request) -> ApiStatus {
+         RETORT_API_ASSIGN(request.prompts, read_prompts(value));
+         return {};
+       },
+       true},
+      int_field("logprobs", &R::logprobs, {0, kMaxLogprobs}, nullptr, "Log-probabilities of the tokens and of so many most likely ones."),
+  };
+  return FieldTable<R>(std::move(fields)).with(generate_fields());
+}
+
+}  // namespace
+
+ApiResult<std::vector<RawPrompt>> read_prompts(const Json& value) {
+  constexpr std::string_view kForms = "a string, a list of strings, a list of token ids or a list of such lists";
+  std::vector<RawPrompt> prompts;
+  if (value.is_string()) {
+    prompts.emplace_back(value.get<std::string>());
+    return prompts;
+  }
+  if (!value.is_array() || value.empty()) return expected("prompt", kForms, value);
+  if (value[0].is_number()) {
+    RETORT_API_ASSIGN(auto ids, read_token_ids(value, "prompt"));
+    prompts.emplace_back(std::move(ids));
+    return prompts;
+  }
+  if (value.size() > kMaxPrompts) return expected("prompt", fmt::format("at most {} prompts", kMaxPrompts), Json(value.size()));
+  for (size_t i = 0; i < value.size(); ++i) {
+    const std::string path = fmt::format("prompt[{}]", i);
+    if (value[i].is_string()) {
+      prompts.emplace_back(value[i].get<std::string>());
+    } else if (value[i].is_array()) {
+      RETORT_API_ASSIGN(auto ids, read_token_ids(value[i], path));
+      prompts.emplace_back(std::move(ids));
+    } else {
+      return expected("prompt", kForms, value);
+    }
+  }
+  return prompts;
+}
+
+const FieldTable<CompletionRequest>& completion_table() {
+  static const FieldTable<CompletionRequest> table = make_table();
+  return table;
+}
+
+ApiResult<CompletionRequest> parse_completion_request(const Json& body) {
+  CompletionRequest request;
+  RETORT_API_TRY(completion_table().apply(body, request));
+  if (!request.max_tokens) request.max_tokens = std::max(kDefaultMaxTokens, request.min_tokens);
+  if (request.max_tokens == 0 && !request.echo) return expected("max_tokens", "an integer of at least 1, or echo", 0);
+  RETORT_API_TRY(check_generate_request(request));
+  return request;
+}
+
+}  // namespace retort::openai

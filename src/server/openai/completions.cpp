@@ -1,0 +1,109 @@
+// POST /v1/completions.
+#include <ctime>
+
+#include "server/openai/answer.h"
+#include "server/openai/completion_request.h"
+#include "server/openai/endpoints.h"
+#include "server/openai/logprobs.h"
+#include "server/openai/prompt.h"
+#include "server/prepare.h"
+
+namespace retort::openai {
+namespace {
+
+class CompletionAnswer : public Answer {
+ public:
+  CompletionAnswer(const ServedModel& model, const CompletionRequest& request, AnswerHead head, const Job& job)
+      : Answer(model, request, std::move(head), job),
+        completion_(request),
+        offsets_(job.requests.size() * static_cast<size_t>(request.n)) {}
+
+ protected:
+  Json chunk_body(Choice& choice, const Delta& delta) override {
+    Json body = {{"text", delta.content}, {"logprobs", logprobs(choice, delta)}, {"finish_reason", nullptr}};
+    if (completion_.return_token_ids) body["token_ids"] = token_ids(delta.tokens);
+    return body;
+  }
+
+  Json whole_body(Choice& choice, const Delta& delta) override {
+    Json body = {{"text", delta.content}, {"logprobs", logprobs(choice, delta)}};
+    add_prompt_details(choice.prompt_idx, body);
+    return body;
+  }
+
+ private:
+  Json logprobs(Choice& choice, const Delta& delta) {
+    if (!completion_.logprobs) return {};
+    std::vector<CompletionLogprob> entries;
+    if (completion_.echo && !choice.has_begun) entries = of_prompt(prompt_tokens(choice.prompt_idx), prompt_logprobs(choice.prompt_idx));
+    const std::vector<CompletionLogprob> generated = of_generated(delta.tokens);
+    entries.insert(entries.end(), generated.begin(), generated.end());
+    return completion_logprobs(tokenizer(), entries, offsets_[index_of(choice)]);
+  }
+
+  const CompletionRequest& completion_;
+  std::vector<int64_t> offsets_;  // of each choice: characters so far
+};
+
+struct Prepared {
+  CompletionRequest request;
+  Job job;
+};
+
+ApiResult<EngineRequest> to_engine_request(const ServedModel& model, const CompletionRequest& request, std::vector<TokenId> prompt) {
+  RETORT_API_TRY(fit_prompt(model, request, prompt));
+  RETORT_API_ASSIGN(SamplingParams params, sampling_params(model, request, prompt.size()));
+  params.logprobs = request.logprobs;
+  if (request.echo && request.logprobs && !params.prompt_logprobs) params.prompt_logprobs = request.logprobs;
+  return EngineRequest{.prompt = std::move(prompt),
+                       .params = std::move(params),
+                       .num_samples = request.n,
+                       .priority = request.priority,
+                       .deadline = {},
+                       .cache_salt = request.cache_salt,
+                       .on_event = {}};
+}
+
+// From the body to the engine's requests. On a text worker.
+ApiResult<Prepared> prepare(const ServedModel& model, const Json& body) {
+  RETORT_API_ASSIGN(CompletionRequest request, parse_completion_request(body));
+  RETORT_API_TRY(check_model_name(model, request.model));
+
+  Job job;
+  for (RawPrompt& raw : request.prompts) {
+    const auto* text = std::get_if<std::string>(&raw);
+    std::vector<TokenId> tokens = text != nullptr ? encode_raw_prompt(model, *text, request.add_special_tokens.value_or(true))
+                                                  : std::move(std::get<std::vector<TokenId>>(raw));
+    RETORT_API_ASSIGN(EngineRequest engine_request, to_engine_request(model, request, std::move(tokens)));
+    const bool is_whole_text = text != nullptr && !request.truncate_prompt_tokens;
+    job.echoes.push_back(!request.echo   ? ""
+                         : is_whole_text ? *text
+                                         : model.tokenizer->decode(engine_request.prompt, request.skip_special_tokens));
+    job.requests.push_back(std::move(engine_request));
+    job.sample_options.push_back({.stop = request.stop,
+                                  .stop_token_ids = request.stop_token_ids,
+                                  .include_stop = request.include_stop_str_in_output,
+                                  .skip_special_tokens = request.skip_special_tokens,
+                                  .keeps_tokens = request.logprobs || request.return_token_ids,
+                                  .drops_output = request.max_tokens == 0});
+  }
+  return Prepared{std::move(request), std::move(job)};
+}
+
+}  // namespace
+
+boost::asio::awaitable<void> completions(ApiContext& api, http::Exchange& exchange) {
+  const ApiResult<const ServedModel*> model = api.working_model();
+  std::optional<Prepared> prepared = co_await prepare_request(api, exchange, model, prepare);
+  if (!prepared) co_return;
+  const CompletionRequest& request = prepared->request;
+  AnswerHead head{.id = "cmpl-" + (request.request_id.empty() ? exchange.request().id : request.request_id),
+                  .object = "text_completion",
+                  .chunk_object = "text_completion",
+                  .model = (*model)->id,
+                  .created = std::time(nullptr)};
+  CompletionAnswer answer(**model, request, std::move(head), prepared->job);
+  co_await run_job(exchange, **model, request, std::move(prepared->job), answer, api.request_timeout);
+}
+
+}  // namespace retort::openai

@@ -1,0 +1,47 @@
+// The fields that chat and text completions share (vLLM's names and meanings), and the table that reads them.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/request.h"
+#include "server/fields/field_table.h"
+
+namespace retort::openai {
+
+struct GenerateRequest {
+  std::string model;
+  std::optional<float> temperature, top_p, min_p, typical_p, frequency_penalty, presence_penalty, repetition_penalty;
+  std::optional<int> top_k;
+  std::map<TokenId, float> logit_bias;
+  std::optional<int64_t> seed;
+  int n = 1;
+  std::optional<int> max_tokens;
+  int min_tokens = 0;
+  std::vector<std::string> stop;
+  std::vector<TokenId> stop_token_ids, allowed_token_ids;
+  std::vector<std::string> bad_words;
+  bool include_stop_str_in_output = false;
+  bool ignore_eos = false;
+  std::optional<int> prompt_logprobs;
+  bool stream = false;
+  bool include_usage = false, continuous_usage_stats = false;  // stream_options
+  bool has_stream_options = false;
+  int stream_interval = 1;
+  bool skip_special_tokens = true;
+  std::optional<bool> add_special_tokens;
+  std::optional<int64_t> truncate_prompt_tokens;  // keep the last n; -1: as many as fit
+  int priority = 0;
+  std::string request_id, cache_salt;
+  bool return_token_ids = false;
+  bool echo = false;
+};
+
+const std::vector<Field<GenerateRequest>>& generate_fields();
+
+// Rules between fields, after all have been read.
+ApiStatus check_generate_request(const GenerateRequest& request);
+
+}  // namespace retort::openai

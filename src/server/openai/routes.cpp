@@ -1,0 +1,20 @@
+#include "server/openai/endpoints.h"
+
+namespace retort::openai {
+
+void add_routes(http::Router& router, ApiContext& api) {
+  using Endpoint = boost::asio::awaitable<void> (*)(ApiContext&, http::Exchange&);
+  const auto add = [&](std::string method, std::string path, Endpoint endpoint) {
+    router.add({.method = std::move(method),
+                .path = std::move(path),
+                .handler = [&api, endpoint](http::Exchange& exchange) { return endpoint(api, exchange); }});
+  };
+  add("POST", "/v1/chat/completions", chat_completions);
+  add("POST", "/v1/completions", completions);
+  add("GET", "/v1/models", list_models);
+  add("GET", "/v1/models/*", get_model);
+  add("POST", "/tokenize", tokenize);
+  add("POST", "/detokenize", detokenize);
+}
+
+}  // namespace retort::openai

@@ -1,0 +1,12 @@
+// GET /openapi.json: the API described, the bodies from the same field tables that read them.
+#pragma once
+
+#include <string>
+
+#include "text/chat_template.h"
+
+namespace retort {
+
+Json openapi_document(const std::string& version);
+
+}  // namespace retort

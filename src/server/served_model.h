@@ -1,0 +1,31 @@
+// What the APIs know of the model they serve: parts of an Llm, or a test's own.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "engine/engine.h"
+#include "model/config.h"
+#include "server/control_tokens.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace retort {
+
+struct ServedModel {
+  std::string id;                        // what requests call it
+  int64_t created = 0;                   // Unix time
+  const Tokenizer* tokenizer = nullptr;
+  const ChatTemplate* chat_template = nullptr;  // null: no chats
+  Engine* engine = nullptr;
+  ModelConfig config;
+  int64_t max_model_len = 0;
+  bool force_thinking = false;
+  bool is_reasoning = false;             // its answers begin with <think> … </think>
+  ControlTokens control_tokens;
+};
+
+// A model is a reasoning one when its template speaks of </think>.
+bool is_reasoning_model(const ChatTemplate* chat_template);
+
+}  // namespace retort

@@ -1,0 +1,85 @@
+#include "server/server.h"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <ctime>
+#include <future>
+
+#include "base/log.h"
+#include "server/app.h"
+
+namespace retort {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto kFlushTime = 2s;  // for the last words of answers that were cut off
+
+ServedModel served_model(Llm& llm, const ServerConfig& config) {
+  const std::string& own_name = llm.config().name;
+  return {.id = !config.served_model_name.empty() ? config.served_model_name : own_name.empty() ? "model" : own_name,
+          .created = std::time(nullptr),
+          .tokenizer = &llm.tokenizer(),
+          .chat_template = llm.chat_template(),
+          .engine = &llm.engine(),
+          .config = llm.config(),
+          .max_model_len = llm.max_model_len(),
+          .force_thinking = config.force_thinking,
+          .is_reasoning = config.force_thinking || is_reasoning_model(llm.chat_template()),
+          .control_tokens = ControlTokens(llm.tokenizer())};
+}
+
+}  // namespace
+
+struct Server::Impl {
+  ServerConfig config;
+  std::unique_ptr<App> app;
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
+
+Result<std::unique_ptr<Server>> Server::bind(ServerConfig config) {
+  RETORT_ASSIGN(auto app, App::bind(config));
+  auto impl = std::make_unique<Impl>(Impl{std::move(config), std::move(app)});
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+std::string Server::url() const { return impl_->app->url(); }
+
+int Server::serve(Llm& llm) {
+  App& app = *impl_->app;
+  std::promise<void> asked_to_end;
+  boost::asio::signal_set signals(app.io(), SIGINT, SIGTERM);
+  signals.async_wait([&](boost::system::error_code error, int) {
+    if (error) return;
+    asked_to_end.set_value();
+    signals.async_wait([](boost::system::error_code again, int) {
+      if (again) return;
+      log::warn("second signal: ending at once");
+      std::_Exit(0);  // whatever the engine does now, it does not hold up who asks twice
+    });
+  });
+
+  app.set_model(served_model(llm, impl_->config));
+  log::info("Retort is ready at {}", url());
+  asked_to_end.get_future().wait();
+
+  const auto grace = impl_->config.shutdown_timeout;
+  log::info("shutting down: no new requests, those that run have {} s", grace.count());
+  const bool all_finished = app.drain(grace);
+  llm.engine().stop(0ms);
+  if (!all_finished) {
+    log::warn("ending the requests that still run");
+    app.drain(kFlushTime);
+  }
+  boost::asio::post(app.io(), [&] { signals.cancel(); });
+  app.shut_down();
+  log::info("stopped");
+  return 0;
+}
+
+}  // namespace retort

@@ -1,0 +1,470 @@
+// The API as clients see it, over sockets, with the fake model behind the real engine.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/log.h"
+#include "client.h"
+#include "fake_model.h"
+#include "server/app.h"
+#include "server/fields/json_input.h"
+
+namespace retort {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+using testing::body_of;
+using testing::Client;
+using testing::FakeModel;
+using testing::status_of;
+
+class ApiTest : public ::testing::Test {
+ protected:
+  void start(ServerConfig config = {}, EngineConfig engine = FakeModel::default_config()) {
+    spdlog::set_level(spdlog::level::off);
+    config.port = 0;
+    auto app = App::bind(config);
+    ASSERT_TRUE(app) << app.error().message;
+    app_ = std::move(*app);
+    port_ = static_cast<uint16_t>(std::stoi(app_->url().substr(app_->url().rfind(':') + 1)));
+    model_ = std::make_unique<FakeModel>(std::move(engine));
+    if (serves_) app_->set_model(model_->served());
+  }
+  void TearDown() override {
+    if (model_ != nullptr) model_->engine().stop(0ms);
+    if (app_ != nullptr) app_->shut_down();
+  }
+
+  static std::string request(std::string_view method, std::string_view path, std::string_view body = "") {
+    return fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}", method, path,
+                       body.size(), body);
+  }
+  std::string ask(std::string_view method, std::string_view path, std::string_view body = "") {
+    Client client(port_);
+    client.send(request(method, path, body));
+    return client.read_answer();
+  }
+  Json ask_json(std::string_view method, std::string_view path, std::string_view body = "", int status = 200) {
+    const std::string answer = ask(method, path, body);
+    EXPECT_EQ(status_of(answer), status) << answer;
+    return Json::parse(body_of(answer), nullptr, false);
+  }
+  std::string error(std::string_view path, std::string_view body, int status) {
+    return ask_json("POST", path, body, status)["error"]["message"].get<std::string>();
+  }
+  Json chat(std::string_view content, const char* more = "{}", int status = 200) {
+    return ask_json("POST", "/v1/chat/completions", chat_body(content, more), status);
+  }
+  static std::string chat_body(std::string_view content, const char* more = "{}") {
+    Json body = {{"model", "fake"}, {"messages", Json::array({{{"role", "user"}, {"content", content}}})}};
+    body.update(Json::parse(more));
+    return body.dump();
+  }
+  // The JSON of every event of a stream, and null for [DONE].
+  std::vector<Json> stream(std::string_view path, std::string_view body) {
+    Client client(port_);
+    client.send(request("POST", path, body));
+    const std::string head = client.read_until("\r\n\r\n");
+    EXPECT_EQ(status_of(head), 200) << head << client.read_until("}}");
+    EXPECT_THAT(head, HasSubstr("Content-Type: text/event-stream"));
+    std::vector<Json> events;
+    std::string text = client.read_until("\r\n0\r\n\r\n");
+    for (size_t at = text.find("data: "); at != std::string::npos; at = text.find("data: ", at + 1)) {
+      const std::string data = text.substr(at + 6, text.find("\n\n", at) - at - 6);
+      events.push_back(data == "[DONE]" ? Json() : Json::parse(data));
+    }
+    return events;
+  }
+  bool becomes_idle() {
+    for (int i = 0; i < 500; ++i) {
+      const EngineStats stats = model_->engine().stats();
+      if (stats.num_running + stats.num_waiting == 0) return true;
+      std::this_thread::sleep_for(10ms);
+    }
+    return false;
+  }
+  void wait_until_running() {
+    for (int i = 0; i < 500 && model_->engine().stats().num_running == 0; ++i) std::this_thread::sleep_for(10ms);
+  }
+
+  bool serves_ = true;
+  std::unique_ptr<App> app_;
+  std::unique_ptr<FakeModel> model_;
+  uint16_t port_ = 0;
+};
+
+TEST_F(ApiTest, AnswersAChat) {
+  start();
+  const Json answer = chat("say hello");
+  EXPECT_EQ(answer["object"], "chat.completion");
+  EXPECT_TRUE(answer["id"].get<std::string>().starts_with("chatcmpl-"));
+  EXPECT_EQ(answer["model"], "fake");
+  const Json& choice = answer["choices"][0];
+  EXPECT_EQ(choice["message"], Json::parse(R"({"role": "assistant", "content": "hello", "refusal": null})"));
+  EXPECT_EQ(choice["finish_reason"], "stop");
+  EXPECT_TRUE(choice["logprobs"].is_null());
+  // <|user|>user: say hello\nA: → 1 + 15 + 3 tokens
+  EXPECT_EQ(answer["usage"], Json::parse(R"({"prompt_tokens": 18, "completion_tokens": 6, "total_tokens": 24,
+      "prompt_tokens_details": {"cached_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 0}})"));
+}
+
+TEST_F(ApiTest, StreamsAChat) {
+  start();
+  const auto events = stream("/v1/chat/completions", chat_body("say hello", R"({"stream": true, "stream_options": {"include_usage": true}})"));
+  ASSERT_GE(events.size(), 4u);
+  EXPECT_EQ(events[0]["choices"][0]["delta"], Json::parse(R"({"role": "assistant", "content": ""})"));
+  std::string content, finish;
+  for (const Json& event : events) {
+    if (event.is_null()) continue;
+    EXPECT_EQ(event["object"], "chat.completion.chunk");
+    EXPECT_EQ(event["id"], events[0]["id"]);
+    for (const Json& choice : event["choices"]) {
+      content += choice["delta"].value("content", "");
+      EXPECT_TRUE(finish.empty()) << "nothing follows the finish reason";
+      if (choice["finish_reason"].is_string()) finish = choice["finish_reason"];
+    }
+  }
+  EXPECT_EQ(content, "hello");
+  EXPECT_EQ(finish, "stop");
+  EXPECT_TRUE(events.back().is_null()) << "[DONE]";
+  const Json& usage = events[events.size() - 2];
+  EXPECT_EQ(usage["choices"], Json::array());
+  EXPECT_EQ(usage["usage"]["completion_tokens"], 6);
+}
+
+TEST_F(ApiTest, SplitsReasoning) {
+  start();
+  const Json message = chat("say <think>\nhm</think>\n\nyes")["choices"][0]["message"];
+  EXPECT_EQ(message["content"], "yes");
+  EXPECT_EQ(message["reasoning"], "hm");
+  EXPECT_EQ(message["reasoning_content"], "hm");
+  const Json silent = chat("say <think>\nhm</think>\n\nyes", R"({"include_reasoning": false})");
+  EXPECT_FALSE(silent["choices"][0]["message"].contains("reasoning"));
+  EXPECT_GT(silent["usage"]["completion_tokens_details"]["reasoning_tokens"], 0);
+  std::string reasoning, content;
+  for (const Json& event : stream("/v1/chat/completions", chat_body("say <think>\nhm</think>\n\nyes", R"({"stream": true})"))) {
+    if (event.is_null()) continue;
+    const Json& delta = event["choices"][0]["delta"];
+    EXPECT_EQ(delta.value("reasoning", ""), delta.value("reasoning_content", ""));
+    reasoning += delta.value("reasoning", "");
+    content += delta.value("content", "");
+  }
+  EXPECT_EQ(reasoning, "hm");
+  EXPECT_EQ(content, "yes");
+}
+
+TEST_F(ApiTest, StopsAtStopStringsAndLimits) {
+  start();
+  const Json stopped = chat("say one two three", R"({"stop": [" two"]})")["choices"][0];
+  EXPECT_EQ(stopped["message"]["content"], "one");
+  EXPECT_EQ(stopped["finish_reason"], "stop");
+  EXPECT_EQ(stopped["stop_reason"], " two");
+  EXPECT_TRUE(becomes_idle()) << "the engine does not go on after a stop string";
+  const Json cut = chat("say one two three", R"({"max_tokens": 3})")["choices"][0];
+  EXPECT_EQ(cut["message"]["content"], "one");
+  EXPECT_EQ(cut["finish_reason"], "length");
+}
+
+TEST_F(ApiTest, GivesSeveralAnswers) {
+  start();
+  const Json answer = chat("say yes", R"({"n": 3})");
+  ASSERT_EQ(answer["choices"].size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(answer["choices"][i]["index"], i);
+    EXPECT_EQ(answer["choices"][i]["message"]["content"], "yes");
+  }
+  EXPECT_EQ(answer["usage"]["completion_tokens"], 12);
+  std::map<int, std::string> texts;
+  for (const Json& event : stream("/v1/chat/completions", chat_body("say yes", R"({"n": 3, "stream": true})")))
+    if (!event.is_null()) texts[event["choices"][0]["index"].get<int>()] += event["choices"][0]["delta"].value("content", "");
+  EXPECT_EQ(texts, (std::map<int, std::string>{{0, "yes"}, {1, "yes"}, {2, "yes"}}));
+}
+
+TEST_F(ApiTest, GivesLogprobsOfAChat) {
+  start();
+  const Json content = chat("say hi", R"({"logprobs": true, "top_logprobs": 2})")["choices"][0]["logprobs"]["content"];
+  ASSERT_EQ(content.size(), 2u);
+  EXPECT_EQ(content[0]["token"], "h");
+  EXPECT_EQ(content[0]["bytes"], Json::parse("[104]"));
+  EXPECT_LT(content[0]["logprob"], 0);
+  ASSERT_EQ(content[0]["top_logprobs"].size(), 2u);
+  EXPECT_EQ(content[0]["top_logprobs"][0]["token"], "h") << "at temperature 0 the most likely is taken";
+  EXPECT_EQ(content[0]["top_logprobs"][0]["logprob"], content[0]["logprob"]);
+}
+
+TEST_F(ApiTest, GoesOnWithTheLastMessage) {
+  start();
+  const char* body = R"({"messages": [{"role": "user", "content": "say abc"}, {"role": "assistant", "content": "xyz"}],
+                         "continue_final_message": true, "echo": true, "max_tokens": 2})";
+  EXPECT_EQ(ask_json("POST", "/v1/chat/completions", body)["choices"][0]["message"]["content"].get<std::string>().substr(0, 3), "xyz");
+}
+
+TEST_F(ApiTest, CompletesTexts) {
+  start();
+  const Json answer = ask_json("POST", "/v1/completions", R"({"model": "fake", "prompt": ["ab", [120, 121]], "max_tokens": 3, "n": 2})");
+  EXPECT_EQ(answer["object"], "text_completion");
+  EXPECT_TRUE(answer["id"].get<std::string>().starts_with("cmpl-"));
+  std::vector<std::string> texts;
+  for (const Json& choice : answer["choices"]) texts.push_back(choice["text"]);
+  EXPECT_EQ(texts, (std::vector<std::string>{"cde", "cde", "zab", "zab"}));
+  EXPECT_EQ(answer["choices"][3]["index"], 3);
+  EXPECT_EQ(answer["usage"]["prompt_tokens"], 4);
+  EXPECT_EQ(answer["usage"]["completion_tokens"], 12);
+}
+
+TEST_F(ApiTest, StreamsCompletions) {
+  start();
+  std::map<int, std::string> texts;
+  const auto events = stream("/v1/completions", R"({"prompt": ["ab", "kl"], "max_tokens": 3, "stream": true, "echo": true})");
+  for (const Json& event : events)
+    if (!event.is_null()) texts[event["choices"][0]["index"].get<int>()] += event["choices"][0]["text"].get<std::string>();
+  EXPECT_EQ(texts, (std::map<int, std::string>{{0, "abcde"}, {1, "klmno"}}));
+  EXPECT_TRUE(events.back().is_null());
+}
+
+TEST_F(ApiTest, EchoesWithLogprobs) {
+  start();
+  const Json choice =
+      ask_json("POST", "/v1/completions", R"({"prompt": "abc", "max_tokens": 2, "echo": true, "logprobs": 1})")["choices"][0];
+  EXPECT_EQ(choice["text"], "abcde");
+  const Json& logprobs = choice["logprobs"];
+  EXPECT_EQ(logprobs["tokens"], Json::parse(R"(["a", "b", "c", "d", "e"])"));
+  EXPECT_EQ(logprobs["text_offset"], Json::parse("[0, 1, 2, 3, 4]"));
+  EXPECT_TRUE(logprobs["token_logprobs"][0].is_null());
+  for (size_t i = 1; i < 5; ++i) {
+    EXPECT_LT(logprobs["token_logprobs"][i], 0) << i;
+    EXPECT_TRUE(logprobs["top_logprobs"][i].contains(logprobs["tokens"][i].get<std::string>())) << i;
+  }
+  const Json scored =
+      ask_json("POST", "/v1/completions", R"({"prompt": "abc", "max_tokens": 0, "echo": true, "logprobs": 0})")["choices"][0];
+  EXPECT_EQ(scored["text"], "abc");
+  EXPECT_EQ(scored["logprobs"]["tokens"].size(), 3u);
+}
+
+TEST_F(ApiTest, ReturnsTokenIdsAndPromptLogprobs) {
+  start();
+  const Json answer = ask_json("POST", "/v1/completions", R"({"prompt": "ab", "max_tokens": 1, "return_token_ids": true, "prompt_logprobs": 1})");
+  const Json& choice = answer["choices"][0];
+  EXPECT_EQ(choice["token_ids"], Json::parse("[99]"));
+  EXPECT_EQ(choice["prompt_token_ids"], Json::parse("[97, 98]"));
+  ASSERT_EQ(choice["prompt_logprobs"].size(), 2u);
+  EXPECT_TRUE(choice["prompt_logprobs"][0].is_null());
+  EXPECT_EQ(choice["prompt_logprobs"][1]["98"]["decoded_token"], "b");
+}
+
+TEST_F(ApiTest, SaysWhatIsWrong) {
+  start();
+  const char* chats = "/v1/chat/completions";
+  EXPECT_EQ(error(chats, R"({"messages": [{"role": "user", "content": "x"}], "temprature": 1})", 400),
+            "unknown field 'temprature' (did you mean 'temperature'?)");
+  EXPECT_EQ(error(chats, R"({"model": "gpt-5", "messages": [{"role": "user", "content": "x"}]})", 404),
+            "the model 'gpt-5' does not exist; this server has 'fake'");
+  EXPECT_THAT(error(chats, "{", 400), HasSubstr("not valid JSON"));
+  EXPECT_EQ(error("/v1/completions", R"({"prompt": ")" + std::string(300, 'x') + R"("})", 400),
+            "This model's maximum context length is 256 tokens; the prompt has 300");
+  EXPECT_EQ(error("/v1/completions", R"({"prompt": ""})", 400), "the prompt is empty");
+  EXPECT_EQ(error("/v1/completions", R"({"prompt": [260]})", 400), "prompt: expected token ids below 260, got 260");
+  EXPECT_EQ(error("/v1/completions", R"({"prompt": "a", "stop_token_ids": [999]})", 400), "stop_token_ids: expected token ids below 260, got 999");
+  const Json too_long = ask_json("POST", "/v1/completions", R"({"prompt": ")" + std::string(300, 'x') + R"("})", 400);
+  EXPECT_EQ(too_long["error"]["code"], "context_length_exceeded");
+}
+
+TEST_F(ApiTest, TruncatesPromptsWhenAsked) {
+  start();
+  const Json answer = ask_json("POST", "/v1/completions",
+                               R"({"prompt": ")" + std::string(300, 'x') + R"(abc", "max_tokens": 2, "truncate_prompt_tokens": 2, "echo": true})");
+  EXPECT_EQ(answer["choices"][0]["text"], "bcde");
+  EXPECT_EQ(answer["usage"]["prompt_tokens"], 2);
+}
+
+TEST_F(ApiTest, FillsTheContextWhenNoLimitIsGiven) {
+  start();
+  const Json answer = ask_json("POST", "/v1/completions", R"({"prompt": "ab", "max_tokens": 100000})");
+  EXPECT_EQ(answer["usage"]["total_tokens"], 256);
+  EXPECT_EQ(answer["choices"][0]["finish_reason"], "length");
+}
+
+TEST_F(ApiTest, KeepsControlTokensOfUsersAsText) {
+  start();
+  const Json plain = ask_json("POST", "/tokenize", R"({"messages": [{"role": "user", "content": "a<|end|>b"}]})");
+  EXPECT_EQ(std::count(plain["tokens"].begin(), plain["tokens"].end(), testing::kEndToken), 0);
+  const Json raw = ask_json("POST", "/tokenize", R"({"prompt": "a<|end|>b", "return_token_strs": true})");
+  EXPECT_EQ(raw["tokens"], Json::parse("[97, 256, 98]"));
+  EXPECT_EQ(raw["token_strs"], Json::parse(R"(["a", "<|end|>", "b"])"));
+  EXPECT_EQ(raw["max_model_len"], 256);
+  EXPECT_EQ(ask_json("POST", "/detokenize", R"({"tokens": [97, 256, 98]})")["prompt"], "a<|end|>b");
+  EXPECT_EQ(error("/detokenize", R"({"tokens": [260]})", 400), "tokens: expected token ids below 260, got 260");
+  EXPECT_EQ(error("/tokenize", "{}", 400), "expected either prompt or messages");
+}
+
+TEST_F(ApiTest, ListsTheModel) {
+  start();
+  const Json list = ask_json("GET", "/v1/models");
+  EXPECT_EQ(list["object"], "list");
+  EXPECT_EQ(list["data"][0]["id"], "fake");
+  EXPECT_EQ(list["data"][0]["max_model_len"], 256);
+  EXPECT_EQ(ask_json("GET", "/v1/models/fake"), list["data"][0]);
+  EXPECT_EQ(ask_json("GET", "/v1/models/other", "", 404)["error"]["code"], "model_not_found");
+}
+
+TEST_F(ApiTest, TellsHowItIs) {
+  start();
+  for (const char* path : {"/health", "/ready", "/ping"}) EXPECT_EQ(ask_json("GET", path)["status"], "ok") << path;
+  EXPECT_TRUE(ask_json("GET", "/version").contains("version"));
+  chat("say x");
+  const Json load = ask_json("GET", "/load");
+  EXPECT_EQ(load["num_running"], 0);
+  EXPECT_GE(load["generated_tokens"], 1);
+}
+
+TEST_F(ApiTest, IsNotReadyWhileTheModelLoads) {
+  serves_ = false;
+  start();
+  EXPECT_EQ(ask_json("GET", "/health")["status"], "ok");
+  EXPECT_EQ(ask_json("GET", "/ready", "", 503)["error"]["message"], "the model is still loading");
+  EXPECT_EQ(status_of(ask("GET", "/v1/models")), 503);
+  const std::string answer = ask("POST", "/v1/chat/completions", chat_body("say x"));
+  EXPECT_EQ(status_of(answer), 503);
+  EXPECT_THAT(answer, HasSubstr("Retry-After: "));
+}
+
+TEST_F(ApiTest, AnswersHealthWhileAStepRuns) {
+  start();
+  model_->step_ms = 300;
+  Client busy(port_);
+  busy.send(request("POST", "/v1/completions", R"({"prompt": "a", "max_tokens": 5})"));
+  wait_until_running();
+  const auto start_time = Clock::now();
+  EXPECT_EQ(status_of(ask("GET", "/health")), 200);
+  EXPECT_LT(Clock::now() - start_time, 250ms);
+}
+
+TEST_F(ApiTest, SaysWhenTheEngineIsDead) {
+  start();
+  model_->dies = true;
+  EXPECT_EQ(status_of(ask("POST", "/v1/completions", R"({"prompt": "a"})")), 500);
+  for (int i = 0; i < 500 && model_->engine().stats().alive; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(status_of(ask("GET", "/health")), 503);
+  EXPECT_EQ(status_of(ask("POST", "/v1/completions", R"({"prompt": "a"})")), 503);
+}
+
+TEST_F(ApiTest, SendsBackWhoDoesNotFitTheQueue) {
+  EngineConfig engine = FakeModel::default_config();
+  engine.max_num_seqs = 1;
+  engine.max_waiting = 1;
+  start({}, engine);
+  model_->step_ms = 100;
+  Client running(port_), waiting(port_);
+  const std::string body = request("POST", "/v1/completions", R"({"prompt": "a", "max_tokens": 200})");
+  running.send(body);
+  wait_until_running();
+  waiting.send(body);
+  for (int i = 0; i < 500 && model_->engine().stats().num_waiting == 0; ++i) std::this_thread::sleep_for(10ms);
+  const std::string answer = ask("POST", "/v1/completions", R"({"prompt": "a"})");
+  EXPECT_EQ(status_of(answer), 429);
+  EXPECT_THAT(answer, HasSubstr("Retry-After: 1"));
+  EXPECT_THAT(answer, HasSubstr("rate_limit_error"));
+}
+
+TEST_F(ApiTest, CancelsWhenTheClientLeaves) {
+  start();
+  model_->step_ms = 20;
+  for (const char* body : {R"({"prompt": "a", "max_tokens": 250})", R"({"prompt": "a", "max_tokens": 250, "stream": true})"}) {
+    Client client(port_);
+    client.send(request("POST", "/v1/completions", body));
+    wait_until_running();
+    const uint64_t generated = model_->engine().stats().generated_tokens;
+    client.close();
+    EXPECT_TRUE(becomes_idle());
+    EXPECT_LT(model_->engine().stats().generated_tokens - generated, 50u);
+  }
+}
+
+TEST_F(ApiTest, GivesUpAfterTheTimeLimit) {
+  start({.request_timeout = 1s});
+  model_->step_ms = 100;
+  const std::string whole = ask("POST", "/v1/completions", R"({"prompt": "a", "max_tokens": 250})");
+  EXPECT_EQ(status_of(whole), 408);
+  EXPECT_THAT(whole, HasSubstr("x-should-retry: false"));
+  const auto events = stream("/v1/completions", R"({"prompt": "a", "max_tokens": 250, "stream": true})");
+  ASSERT_GE(events.size(), 3u);
+  EXPECT_TRUE(events.back().is_null());
+  EXPECT_EQ(events[events.size() - 2]["error"]["type"], "timeout_error");
+  EXPECT_TRUE(becomes_idle());
+}
+
+TEST_F(ApiTest, LetsRunningRequestsFinishAndRefusesNewOnes) {
+  start();
+  model_->step_ms = 50;
+  Client client(port_);
+  client.send(request("POST", "/v1/completions", R"({"prompt": "a", "max_tokens": 10})"));
+  wait_until_running();
+  std::thread drain([&] { EXPECT_TRUE(app_->drain(20s)); });
+  for (int i = 0; i < 500 && status_of(ask("GET", "/ready")) == 200; ++i) std::this_thread::sleep_for(5ms);
+  const std::string refused = ask("POST", "/v1/completions", R"({"prompt": "a"})");
+  EXPECT_EQ(status_of(refused), 503);
+  EXPECT_THAT(refused, HasSubstr("Retry-After: "));
+  EXPECT_THAT(refused, HasSubstr("Connection: close"));
+  EXPECT_EQ(status_of(ask("GET", "/health")), 200);
+  EXPECT_THAT(client.read_answer(), HasSubstr("bcdefghijk"));
+  drain.join();
+}
+
+TEST_F(ApiTest, EndsWhatDoesNotFinishInTime) {
+  start();
+  model_->step_ms = 50;
+  Client client(port_);
+  client.send(request("POST", "/v1/completions", R"({"prompt": "a", "max_tokens": 250})"));
+  wait_until_running();
+  EXPECT_FALSE(app_->drain(200ms));
+  model_->engine().stop(0ms);
+  EXPECT_TRUE(app_->drain(5s));
+  const std::string answer = client.read_answer();
+  EXPECT_EQ(status_of(answer), 200);
+  EXPECT_EQ(Json::parse(body_of(answer))["choices"][0]["finish_reason"], "abort");
+}
+
+TEST_F(ApiTest, ServesManyAtOnce) {
+  start();
+  std::vector<std::thread> clients;
+  std::atomic<int> right{0};
+  for (int i = 0; i < 24; ++i)
+    clients.emplace_back([&, i] {
+      const std::string word = fmt::format("word{}", i);
+      const Json answer = Json::parse(body_of(ask("POST", "/v1/chat/completions", chat_body("say " + word))), nullptr, false);
+      if (answer.is_object() && answer.contains("choices") && answer["choices"][0]["message"]["content"] == word) ++right;
+    });
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(right, 24);
+}
+
+TEST_F(ApiTest, MergesWhatASlowReaderHasNotTakenYet) {
+  start();
+  const auto events = stream("/v1/completions", R"({"prompt": "a", "max_tokens": 200, "stream": true, "stream_interval": 50})");
+  std::string text;
+  size_t chunks = 0;
+  for (const Json& event : events) {
+    if (event.is_null()) continue;
+    ++chunks;
+    text += event["choices"][0]["text"].get<std::string>();
+  }
+  EXPECT_EQ(text.size(), 200u);
+  EXPECT_LE(chunks, 6u);
+}
+
+TEST_F(ApiTest, ServesThePageAndItsDescription) {
+  start({.api_keys = {"k"}});
+  const std::string page = ask("GET", "/");
+  EXPECT_EQ(status_of(page), 200) << "the page itself needs no key";
+  EXPECT_THAT(page, HasSubstr("Content-Security-Policy: default-src 'none'; script-src 'sha256-"));
+  EXPECT_THAT(page, HasSubstr("<title>Retort</title>"));
+  Client client(port_);
+  client.send("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer k\r\n\r\n");
+  const Json document = Json::parse(body_of(client.read_answer()));
+  EXPECT_EQ(document["openapi"], "3.1.0");
+  EXPECT_TRUE(document["components"]["schemas"]["ChatRequest"]["properties"].contains("temperature"));
+  EXPECT_TRUE(document["paths"].contains("/v1/chat/completions"));
+}
+
+}  // namespace
+}  // namespace retort

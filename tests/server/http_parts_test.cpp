@@ -1,0 +1,115 @@
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "server/http/guard.h"
+#include "server/http/message.h"
+#include "server/http/router.h"
+
+namespace retort::http {
+namespace {
+
+TEST(Message, FindsHeadersWithoutRegardToCase) {
+  const Request request{.headers = {{"X-Request-ID", "a"}, {"Host", "b"}, {"host", "c"}}};
+  EXPECT_EQ(request.header("x-request-id"), "a");
+  EXPECT_EQ(request.header("absent"), "");
+  EXPECT_EQ(request.count("HOST"), 2u);
+}
+
+TEST(Message, TakesThePathOfATarget) {
+  EXPECT_EQ(path_of_target("/v1/models?x=1"), "/v1/models");
+  EXPECT_EQ(path_of_target("/v1/models/a%2Fb%20c"), "/v1/models/a/b c");
+  EXPECT_EQ(path_of_target("http://host:1/x?y"), "/x");
+  for (const char* bad : {"", "*", "/%zz", "/%00", "/a%0d%0ab", "nonsense", "/a b", "http://"})
+    EXPECT_FALSE(path_of_target(bad)) << bad;
+}
+
+TEST(Message, MakesIdsThatDiffer) {
+  std::set<std::string> ids;
+  for (int i = 0; i < 1000; ++i) ids.insert(make_request_id());
+  EXPECT_EQ(ids.size(), 1000u);
+  EXPECT_TRUE(is_sane_request_id(*ids.begin()));
+  EXPECT_FALSE(is_sane_request_id(""));
+  EXPECT_FALSE(is_sane_request_id("two words"));
+  EXPECT_FALSE(is_sane_request_id("line\nbreak"));
+  EXPECT_FALSE(is_sane_request_id(std::string(129, 'x')));
+}
+
+TEST(Message, WritesErrorsInTheShapeOfOpenAi) {
+  const Response response =
+      error_response({.status = 429, .message = "queue full", .param = "n", .code = "busy", .retry_after = 2, .retry_is_useless = true});
+  EXPECT_EQ(response.body, R"({"error":{"message":"queue full","type":"rate_limit_error","param":"n","code":"busy"}})");
+  EXPECT_EQ(response.headers, (Headers{{"Retry-After", "2"}, {"x-should-retry", "false"}}));
+  EXPECT_EQ(error_response({.status = 400, .message = "x"}).body,
+            R"({"error":{"message":"x","type":"invalid_request_error","param":null,"code":null}})");
+}
+
+Router some_router() {
+  Router router;
+  for (const auto& [method, path] :
+       {std::pair("GET", "/v1/models"), {"GET", "/v1/models/*"}, {"POST", "/tokenize"}, {"GET", "/both"}, {"POST", "/both"}})
+    router.add({.method = method, .path = path});
+  return router;
+}
+
+TEST(Router, FindsByMethodAndPath) {
+  const Router router = some_router();
+  ASSERT_NE(router.match("POST", "/tokenize").route, nullptr);
+  EXPECT_EQ(router.match("POST", "/both").route->method, "POST");
+  EXPECT_EQ(router.match("HEAD", "/both").route->method, "GET");
+  EXPECT_EQ(router.match("GET", "/v1/models").route->path, "/v1/models");
+  const Route* one = router.match("GET", "/v1/models/owner/name").route;
+  ASSERT_NE(one, nullptr);
+  EXPECT_EQ(Router::rest_of_path(*one, "/v1/models/owner/name"), "owner/name");
+}
+
+TEST(Router, TellsNoSuchPathFromNotThisMethod) {
+  const Router router = some_router();
+  EXPECT_EQ(router.match("GET", "/nowhere").allowed_methods, "");
+  EXPECT_EQ(router.match("GET", "/v1/models/").allowed_methods, "");
+  const Router::Match match = router.match("DELETE", "/both");
+  EXPECT_EQ(match.route, nullptr);
+  EXPECT_EQ(match.allowed_methods, "GET, HEAD, POST");
+}
+
+TEST(Guard, AsksForAKeyOnlyWhenThereIsOne) {
+  EXPECT_TRUE(Guard({}).knows_key({}));
+  const Guard guard({.api_keys = {"first", "second"}});
+  EXPECT_FALSE(guard.knows_key({}));
+  EXPECT_FALSE(guard.knows_key({.headers = {{"Authorization", "Bearer "}}}));
+  EXPECT_FALSE(guard.knows_key({.headers = {{"Authorization", "Bearer secon"}}}));
+  EXPECT_FALSE(guard.knows_key({.headers = {{"Authorization", "second"}}}));
+  EXPECT_TRUE(guard.knows_key({.headers = {{"Authorization", "Bearer second"}}}));
+  EXPECT_TRUE(guard.knows_key({.headers = {{"authorization", "Bearer first"}}}));
+}
+
+TEST(Guard, LetsOnlyLoopbackNamesReachALoopbackServer) {
+  const Guard guard({.allowed_hosts = {"retort.lan"}, .check_host = true});
+  for (const char* good : {"localhost", "LOCALHOST:8000", "127.0.0.1:80", "127.8.9.1", "[::1]:8000", "[::1]", "a.localhost", "retort.lan:8000"})
+    EXPECT_TRUE(guard.is_host_allowed(good)) << good;
+  for (const char* bad : {"", "evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example", "[::2]", "10.0.0.1", "["})
+    EXPECT_FALSE(guard.is_host_allowed(bad)) << bad;
+  EXPECT_TRUE(Guard({}).is_host_allowed("anything"));
+}
+
+TEST(Guard, KeepsCorsOffUnlessAllowed) {
+  const Request request{.method = "OPTIONS",
+                        .headers = {{"Origin", "http://app.example"},
+                                    {"Access-Control-Request-Method", "POST"},
+                                    {"Access-Control-Request-Headers", "authorization, content-type"}}};
+  EXPECT_TRUE(Guard({}).cors_headers(request).empty());
+  EXPECT_FALSE(Guard({}).preflight(request));
+  EXPECT_FALSE(Guard({.allowed_origins = {"http://other.example"}}).preflight(request));
+  for (const char* allowed : {"*", "http://app.example"}) {
+    const auto answer = Guard({.allowed_origins = {allowed}}).preflight(request);
+    ASSERT_TRUE(answer) << allowed;
+    EXPECT_EQ(answer->status, 204);
+    const Request common{.headers = Guard({.allowed_origins = {allowed}}).cors_headers(request)};
+    EXPECT_EQ(common.header("Access-Control-Allow-Origin"), "http://app.example");
+    const Request as_request{.headers = answer->headers};
+    EXPECT_EQ(as_request.header("Access-Control-Allow-Headers"), "authorization, content-type");
+  }
+}
+
+}  // namespace
+}  // namespace retort::http
