@@ -5,9 +5,11 @@
 namespace retort {
 namespace {
 
+__extension__ typedef unsigned __int128 Uint128;  // of both compilers, not of the standard
+
 // Multiply, then fold the high half into the low one (wyhash's step): every input bit reaches every output bit.
 uint64_t mix(uint64_t a, uint64_t b) {
-  const auto product = static_cast<unsigned __int128>(a) * b;
+  const auto product = static_cast<Uint128>(a) * b;
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 

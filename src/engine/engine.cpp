@@ -119,6 +119,9 @@ void Engine::Impl::run() {
   try {
     while (turn()) {
     }
+    const auto status = core.check_integrity();
+    if (!status) log::error("{}", status.error().message);
+    RETORT_CHECK(status.has_value());
   } catch (const std::exception& e) {
     die(e.what());
   } catch (...) {

@@ -304,7 +304,9 @@ TEST_P(SameAnswer, AloneAndAmongOthers) {
     if (busy.core.has_work()) busy.step();
   }
   busy.finish();
-  if (GetParam().preempts) EXPECT_GT(busy.stats().num_preemptions, 20u);
+  if (GetParam().preempts) {
+    EXPECT_GT(busy.stats().num_preemptions, 20u);
+  }
   for (size_t i = 0; i < requests.size(); ++i) {
     CoreUnderTest alone({.num_blocks = 40, .max_num_batched_tokens = 1000});
     const auto expected = alone.add(requests[i]);
@@ -315,7 +317,9 @@ TEST_P(SameAnswer, AloneAndAmongOthers) {
       ASSERT_EQ(a.finish, e.finish);
       for (size_t j = 0; j < e.sampled.size(); ++j) {
         ASSERT_EQ(a.sampled[j].logprob.has_value(), e.sampled[j].logprob.has_value());
-        if (e.sampled[j].logprob) ASSERT_EQ(a.sampled[j].logprob->logprob, e.sampled[j].logprob->logprob);
+        if (e.sampled[j].logprob) {
+          ASSERT_EQ(a.sampled[j].logprob->logprob, e.sampled[j].logprob->logprob);
+        }
       }
     }
   }
@@ -326,7 +330,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(House{"Roomy", {.num_blocks = 300}}, House{"Tight", {.num_blocks = 12, .max_num_seqs = 8}, true},
                       House{"TinyChunks", {.num_blocks = 16, .max_num_seqs = 8, .max_num_batched_tokens = 8}, true},
                       House{"NoCache", {.num_blocks = 12, .max_num_seqs = 8, .enable_prefix_caching = false}, true}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace retort::testing

@@ -277,7 +277,9 @@ TEST(Engine, ManyClientsAtOnce) {
         const auto answer = answers.wait_one();
         const auto expected = scripted_answer(hash_script(kVocab), prompt, static_cast<int>(answer.tokens.size()));
         ASSERT_EQ(answer.tokens, expected);
-        if (!cancelled) ASSERT_EQ(std::ssize(answer.tokens), max_tokens);
+        if (!cancelled) {
+          ASSERT_EQ(std::ssize(answer.tokens), max_tokens);
+        }
       }
     });
   }

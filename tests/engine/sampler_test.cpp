@@ -181,7 +181,7 @@ INSTANTIATE_TEST_SUITE_P(
         Distribution{"Allowed", {.allowed_token_ids = {2, 3, 5, 7, 11, 13}}},
         Distribution{"BadWords", {.bad_words = {{10}, {9, 20}, {2, 9, 30}, {8, 9, 40}, {9, 2, 50}}}, kPast},
         Distribution{"MinTokens", {.logit_bias = {{4, 5.0f}}, .min_tokens = 6}, kPast}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 TEST(Sampler, GreedyTakesTheFirstOfEqualMaxima) {
   auto logits = random_logits(3, 1000);
@@ -362,7 +362,9 @@ TEST(Philox, KnownAnswers) {
 TEST(SamplingParamsCheck, NamesTheParameterAndTheRange) {
   const auto message = [](const SamplingParams& params) {
     const auto status = check_params(params, kVocab);
-    if (!status) EXPECT_EQ(status.error().kind, ErrorKind::kBadInput);
+    if (!status) {
+      EXPECT_EQ(status.error().kind, ErrorKind::kBadInput);
+    }
     return status ? "" : status.error().message;
   };
   EXPECT_EQ(message({}), "");

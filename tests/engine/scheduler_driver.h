@@ -174,7 +174,9 @@ class SchedulerDriver {
       const auto answer = answers_.find({sequence->request_id, sequence->sample_idx});
       if (sequence->num_tokens() - sequence->num_prompt_tokens < answer->second.num_tokens) continue;
       check_answer(*sequence);
-      if (sequence->score_prompt) EXPECT_EQ(sequence->num_scored, sequence->num_prompt_tokens - 1);
+      if (sequence->score_prompt) {
+        EXPECT_EQ(sequence->num_scored, sequence->num_prompt_tokens - 1);
+      }
       scheduler_.remove(*sequence);
       answers_.erase(answer);
       ++num_finished_;

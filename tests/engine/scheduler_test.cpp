@@ -239,7 +239,9 @@ TEST_P(SchedulerUnderLoad, NothingIsLostMixedOrLeaked) {
   if (HasFatalFailure()) return;
   EXPECT_EQ(driver.num_finished() + driver.num_cancelled(), driver.num_added());
   EXPECT_GT(driver.num_finished(), 500);
-  if (GetParam().config.num_blocks < 50) EXPECT_GT(driver.num_preemptions(), 50u);
+  if (GetParam().config.num_blocks < 50) {
+    EXPECT_GT(driver.num_preemptions(), 50u);
+  }
   RecordProperty("steps", driver.num_steps());
   RecordProperty("preemptions", static_cast<int>(driver.num_preemptions()));
 }
@@ -254,7 +256,7 @@ INSTANTIATE_TEST_SUITE_P(
         Load{"TinyChunks", {.seed = 3, .num_steps = 30000, .num_blocks = 20, .max_num_batched_tokens = 9}},
         Load{"NoCache", {.seed = 4, .num_steps = 20000, .num_blocks = 16, .enable_prefix_caching = false}},
         Load{"CollidingHashes", {.seed = 5, .num_steps = 20000, .num_blocks = 16, .hash = always_collides}}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace retort::testing
