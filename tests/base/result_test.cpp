@@ -35,7 +35,6 @@ TEST(Result, TryKeepsTheError) {
 }
 
 TEST(ResultDeathTest, ABrokenInvariantEndsTheProcessAndSaysWhere) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(RETORT_CHECK(1 + 1 == 3), "broken invariant at .*result_test.cpp:.*1 \\+ 1 == 3");
 }
 
