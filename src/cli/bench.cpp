@@ -134,7 +134,7 @@ RunCommand add_bench_command(CLI::App& app) {
   app.add_option("--batch", options->batches, "Sequences that decode at once, several by commas")
       ->delimiter(',')
       ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+      ->default_str("1,4,8");
   app.add_option("--context", options->context, "Positions before the first decoded token")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -1,6 +1,8 @@
 #include "cli/help.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 namespace retort {
 namespace {
@@ -27,11 +29,44 @@ std::string two_columns(const std::string& name, const std::string& text) {
   return result + "\n";
 }
 
+// "-p, --port", "--[no-]cache".
+std::string names_of(const CLI::Option& option) {
+  std::vector<std::string> names;
+  for (const auto& name : option.get_snames()) names.push_back("-" + name);
+  const auto negated = [&](const std::string& name) { return option.check_fname(name); };
+  for (const auto& name : option.get_lnames()) {
+    const bool has_opposite = option.check_lname("no-" + name) && negated("no-" + name);
+    if (!negated(name)) names.push_back((has_opposite ? "--[no-]" : "--") + name);
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+// What stands after the name: the choices, or the kind of value.
+std::string value_of(const CLI::Option& option) {
+  if (option.get_expected_max() == 0) return "";  // a flag
+  const std::string type = option.get_type_name();
+  if (const auto begin = type.find('{'); begin != std::string::npos && type.ends_with('}')) {
+    std::string choices = type.substr(begin + 1, type.size() - begin - 2);
+    std::replace(choices.begin(), choices.end(), ',', '|');
+    return " " + choices;
+  }
+  if (type.find("SIZE") != std::string::npos) return " BYTES";
+  return type.starts_with("TEXT") ? " TEXT" : " N";
+}
+
 }  // namespace
 
+std::string HelpFormatter::make_group(std::string group, bool is_positional,
+                                      std::vector<const CLI::Option*> options) const {
+  // CLI11 puts an empty line between the groups that follow the first.
+  const bool is_first = is_positional || group == "Options";
+  std::string text = (is_first ? "\n" : "") + group + ":\n";
+  for (const auto* option : options) text += make_option(option, is_positional);
+  return text;
+}
+
 std::string HelpFormatter::make_option(const CLI::Option* option, bool is_positional) const {
-  std::string name = option->get_name(is_positional, !is_positional);
-  if (!is_positional && option->get_type_size() != 0) name += " " + option->get_type_name();
+  const std::string name = is_positional ? option->get_name(true) : names_of(*option) + value_of(*option);
   std::string text = option->get_description();
   if (!option->get_default_str().empty()) text += fmt::format(" [{}]", option->get_default_str());
   return two_columns(name, text);

@@ -79,9 +79,9 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
          "Tokens of prompt and answer together: 4096, 32K; auto: what the KV memory holds, up to the model's own limit")
       ->capture_default_str()
       ->group("Model");
-  app.add_option(
-         "--kv-cache-memory", flags.kv_cache_memory,
-         "Memory for keys and values: 4G, or 50% of this machine's; auto: what 90 % of it leaves beside the weights")
+  app.add_option("--kv-cache-memory", flags.kv_cache_memory,
+                 "Memory for keys and values: 4G, or 50% of this machine's; auto: a quarter of it, or one full context "
+                 "if that is more and fits")
       ->capture_default_str()
       ->group("Model");
   app.add_option("--kv-cache-dtype", flags.kv_cache_dtype, "Keys and values as bf16 (auto) or f32")

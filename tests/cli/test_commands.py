@@ -20,7 +20,7 @@ def run(*arguments, expect=0, **options):
 def test_help_lists_the_commands():
     text = run("--help").stdout
     assert "Usage: retort" in text
-    for command in ("bench", "info", "tokenize", "pull"):
+    for command in ("serve", "chat", "bench", "info", "tokenize", "pull"):
         assert f"\n  {command} " in text
         assert f"Usage: retort {command}" in run(command, "--help").stdout
 
@@ -28,7 +28,12 @@ def test_help_lists_the_commands():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["benhc"], "no command 'benhc' (did you mean 'bench'?)"),
+        (["sevre"], "no command 'sevre' (did you mean 'serve'?)"),
+        (["serve", "--prot", "1"], "did you mean '--port'?"),
+        (["serve", MODEL, "--max-model-len", "many"], "--max-model-len: expected auto or a number"),
+        (["serve", MODEL, "--tensor-parallel-size", "2"], "--tensor-parallel-size"),
+        (["serve", "nobody/nothing:Q4_0"], "retort pull nobody/nothing:Q4_0"),
+        (["serve", MODEL, "--config", "/nowhere.yaml"], "/nowhere.yaml"),
         (["bench", MODEL, "--repetition", "1"], "did you mean '--repetitions'?"),
         (["info", "smollm2"], "did you mean 'smollm2-135m'?"),
         (["info"], "MODEL is required"),

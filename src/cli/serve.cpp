@@ -1,0 +1,202 @@
+// retort serve: the OpenAI-compatible server.
+#include "server/server.h"
+
+#include <fstream>
+#include <set>
+
+#include "base/log.h"
+#include "cli/command.h"
+#include "cli/model_flags.h"
+#include "cli/terminal.h"
+
+namespace retort {
+namespace {
+
+struct ServeOptions {
+  ModelFlags model;
+  ServerConfig server;
+  EngineConfig engine;
+  std::string config_file, api_key_file, log_level = "info";
+  int header_timeout = 10, idle_timeout = 75, request_timeout = 600, shutdown_timeout = 30;
+  // Accepted so that vLLM's command lines work.
+  int tensor_parallel_size = 1;
+  double gpu_memory_utilization = 0;
+  bool enforce_eager = false, chunked_prefill = true;
+  std::string dtype = "auto";
+};
+
+void add_http_flags(CLI::App& app, ServeOptions& options) {
+  const char* group = "HTTP";
+  auto& server = options.server;
+  app.add_option("--host", server.host, "Address to listen on; 0.0.0.0: all, then set --api-key")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--port", server.port, "Port to listen on; 0: any free one")->capture_default_str()->group(group);
+  app.add_option("--served-model-name", server.served_model_name, "What requests call the model")
+      ->default_str("its name")
+      ->group(group);
+  app.add_option("--api-key", server.api_keys, "Key that requests must bring; repeat for several")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option("--api-key-file", options.api_key_file, "Keys from a file, one a line")->group(group);
+  app.add_option("--allowed-origins", server.allowed_origins,
+                 "Web pages that may call from a browser (CORS); repeat for several, * for any")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option("--allowed-hosts", server.allowed_hosts,
+                 "Names besides localhost by which requests may call this server; repeat for several")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option("--max-body-bytes", server.max_body_bytes, "Largest request body")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("16M")
+      ->group(group);
+  app.add_option("--max-header-bytes", server.max_header_bytes, "Largest request header")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("32K")
+      ->group(group);
+  app.add_option("--max-connections", server.max_connections, "Open connections")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--request-timeout", options.request_timeout, "Seconds from a request to the end of its answer")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--header-timeout", options.header_timeout, "Seconds for a request's header to arrive")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--idle-timeout", options.idle_timeout, "Seconds an idle connection is kept")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--shutdown-timeout", options.shutdown_timeout, "Seconds that running requests get after SIGTERM")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(group);
+}
+
+void add_engine_flags(CLI::App& app, ServeOptions& options) {
+  const char* group = "Engine";
+  auto& engine = options.engine;
+  app.add_option("--max-num-seqs", engine.max_num_seqs, "Sequences generated at once")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--max-num-batched-tokens", engine.max_num_batched_tokens,
+                 "Tokens in one step: the length of a piece of a long prompt")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--max-waiting", engine.max_waiting, "Requests queued before new ones are told 429")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(group);
+  app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", engine.enable_prefix_caching,
+               "Reuse the keys and values of prompts that begin alike")
+      ->default_str("on")
+      ->group(group);
+}
+
+void add_vllm_flags(CLI::App& app, ServeOptions& options) {
+  const char* group = "Accepted for vLLM's command lines";
+  app.add_flag("--enable-chunked-prefill,!--no-enable-chunked-prefill", options.chunked_prefill,
+               "Long prompts are always taken in pieces")
+      ->group(group);
+  app.add_option("--dtype", options.dtype, "The kernels choose; only auto")
+      ->check(CLI::IsMember({"auto"}))
+      ->group(group);
+  app.add_option("--tensor-parallel-size", options.tensor_parallel_size, "One process uses all cores; only 1")
+      ->check(CLI::IsMember(std::set<int>{1}))
+      ->group(group);
+  app.add_option("--gpu-memory-utilization", options.gpu_memory_utilization, "No GPU here; see --kv-cache-memory")
+      ->group(group);
+  app.add_flag("--enforce-eager", options.enforce_eager, "No graphs to capture here")->group(group);
+}
+
+Status read_api_keys(ServeOptions& options) {
+  if (options.api_key_file.empty()) return {};
+  std::ifstream file(options.api_key_file);
+  if (!file) return fail(ErrorKind::kNotFound, "[serve] --api-key-file {}: cannot be read", options.api_key_file);
+  for (std::string key; std::getline(file, key);) {
+    while (!key.empty() && std::isspace(static_cast<unsigned char>(key.back())) != 0) key.pop_back();
+    if (!key.empty()) options.server.api_keys.push_back(key);
+  }
+  if (options.server.api_keys.empty())
+    return fail(ErrorKind::kBadInput, "[serve] --api-key-file {}: expected a key a line, found none",
+                options.api_key_file);
+  return {};
+}
+
+void note_accepted_flags(const CLI::App& app) {
+  for (const auto* option : app.get_options())
+    if (option->get_group() == "Accepted for vLLM's command lines" && option->count() > 0)
+      log::info("{} changes nothing: {}", option->get_name(), option->get_description());
+}
+
+Result<int> serve(ServeOptions& options, const CLI::App& app) {
+  using Seconds = std::chrono::seconds;
+  RETORT_TRY(log::init(options.log_level));
+  RETORT_TRY(read_api_keys(options));
+  RETORT_ASSIGN(auto chosen, choose_model(options.model));
+  const uint64_t seed = chosen.options.engine.seed;
+  chosen.options.engine = options.engine;
+  chosen.options.engine.seed = seed;
+  auto& server = options.server;
+  server.force_thinking = chosen.force_thinking;
+  if (server.served_model_name.empty()) server.served_model_name = chosen.name;
+  server.header_timeout = Seconds(options.header_timeout);
+  server.idle_timeout = Seconds(options.idle_timeout);
+  server.request_timeout = Seconds(options.request_timeout);
+  server.shutdown_timeout = Seconds(options.shutdown_timeout);
+  RETORT_ASSIGN(const auto isa, select_isa());
+
+  const auto listening = Server::bind(server);
+  if (!listening)
+    return fail(listening.error().kind, "{}. --host and --port choose another address", listening.error().message);
+  const int threads = chosen.options.num_threads > 0 ? chosen.options.num_threads : default_num_threads();
+  log::info("Retort " RETORT_VERSION " on {} ({}), {} kernels, {} threads", cpu_model(), cpu_features(), isa_name(isa),
+            threads);
+  note_accepted_flags(app);
+  RETORT_ASSIGN(const auto llm, Llm::load(chosen.options));
+  if (llm->chat_template() == nullptr)
+    log::warn("the model has no chat template: only /v1/completions works (--chat-template gives it one)");
+  if (chosen.force_thinking) log::info("thinking is forced: every answer begins with <think> (--force-thinking off)");
+  return (*listening)->serve(*llm);
+}
+
+}  // namespace
+
+RunCommand add_serve_command(CLI::App& app) {
+  auto options = std::make_shared<ServeOptions>();
+  add_model_flags(app, options->model);
+  add_engine_flags(app, *options);
+  add_http_flags(app, *options);
+  app.add_option("--log-level", options->log_level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str()
+      ->group("Other");
+  app.add_option("--config", options->config_file, "A YAML file of these flags: \"port: 8001\"")->group("Other");
+  add_vllm_flags(app, *options);
+  for (auto* option : app.get_options()) {
+    if (option->get_lnames().empty() || option->get_name() == "--help" || option->get_name() == "--config") continue;
+    std::string name = "RETORT_" + option->get_lnames().front();
+    std::replace(name.begin(), name.end(), '-', '_');
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::toupper(c); });
+    option->envname(name);
+  }
+  app.footer(
+      "Each flag can also be set by an environment variable (RETORT_PORT=8001) or in the file of --config; the command "
+      "line\n"
+      "goes before the environment, the environment before the file.\n\n"
+      "  retort serve smollm2-135m                          a small model, to try things out\n"
+      "  retort serve model.gguf --host 0.0.0.0 --api-key K  for others on the network\n"
+      "  retort serve model.gguf --kv-cache-memory 2G       on a small machine");
+  return [options, &app] {
+    const auto code = serve(*options, app);
+    return code ? *code : report(code.error());
+  };
+}
+
+}  // namespace retort

@@ -1,0 +1,267 @@
+"""`retort chat`: with a server made here, and with a model in its own process."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+RETORT = os.environ.get("RETORT_BINARY", str(Path(__file__).parents[2] / "build/release/retort"))
+MODEL = os.environ.get("RETORT_TEST_MODEL", str(Path.home() / ".cache/retort/models/smollm2-135m-instruct-q4_1.gguf"))
+
+
+class ChatServer:
+    """Answers /v1/chat/completions with `chunks`, each a delta, an error or a number of seconds to wait."""
+
+    def __init__(self):
+        self.requests = []
+        self.chunks = [{"role": "assistant"}, {"content": "Hello"}, {"content": " there"}]
+        self.status = 200
+        self.gone = threading.Event()  # the client left in the middle of a stream
+        chat = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = json.dumps({"object": "list", "data": [{"id": "fake-model", "object": "model"}]}).encode()
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                chat.requests.append((self.path, dict(self.headers), json.loads(body)))
+                self.send_response(chat.status)
+                self.end_headers()
+                if chat.status != 200:
+                    self.wfile.write(json.dumps({"error": {"message": "the queue is full", "type": "x"}}).encode())
+                    return
+                try:
+                    chat.stream(self.wfile)
+                except OSError:
+                    chat.gone.set()
+
+            def log_message(self, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stream(self, out):
+        for chunk in self.chunks:
+            if isinstance(chunk, int | float):
+                deadline = time.monotonic() + chunk
+                while time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    out.write(b": waiting\n\n")
+                continue
+            event = chunk if "error" in chunk else {"choices": [{"index": 0, "delta": chunk}]}
+            out.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+        out.write(b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n')
+        out.write(b'data: {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}\n\ndata: [DONE]\n\n')
+
+
+@pytest.fixture
+def server():
+    chat = ChatServer()
+    yield chat
+    chat.server.shutdown()
+    chat.server.server_close()
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return {**os.environ, "RETORT_CACHE": str(tmp_path), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+
+
+def chat(*arguments, text, environment, expect=0):
+    result = subprocess.run(
+        [RETORT, "chat", *arguments],
+        input=text,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == expect, result.stderr
+    return result
+
+
+def test_pipe(server, environment):
+    result = chat(
+        "--url",
+        server.url,
+        "--system",
+        "be brief",
+        "--temperature",
+        "0.5",
+        "--max-tokens",
+        "9",
+        text="hi\nand?\n/stats\n",
+        environment=environment,
+    )
+    assert result.stdout == "Hello there\nHello there\n"
+    assert "prompt    7 tokens" in result.stderr
+    path, _, body = server.requests[0]
+    assert path == "/v1/chat/completions"
+    assert body["model"] == "fake-model" and body["stream"] is True
+    assert body["temperature"] == 0.5 and body["max_tokens"] == 9
+    assert body["messages"] == [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]
+    assert [message["role"] for message in server.requests[1][2]["messages"]] == ["system", "user", "assistant", "user"]
+
+
+def test_url_forms_and_key(server, environment):
+    chat("--url", server.url + "/v1/", "--api-key", "secret", text="hi\n", environment=environment)
+    chat(
+        "--url",
+        server.url.removeprefix("http://"),
+        "other-model",
+        text="hi\n",
+        environment={**environment, "OPENAI_API_KEY": "from-env"},
+    )
+    assert [path for path, _, _ in server.requests] == ["/v1/chat/completions"] * 2
+    assert server.requests[0][1]["Authorization"] == "Bearer secret"
+    assert server.requests[1][1]["Authorization"] == "Bearer from-env"
+    assert server.requests[1][2]["model"] == "other-model"
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [{"reasoning_content": "I think"}, {"reasoning_content": " so"}, {"content": "Yes"}],
+        [{"reasoning": "I think so"}, {"content": "Yes"}],
+        [
+            {"reasoning": "I think", "reasoning_content": "I think"},
+            {"reasoning": " so", "reasoning_content": " so"},
+            {"content": "Yes"},
+        ],
+        [{"content": "<thi"}, {"content": "nk>I think so</th"}, {"content": "ink>Yes"}],
+    ],
+    ids=["reasoning_content", "reasoning", "both", "tags"],
+)
+def test_reasoning_of_every_kind_of_server(server, environment, chunks):
+    server.chunks = chunks
+    assert (
+        chat("--url", server.url, "--reasoning", "show", text="hi\n", environment=environment).stdout
+        == "I think so\n\nYes\n"
+    )
+    assert chat("--url", server.url, text="hi\n", environment=environment).stdout == "Yes\n"
+
+
+def test_errors(server, environment):
+    server.status = 429
+    assert "the queue is full" in chat("--url", server.url, text="hi\n", environment=environment, expect=1).stderr
+    server.status = 200
+    server.chunks = [{"content": "Hel"}, {"error": {"message": "the engine died"}}]
+    assert "the engine died" in chat("--url", server.url, text="hi\n", environment=environment, expect=1).stderr
+    assert "retort serve" in chat("--url", "http://127.0.0.1:9", text="hi\n", environment=environment, expect=1).stderr
+
+
+class Terminal:
+    """A chat on a pseudo terminal."""
+
+    def __init__(self, arguments, environment):
+        pid, self.fd = pty.fork()
+        if pid == 0:
+            os.execve(RETORT, [RETORT, "chat", *arguments], environment)
+        self.pid, self.seen = pid, ""
+
+    def read_until(self, text, seconds=60):
+        deadline = time.monotonic() + seconds
+        while text not in self.seen:
+            assert time.monotonic() < deadline, self.seen
+            if select.select([self.fd], [], [], 0.1)[0]:
+                self.seen += os.read(self.fd, 65536).decode(errors="replace")
+        before, self.seen = self.seen.split(text, 1)
+        return before
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def leave(self, keys):
+        """The exit code after `keys`. A key pressed in the instant before libedit sets the terminal up is lost, so it is pressed again."""
+        while True:
+            self.type(keys)
+            deadline = time.monotonic() + 3
+            while time.monotonic() < deadline:
+                if not select.select([self.fd], [], [], 0.1)[0]:
+                    continue
+                try:
+                    os.read(self.fd, 65536)  # what is still printed must be read, or the program waits
+                except OSError:
+                    return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def test_terminal_dims_reasoning_and_edits_lines(server, environment):
+    server.chunks = [{"reasoning": "hm"}, {"content": "Yes"}]
+    terminal = Terminal(["--url", server.url], environment)
+    terminal.read_until("> ")
+    terminal.type("helxo\x1b[D\x08l\r")  # left, backspace, l
+    terminal.read_until("\x1b[2mhm\x1b[0m\r\n\r\nYes")
+    terminal.read_until("> ")
+    terminal.type("\x1b[A\r")  # up: the line before
+    terminal.read_until("Yes")
+    terminal.read_until("> ")
+    assert terminal.leave("\x04") == 0
+    assert [request[2]["messages"][-1]["content"] for request in server.requests] == ["hello", "hello"]
+    history = Path(environment["RETORT_CACHE"]) / "chat_history"
+    assert history.stat().st_mode & 0o077 == 0
+
+    terminal = Terminal(["--url", server.url], environment)  # the history is there next time
+    terminal.read_until("> ")
+    terminal.type("\x1b[A\r")
+    terminal.read_until("Yes")
+    assert terminal.leave("/quit\r") == 0
+
+
+def test_ctrl_c_stops_the_answer_and_not_the_program(server, environment):
+    server.chunks = [{"content": "Once upon"}, 30, {"content": "never seen"}]
+    terminal = Terminal(["--url", server.url], environment)
+    terminal.read_until("> ")
+    terminal.type("hi\r")
+    terminal.read_until("Once upon")
+    start = time.monotonic()
+    terminal.type("\x03")
+    terminal.read_until("> ")
+    assert time.monotonic() - start < 5
+    assert server.gone.wait(10)
+    terminal.type("half a question\x03")
+    terminal.read_until("> ")
+    server.chunks = [{"content": "Still here"}]
+    terminal.type("and?\r")
+    terminal.read_until("Still here")
+    assert terminal.leave("/quit\r") == 0
+    assert [message["content"] for message in server.requests[1][2]["messages"]] == ["hi", "Once upon", "and?"]
+
+
+def test_model_in_this_process(environment):
+    arguments = (MODEL, "--temperature", "0", "--max-tokens", "12")
+    first = chat(*arguments, text="Name three metals.\n/stats\n", environment=environment)
+    assert len(first.stdout.strip()) > 10
+    assert "12 tokens in" in first.stderr
+    again = chat(
+        *arguments, text="/system You speak like a pirate.\n/reset\nName three metals.\n", environment=environment
+    )
+    assert again.stdout != first.stdout  # the system message survives /reset
+    assert chat(*arguments, text="Name three metals.\n", environment=environment).stdout == first.stdout
+
+
+def test_ctrl_c_stops_the_model_in_this_process(environment):
+    terminal = Terminal([MODEL, "--temperature", "0"], environment)
+    terminal.read_until("> ")
+    terminal.type("Write a very long story about a river.\r")
+    terminal.read_until("river.\r\n")
+    while not terminal.seen.strip():  # the first words of the answer
+        terminal.seen += os.read(terminal.fd, 4096).decode(errors="replace")
+    terminal.type("\x03")
+    terminal.read_until("> ")
+    terminal.type("/stats\r")
+    terminal.read_until("1 answers")
+    assert terminal.leave("/quit\r") == 0

@@ -1,0 +1,66 @@
+"""Runs every example of README.md as it stands there, against a server on a free port."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+BINARY = Path(os.environ.get("RETORT_BINARY", REPO / "build/release/retort"))
+MODEL = os.environ.get("RETORT_TEST_MODEL", str(Path.home() / ".cache/retort/models/smollm2-135m-instruct-q4_1.gguf"))
+EXAMPLES = [
+    (language, textwrap.dedent(text))
+    for language, text in re.findall(
+        r"^ *```(\w+) example\n(.*?)^ *```$", (REPO / "README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def address():
+    process = subprocess.Popen([BINARY, "serve", MODEL, "--port", "0"], stderr=subprocess.PIPE, text=True)
+    ready = None
+    for line in process.stderr:
+        if ready := re.search(r"ready at http://(\S+)", line):
+            break
+    assert ready, "the server did not start"
+    yield ready.group(1)
+    process.terminate()
+    process.communicate(timeout=60)
+
+
+def command(language, path):
+    if language == "sh":
+        return ["bash", "-euo", "pipefail", path]
+    if language == "python":
+        return [sys.executable, path]
+    modules = REPO / "tests/node/node_modules"
+    node = next(modules.glob("node-linux-*/bin/node"), None)
+    if node is None:
+        pytest.skip("tests/node has not been set up (npm --prefix tests/node ci)")
+    (path.parent / "node_modules").symlink_to(modules)
+    return [node, path]
+
+
+def test_there_are_five():
+    assert len(EXAMPLES) == 5
+    assert {language for language, _ in EXAMPLES} == {"sh", "python", "js"}
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), EXAMPLES, ids=[f"{number}-{language}" for number, (language, _) in enumerate(EXAMPLES, 1)]
+)
+def test_example(language, text, address, tmp_path):
+    path = tmp_path / ("example." + {"sh": "sh", "python": "py", "js": "mjs"}[language])
+    path.write_text(text.replace("127.0.0.1:8000", address))
+    environment = {**os.environ, "PATH": f"{BINARY.parent}:{os.environ['PATH']}"}
+    result = subprocess.run(
+        command(language, path), env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip()
+    assert '"error"' not in result.stdout
