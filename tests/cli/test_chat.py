@@ -186,9 +186,11 @@ class Terminal:
         os.write(self.fd, text.encode())
 
     def leave(self, keys):
-        """The exit code after `keys`. A key pressed in the instant before libedit sets the terminal up is lost, so it is pressed again."""
+        """The exit code after `keys`. One pressed in the instant before libedit has set up the terminal arrives as another, so the line
+        is cleared (Ctrl-U) and they are pressed again."""
         while True:
             self.type(keys)
+            keys = "\x15" + keys.removeprefix("\x15")
             deadline = time.monotonic() + 3
             while time.monotonic() < deadline:
                 if not select.select([self.fd], [], [], 0.1)[0]:
