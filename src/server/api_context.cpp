@@ -25,7 +25,8 @@ ApiResult<const ServedModel*> ApiContext::working_model() const {
 
 ApiStatus check_model_name(const ServedModel& model, const std::string& name) {
   if (name.empty() || name == model.id) return {};
-  return refuse(404, fmt::format("the model '{}' does not exist; this server has '{}'", name, model.id), "model", "model_not_found");
+  return refuse(404, fmt::format("the model '{}' does not exist; this server has '{}'", name, model.id), "model",
+                "model_not_found");
 }
 
 }  // namespace retort

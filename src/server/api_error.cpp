@@ -5,12 +5,18 @@ namespace {
 
 std::string_view type_of(int status) {
   switch (status) {
-    case 401: return "authentication_error";
-    case 403: return "permission_error";
-    case 408: return "timeout_error";
-    case 429: return "rate_limit_error";
-    case 503: return "service_unavailable_error";
-    default: return status >= 500 ? "server_error" : "invalid_request_error";
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 408:
+      return "timeout_error";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+      return "service_unavailable_error";
+    default:
+      return status >= 500 ? "server_error" : "invalid_request_error";
   }
 }
 
@@ -22,12 +28,15 @@ ApiError to_api_error(const Error& error) {
   switch (error.kind) {
     case ErrorKind::kBadInput:
     case ErrorKind::kUnsupported:
-    case ErrorKind::kTooLarge: return {.status = 400, .message = error.message};
-    case ErrorKind::kNotFound: return {.status = 404, .message = error.message};
+    case ErrorKind::kTooLarge:
+      return {.status = 400, .message = error.message};
+    case ErrorKind::kNotFound:
+      return {.status = 404, .message = error.message};
     case ErrorKind::kUnavailable:
       return {.status = 503, .message = error.message, .retry_after = 1};
     case ErrorKind::kIo:
-    case ErrorKind::kInternal: break;
+    case ErrorKind::kInternal:
+      break;
   }
   return {.status = 500, .message = error.message};
 }

@@ -14,10 +14,10 @@ namespace retort {
 struct ApiError {
   int status = 400;
   std::string message;
-  std::string param = {};              // the field at fault; empty: null
-  std::string code = {};               // empty: null
-  std::optional<int> retry_after = {}; // seconds
-  bool retry_is_useless = false;       // the SDKs repeat 408 and 5xx on their own; this tells them not to
+  std::string param = {};               // the field at fault; empty: null
+  std::string code = {};                // empty: null
+  std::optional<int> retry_after = {};  // seconds
+  bool retry_is_useless = false;        // the SDKs repeat 408 and 5xx on their own; this tells them not to
 };
 
 template <class T>
@@ -38,10 +38,10 @@ Json error_json(const ApiError& error);
 }  // namespace retort
 
 // As RETORT_TRY and RETORT_ASSIGN, for ApiResult.
-#define RETORT_API_TRY(expression)                                                     \
-  do {                                                                                 \
-    if (auto retort_status = (expression); !retort_status)                             \
-      return ::tl::unexpected<::retort::ApiError>(std::move(retort_status).error());   \
+#define RETORT_API_TRY(expression)                                                   \
+  do {                                                                               \
+    if (auto retort_status = (expression); !retort_status)                           \
+      return ::tl::unexpected<::retort::ApiError>(std::move(retort_status).error()); \
   } while (false)
 #define RETORT_API_ASSIGN_INNER(holder, declaration, expression)                       \
   auto holder = (expression);                                                          \

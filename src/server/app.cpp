@@ -43,14 +43,14 @@ std::string url_of(const asio::ip::tcp::endpoint& endpoint) {
   asio::ip::address address = endpoint.address();
   if (address.is_unspecified())  // all interfaces: this one a reader of the log can open
     address = address.is_v4() ? asio::ip::address(asio::ip::address_v4::loopback()) : asio::ip::address_v6::loopback();
-  return fmt::format(fmt::runtime(address.is_v6() ? "http://[{}]:{}" : "http://{}:{}"), address.to_string(), endpoint.port());
+  return fmt::format(fmt::runtime(address.is_v6() ? "http://[{}]:{}" : "http://{}:{}"), address.to_string(),
+                     endpoint.port());
 }
 
 void add_openapi_route(http::Router& router) {
   const std::string document = dump_json(openapi_document(RETORT_VERSION));
-  router.add({"GET", "/openapi.json", http::Access::kKey, [document](http::Exchange& exchange) {
-                return exchange.respond({.body = document});
-              }});
+  router.add({"GET", "/openapi.json", http::Access::kKey,
+              [document](http::Exchange& exchange) { return exchange.respond({.body = document}); }});
 }
 
 }  // namespace
@@ -63,7 +63,8 @@ Result<std::unique_ptr<App>> App::bind(const ServerConfig& config) {
   app->url_ = url_of(endpoint);
   app->service_.guard = http::Guard(guard_options(config, endpoint.address()));
   if (!is_loopback(endpoint.address()) && config.api_keys.empty())
-    log::warn("listening on {} without an API key: whoever reaches this machine can use the model (--api-key)", config.host);
+    log::warn("listening on {} without an API key: whoever reaches this machine can use the model (--api-key)",
+              config.host);
   app->listener_->start(app->service_);
   app->thread_ = std::thread([&io = app->io_] { io.run(); });
   return app;

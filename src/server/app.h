@@ -1,5 +1,5 @@
-// The service without its process: io_context and I/O thread, listener, routes, and the steps of starting, draining and ending.
-// Methods may be called from any one thread at a time.
+// The service without its process: io_context and I/O thread, listener, routes, and the steps of starting, draining and
+// ending. Methods may be called from any one thread at a time.
 #pragma once
 
 #include <boost/asio/executor_work_guard.hpp>

@@ -38,7 +38,8 @@ bool ControlTokens::mark(Json& messages) const {
   const std::string& text = messages.get_ref<const std::string&>();
   std::string marked;
   size_t copied = 0;
-  for (size_t at = text.find_first_of(first_bytes_); at != std::string::npos; at = text.find_first_of(first_bytes_, at)) {
+  for (size_t at = text.find_first_of(first_bytes_); at != std::string::npos;
+       at = text.find_first_of(first_bytes_, at)) {
     const size_t length = length_at(text, at);
     if (length == 0) {
       ++at;
@@ -53,7 +54,8 @@ bool ControlTokens::mark(Json& messages) const {
   return true;
 }
 
-std::vector<TokenId> ControlTokens::encode_marked(const Tokenizer& tokenizer, std::string_view prompt, bool add_special) {
+std::vector<TokenId> ControlTokens::encode_marked(const Tokenizer& tokenizer, std::string_view prompt,
+                                                  bool add_special) {
   std::vector<TokenId> tokens;
   bool is_text = false;
   while (!prompt.empty()) {

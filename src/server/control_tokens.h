@@ -1,5 +1,6 @@
-// Control tokens spelled out in what users write ("<|im_end|>") must stay text, while the same words in a chat template are tokens.
-// They are marked before the template is rendered, and the marks say afterwards which parts of the prompt are text alone.
+// Control tokens spelled out in what users write ("<|im_end|>") must stay text, while the same words in a chat template
+// are tokens. They are marked before the template is rendered, and the marks say afterwards which parts of the prompt
+// are text alone.
 #pragma once
 
 #include <string>

@@ -26,7 +26,6 @@ Generation::~Generation() {
 
 ApiStatus Generation::submit(std::vector<EngineRequest> requests) {
   for (size_t i = 0; i < requests.size(); ++i) {
-    requests[i].deadline = deadline_;
     requests[i].on_event = [inbox = inbox_, i](TokenEvent event) {
       auto deliver = [inbox, news = News{i, std::move(event)}]() mutable {
         if (inbox->owner != nullptr) inbox->owner->deliver(std::move(news));
@@ -34,11 +33,7 @@ ApiStatus Generation::submit(std::vector<EngineRequest> requests) {
       asio::post(inbox->executor, std::move(deliver));
     };
     const Result<RequestId> id = engine_.submit(std::move(requests[i]));
-    if (!id) {
-      ApiError error = to_api_error(id.error());
-      if (id.error().kind == ErrorKind::kUnavailable && engine_.stats().alive) error.status = 429;
-      return tl::unexpected<ApiError>(std::move(error));
-    }
+    if (!id) return tl::unexpected<ApiError>(to_api_error(id.error()));
     ids_.push_back(*id);
   }
   return {};

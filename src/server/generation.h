@@ -1,5 +1,5 @@
-// The engine requests of one API call: submitted together, their events waited for, cancelled when the call ends for any reason.
-// Lives on the I/O thread; events reach it there.
+// The engine requests of one API call: submitted together, their events waited for, cancelled when the call ends for
+// any reason. Lives on the I/O thread; events reach it there.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -25,10 +25,10 @@ class Generation {
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
-  // All or none: 429 when the engine's queue is full, 503 when it ends.
+  // All or none: 503 when the engine's queue is full or it ends.
   ApiStatus submit(std::vector<EngineRequest> requests);
-  // Waits for events and takes all that have come: while a slow reader is written to they gather here. Empty when there will be no more
-  // of use: the client is gone or the time is up.
+  // Waits for events and takes all that have come: while a slow reader is written to they gather here. Empty when there
+  // will be no more of use: the client is gone or the time is up.
   boost::asio::awaitable<std::vector<News>> next();
   void cancel(size_t request_idx) { engine_.cancel(ids_[request_idx]); }
   bool is_timed_out() const { return is_timed_out_; }

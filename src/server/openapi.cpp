@@ -37,14 +37,19 @@ Json error_schema() {
           {"properties",
            {{"error",
              {{"type", "object"},
-              {"properties", {{"message", {{"type", "string"}}}, {"type", {{"type", "string"}}}, {"param", text_or_null}, {"code", text_or_null}}},
+              {"properties",
+               {{"message", {{"type", "string"}}},
+                {"type", {{"type", "string"}}},
+                {"param", text_or_null},
+                {"code", text_or_null}}},
               {"required", {"message", "type", "param", "code"}}}}}},
           {"required", Json::array({"error"})}};
 }
 
 Json model_path() {
   Json path = get("One model", false);
-  path["parameters"] = Json::array({{{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}}});
+  path["parameters"] =
+      Json::array({{{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}}});
   return path;
 }
 
@@ -52,7 +57,10 @@ Json model_path() {
 
 Json openapi_document(const std::string& version) {
   return {{"openapi", "3.1.0"},
-          {"info", {{"title", "Retort"}, {"version", version}, {"license", {{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}}}},
+          {"info",
+           {{"title", "Retort"},
+            {"version", version},
+            {"license", {{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}}}},
           {"security", Json::array({{{"key", Json::array()}}})},
           {"paths",
            {{"/v1/chat/completions", post("Answer a conversation", "ChatRequest", true)},

@@ -33,7 +33,8 @@ boost::asio::awaitable<void> answer_page(http::Exchange& exchange, const std::st
 
 std::string content_security_policy(std::string_view page) {
   return fmt::format(
-      "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+      "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; img-src data:; base-uri 'none'; "
+      "form-action 'none'; "
       "frame-ancestors 'none'",
       hash_of_element(page, "script"), hash_of_element(page, "style"));
 }

@@ -15,7 +15,8 @@ namespace retort {
 template <class Prepared>
 boost::asio::awaitable<std::optional<Prepared>> prepare_request(ApiContext& api, http::Exchange& exchange,
                                                                 const ApiResult<const ServedModel*>& model,
-                                                                ApiResult<Prepared> (*prepare)(const ServedModel&, const Json& body)) {
+                                                                ApiResult<Prepared> (*prepare)(const ServedModel&,
+                                                                                               const Json& body)) {
   std::optional<ApiError> error;
   if (model) {
     auto work = [served = *model, prepare, body = exchange.take_body()]() -> ApiResult<Prepared> {

@@ -13,15 +13,15 @@
 namespace retort {
 
 struct ServedModel {
-  std::string id;                        // what requests call it
-  int64_t created = 0;                   // Unix time
+  std::string id;       // what requests call it
+  int64_t created = 0;  // Unix time
   const Tokenizer* tokenizer = nullptr;
   const ChatTemplate* chat_template = nullptr;  // null: no chats
   Engine* engine = nullptr;
   ModelConfig config;
   int64_t max_model_len = 0;
   bool force_thinking = false;
-  bool is_reasoning = false;             // its answers begin with <think> … </think>
+  bool is_reasoning = false;  // its answers begin with <think> … </think>
   ControlTokens control_tokens;
 };
 

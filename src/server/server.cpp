@@ -20,7 +20,9 @@ constexpr auto kFlushTime = 2s;  // for the last words of answers that were cut 
 
 ServedModel served_model(Llm& llm, const ServerConfig& config) {
   const std::string& own_name = llm.config().name;
-  return {.id = !config.served_model_name.empty() ? config.served_model_name : own_name.empty() ? "model" : own_name,
+  return {.id = !config.served_model_name.empty() ? config.served_model_name
+                : own_name.empty()                ? "model"
+                                                  : own_name,
           .created = std::time(nullptr),
           .tokenizer = &llm.tokenizer(),
           .chat_template = llm.chat_template(),

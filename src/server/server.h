@@ -13,26 +13,28 @@ namespace retort {
 
 struct ServerConfig {
   std::string host = "127.0.0.1";
-  uint16_t port = 8000;                        // 0: any free one
-  std::string served_model_name;               // empty: the file's name
-  std::vector<std::string> api_keys;           // empty: no key asked
-  std::vector<std::string> allowed_origins;    // CORS; "*": any; empty: off
-  std::vector<std::string> allowed_hosts;      // names besides the loopback ones that requests may give when bound to loopback
+  uint16_t port = 8000;                           // 0: any free one
+  std::string served_model_name = {};             // empty: the file's name
+  std::vector<std::string> api_keys = {};         // empty: no key asked
+  std::vector<std::string> allowed_origins = {};  // CORS; "*": any; empty: off
+  std::vector<std::string> allowed_hosts =
+      {};  // names besides the loopback ones that requests may give when bound to loopback
   size_t max_body_bytes = 16u << 20;
   size_t max_header_bytes = 32u << 10;
   int max_connections = 1024;
   std::chrono::seconds header_timeout{10}, idle_timeout{75};
-  std::chrono::seconds request_timeout{600};   // from the arrival of a request to the end of its answer
+  std::chrono::seconds request_timeout{600};  // from the arrival of a request to the end of its answer
   std::chrono::seconds shutdown_timeout{30};
-  bool force_thinking = false;                 // the server adds <think> when the template did not
+  bool force_thinking = false;  // the server adds <think> when the template did not
 };
 
 class Server {
  public:
-  // Binds at once, so that the address is known and a taken port is an error before a model is loaded; /ready says 503 until serve().
+  // Binds at once, so that the address is known and a taken port is an error before a model is loaded; /ready says 503
+  // until serve().
   static Result<std::unique_ptr<Server>> bind(ServerConfig config);
   ~Server();
-  std::string url() const;                     // "http://127.0.0.1:8000"
+  std::string url() const;  // "http://127.0.0.1:8000"
   // Serves until SIGINT or SIGTERM has drained it (a second signal ends at once). Returns the exit code.
   int serve(Llm& llm);
 

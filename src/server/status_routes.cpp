@@ -7,17 +7,9 @@ namespace {
 
 constexpr std::chrono::seconds kStuckStep{300};  // no step of a live engine takes so long
 
-// Why the engine does not work; empty when it does.
-std::string fault_of(const ServedModel& model) {
-  const EngineStats stats = model.engine->stats();
-  if (!stats.alive) return "the engine has stopped";
-  const bool runs = stats.step_started != Clock::time_point{};
-  if (runs && Clock::now() - stats.step_started > kStuckStep) return "the engine is stuck in a step";
-  return {};
-}
-
 ApiStatus health(const ApiContext& api) {
-  const std::string fault = api.model != nullptr ? fault_of(*api.model) : "";  // loading is healthy
+  const std::string fault =
+      api.model != nullptr ? engine_fault(api.model->engine->stats(), Clock::now()) : "";  // loading is healthy
   if (fault.empty()) return {};
   return refuse(503, fault);
 }
@@ -42,7 +34,8 @@ Json load(const ApiContext& api) {
 }
 
 boost::asio::awaitable<void> answer(http::Exchange& exchange, ApiStatus status) {
-  http::Response response = status ? http::json_response(Json::object({{"status", "ok"}})) : http::error_response(status.error());
+  http::Response response =
+      status ? http::json_response(Json::object({{"status", "ok"}})) : http::error_response(status.error());
   co_await exchange.respond(std::move(response));
 }
 
@@ -53,12 +46,20 @@ boost::asio::awaitable<void> answer_json(http::Exchange& exchange, Json json) {
 
 }  // namespace
 
+std::string engine_fault(const EngineStats& stats, Clock::time_point now) {
+  if (!stats.alive) return "the engine has stopped";
+  const bool runs = stats.step_started != Clock::time_point{};
+  if (runs && now - stats.step_started > kStuckStep) return "the engine is stuck in a step";
+  return {};
+}
+
 void add_status_routes(http::Router& router, ApiContext& api, std::string version) {
   using http::Access;
   using http::Exchange;
   router.add({"GET", "/health", Access::kPublic, [&api](Exchange& exchange) { return answer(exchange, health(api)); }});
   router.add({"GET", "/ping", Access::kPublic, [&api](Exchange& exchange) { return answer(exchange, health(api)); }});
-  router.add({"GET", "/ready", Access::kPublic, [&api](Exchange& exchange) { return answer(exchange, readiness(api)); }});
+  router.add(
+      {"GET", "/ready", Access::kPublic, [&api](Exchange& exchange) { return answer(exchange, readiness(api)); }});
   router.add({"GET", "/load", Access::kKey, [&api](Exchange& exchange) { return answer_json(exchange, load(api)); }});
   router.add({"GET", "/version", Access::kKey, [version = std::move(version)](Exchange& exchange) {
                 return answer_json(exchange, Json::object({{"version", version}}));

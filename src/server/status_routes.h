@@ -6,6 +6,9 @@
 
 namespace retort {
 
+// What is wrong with an engine that reports so; empty when nothing is.
+std::string engine_fault(const EngineStats& stats, Clock::time_point now);
+
 void add_status_routes(http::Router& router, ApiContext& api, std::string version);
 
 }  // namespace retort

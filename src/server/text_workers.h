@@ -1,4 +1,5 @@
-// Threads for work on text that takes long (parsing and tokenising a long prompt), so that it holds up neither I/O nor the engine.
+// Threads for work on text that takes long (parsing and tokenising a long prompt), so that it holds up neither I/O nor
+// the engine.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

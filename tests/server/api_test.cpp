@@ -7,15 +7,16 @@
 #include "fake_model.h"
 #include "server/app.h"
 #include "server/fields/json_input.h"
+#include "server/status_routes.h"
 
 namespace retort {
 namespace {
 
 using namespace std::chrono_literals;
-using ::testing::HasSubstr;
 using testing::body_of;
 using testing::Client;
 using testing::FakeModel;
+using ::testing::HasSubstr;
 using testing::status_of;
 
 class ApiTest : public ::testing::Test {
@@ -36,8 +37,9 @@ class ApiTest : public ::testing::Test {
   }
 
   static std::string request(std::string_view method, std::string_view path, std::string_view body = "") {
-    return fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}", method, path,
-                       body.size(), body);
+    return fmt::format(
+        "{} {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}", method,
+        path, body.size(), body);
   }
   std::string ask(std::string_view method, std::string_view path, std::string_view body = "") {
     Client client(port_);
@@ -103,14 +105,15 @@ TEST_F(ApiTest, AnswersAChat) {
   EXPECT_EQ(choice["message"], Json::parse(R"({"role": "assistant", "content": "hello", "refusal": null})"));
   EXPECT_EQ(choice["finish_reason"], "stop");
   EXPECT_TRUE(choice["logprobs"].is_null());
-  // <|user|>user: say hello\nA: → 1 + 15 + 3 tokens
-  EXPECT_EQ(answer["usage"], Json::parse(R"({"prompt_tokens": 18, "completion_tokens": 6, "total_tokens": 24,
+  // <|user|>user: say hello\nA: → 1 + 15 + 1 + 2 tokens
+  EXPECT_EQ(answer["usage"], Json::parse(R"({"prompt_tokens": 19, "completion_tokens": 6, "total_tokens": 25,
       "prompt_tokens_details": {"cached_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 0}})"));
 }
 
 TEST_F(ApiTest, StreamsAChat) {
   start();
-  const auto events = stream("/v1/chat/completions", chat_body("say hello", R"({"stream": true, "stream_options": {"include_usage": true}})"));
+  const auto events = stream("/v1/chat/completions",
+                             chat_body("say hello", R"({"stream": true, "stream_options": {"include_usage": true}})"));
   ASSERT_GE(events.size(), 4u);
   EXPECT_EQ(events[0]["choices"][0]["delta"], Json::parse(R"({"role": "assistant", "content": ""})"));
   std::string content, finish;
@@ -142,7 +145,8 @@ TEST_F(ApiTest, SplitsReasoning) {
   EXPECT_FALSE(silent["choices"][0]["message"].contains("reasoning"));
   EXPECT_GT(silent["usage"]["completion_tokens_details"]["reasoning_tokens"], 0);
   std::string reasoning, content;
-  for (const Json& event : stream("/v1/chat/completions", chat_body("say <think>\nhm</think>\n\nyes", R"({"stream": true})"))) {
+  for (const Json& event :
+       stream("/v1/chat/completions", chat_body("say <think>\nhm</think>\n\nyes", R"({"stream": true})"))) {
     if (event.is_null()) continue;
     const Json& delta = event["choices"][0]["delta"];
     EXPECT_EQ(delta.value("reasoning", ""), delta.value("reasoning_content", ""));
@@ -176,7 +180,8 @@ TEST_F(ApiTest, GivesSeveralAnswers) {
   EXPECT_EQ(answer["usage"]["completion_tokens"], 12);
   std::map<int, std::string> texts;
   for (const Json& event : stream("/v1/chat/completions", chat_body("say yes", R"({"n": 3, "stream": true})")))
-    if (!event.is_null()) texts[event["choices"][0]["index"].get<int>()] += event["choices"][0]["delta"].value("content", "");
+    if (!event.is_null())
+      texts[event["choices"][0]["index"].get<int>()] += event["choices"][0]["delta"].value("content", "");
   EXPECT_EQ(texts, (std::map<int, std::string>{{0, "yes"}, {1, "yes"}, {2, "yes"}}));
 }
 
@@ -196,12 +201,16 @@ TEST_F(ApiTest, GoesOnWithTheLastMessage) {
   start();
   const char* body = R"({"messages": [{"role": "user", "content": "say abc"}, {"role": "assistant", "content": "xyz"}],
                          "continue_final_message": true, "echo": true, "max_tokens": 2})";
-  EXPECT_EQ(ask_json("POST", "/v1/chat/completions", body)["choices"][0]["message"]["content"].get<std::string>().substr(0, 3), "xyz");
+  EXPECT_EQ(
+      ask_json("POST", "/v1/chat/completions", body)["choices"][0]["message"]["content"].get<std::string>().substr(0,
+                                                                                                                   3),
+      "xyz");
 }
 
 TEST_F(ApiTest, CompletesTexts) {
   start();
-  const Json answer = ask_json("POST", "/v1/completions", R"({"model": "fake", "prompt": ["ab", [120, 121]], "max_tokens": 3, "n": 2})");
+  const Json answer = ask_json("POST", "/v1/completions",
+                               R"({"model": "fake", "prompt": ["ab", [120, 121]], "max_tokens": 3, "n": 2})");
   EXPECT_EQ(answer["object"], "text_completion");
   EXPECT_TRUE(answer["id"].get<std::string>().starts_with("cmpl-"));
   std::vector<std::string> texts;
@@ -215,17 +224,19 @@ TEST_F(ApiTest, CompletesTexts) {
 TEST_F(ApiTest, StreamsCompletions) {
   start();
   std::map<int, std::string> texts;
-  const auto events = stream("/v1/completions", R"({"prompt": ["ab", "kl"], "max_tokens": 3, "stream": true, "echo": true})");
+  const auto events =
+      stream("/v1/completions", R"({"prompt": ["ab", "kl"], "max_tokens": 3, "stream": true, "echo": true})");
   for (const Json& event : events)
-    if (!event.is_null()) texts[event["choices"][0]["index"].get<int>()] += event["choices"][0]["text"].get<std::string>();
+    if (!event.is_null())
+      texts[event["choices"][0]["index"].get<int>()] += event["choices"][0]["text"].get<std::string>();
   EXPECT_EQ(texts, (std::map<int, std::string>{{0, "abcde"}, {1, "klmno"}}));
   EXPECT_TRUE(events.back().is_null());
 }
 
 TEST_F(ApiTest, EchoesWithLogprobs) {
   start();
-  const Json choice =
-      ask_json("POST", "/v1/completions", R"({"prompt": "abc", "max_tokens": 2, "echo": true, "logprobs": 1})")["choices"][0];
+  const Json choice = ask_json("POST", "/v1/completions",
+                               R"({"prompt": "abc", "max_tokens": 2, "echo": true, "logprobs": 1})")["choices"][0];
   EXPECT_EQ(choice["text"], "abcde");
   const Json& logprobs = choice["logprobs"];
   EXPECT_EQ(logprobs["tokens"], Json::parse(R"(["a", "b", "c", "d", "e"])"));
@@ -235,15 +246,16 @@ TEST_F(ApiTest, EchoesWithLogprobs) {
     EXPECT_LT(logprobs["token_logprobs"][i], 0) << i;
     EXPECT_TRUE(logprobs["top_logprobs"][i].contains(logprobs["tokens"][i].get<std::string>())) << i;
   }
-  const Json scored =
-      ask_json("POST", "/v1/completions", R"({"prompt": "abc", "max_tokens": 0, "echo": true, "logprobs": 0})")["choices"][0];
+  const Json scored = ask_json("POST", "/v1/completions",
+                               R"({"prompt": "abc", "max_tokens": 0, "echo": true, "logprobs": 0})")["choices"][0];
   EXPECT_EQ(scored["text"], "abc");
   EXPECT_EQ(scored["logprobs"]["tokens"].size(), 3u);
 }
 
 TEST_F(ApiTest, ReturnsTokenIdsAndPromptLogprobs) {
   start();
-  const Json answer = ask_json("POST", "/v1/completions", R"({"prompt": "ab", "max_tokens": 1, "return_token_ids": true, "prompt_logprobs": 1})");
+  const Json answer = ask_json("POST", "/v1/completions",
+                               R"({"prompt": "ab", "max_tokens": 1, "return_token_ids": true, "prompt_logprobs": 1})");
   const Json& choice = answer["choices"][0];
   EXPECT_EQ(choice["token_ids"], Json::parse("[99]"));
   EXPECT_EQ(choice["prompt_token_ids"], Json::parse("[97, 98]"));
@@ -264,7 +276,8 @@ TEST_F(ApiTest, SaysWhatIsWrong) {
             "This model's maximum context length is 256 tokens; the prompt has 300");
   EXPECT_EQ(error("/v1/completions", R"({"prompt": ""})", 400), "the prompt is empty");
   EXPECT_EQ(error("/v1/completions", R"({"prompt": [260]})", 400), "prompt: expected token ids below 260, got 260");
-  EXPECT_EQ(error("/v1/completions", R"({"prompt": "a", "stop_token_ids": [999]})", 400), "stop_token_ids: expected token ids below 260, got 999");
+  EXPECT_EQ(error("/v1/completions", R"({"prompt": "a", "stop_token_ids": [999]})", 400),
+            "stop_token_ids: expected token ids below 260, got 999");
   const Json too_long = ask_json("POST", "/v1/completions", R"({"prompt": ")" + std::string(300, 'x') + R"("})", 400);
   EXPECT_EQ(too_long["error"]["code"], "context_length_exceeded");
 }
@@ -272,7 +285,8 @@ TEST_F(ApiTest, SaysWhatIsWrong) {
 TEST_F(ApiTest, TruncatesPromptsWhenAsked) {
   start();
   const Json answer = ask_json("POST", "/v1/completions",
-                               R"({"prompt": ")" + std::string(300, 'x') + R"(abc", "max_tokens": 2, "truncate_prompt_tokens": 2, "echo": true})");
+                               R"({"prompt": ")" + std::string(300, 'x') +
+                                   R"(abc", "max_tokens": 2, "truncate_prompt_tokens": 2, "echo": true})");
   EXPECT_EQ(answer["choices"][0]["text"], "bcde");
   EXPECT_EQ(answer["usage"]["prompt_tokens"], 2);
 }
@@ -312,6 +326,7 @@ TEST_F(ApiTest, TellsHowItIs) {
   for (const char* path : {"/health", "/ready", "/ping"}) EXPECT_EQ(ask_json("GET", path)["status"], "ok") << path;
   EXPECT_TRUE(ask_json("GET", "/version").contains("version"));
   chat("say x");
+  EXPECT_TRUE(becomes_idle());
   const Json load = ask_json("GET", "/load");
   EXPECT_EQ(load["num_running"], 0);
   EXPECT_GE(load["generated_tokens"], 1);
@@ -339,13 +354,22 @@ TEST_F(ApiTest, AnswersHealthWhileAStepRuns) {
   EXPECT_LT(Clock::now() - start_time, 250ms);
 }
 
-TEST_F(ApiTest, SaysWhenTheEngineIsDead) {
+TEST_F(ApiTest, TellsOfAFaultOfTheModel) {
   start();
   model_->dies = true;
-  EXPECT_EQ(status_of(ask("POST", "/v1/completions", R"({"prompt": "a"})")), 500);
-  for (int i = 0; i < 500 && model_->engine().stats().alive; ++i) std::this_thread::sleep_for(10ms);
-  EXPECT_EQ(status_of(ask("GET", "/health")), 503);
-  EXPECT_EQ(status_of(ask("POST", "/v1/completions", R"({"prompt": "a"})")), 503);
+  const std::string answer = ask("POST", "/v1/completions", R"({"prompt": "a"})");
+  EXPECT_EQ(status_of(answer), 500);
+  EXPECT_THAT(answer, HasSubstr("the runner died on purpose"));
+  model_->dies = false;
+  EXPECT_EQ(status_of(ask("POST", "/v1/completions", R"({"prompt": "a"})")), 200) << "the others go on";
+}
+
+TEST(Health, KnowsADeadAndAStuckEngine) {
+  const auto now = Clock::now();
+  EXPECT_EQ(engine_fault({}, now), "");
+  EXPECT_EQ(engine_fault({.step_started = now - 10s}, now), "");
+  EXPECT_EQ(engine_fault({.step_started = now - 1h}, now), "the engine is stuck in a step");
+  EXPECT_EQ(engine_fault({.alive = false}, now), "the engine has stopped");
 }
 
 TEST_F(ApiTest, SendsBackWhoDoesNotFitTheQueue) {
@@ -369,7 +393,8 @@ TEST_F(ApiTest, SendsBackWhoDoesNotFitTheQueue) {
 TEST_F(ApiTest, CancelsWhenTheClientLeaves) {
   start();
   model_->step_ms = 20;
-  for (const char* body : {R"({"prompt": "a", "max_tokens": 250})", R"({"prompt": "a", "max_tokens": 250, "stream": true})"}) {
+  for (const char* body :
+       {R"({"prompt": "a", "max_tokens": 250})", R"({"prompt": "a", "max_tokens": 250, "stream": true})"}) {
     Client client(port_);
     client.send(request("POST", "/v1/completions", body));
     wait_until_running();
@@ -431,8 +456,10 @@ TEST_F(ApiTest, ServesManyAtOnce) {
   for (int i = 0; i < 24; ++i)
     clients.emplace_back([&, i] {
       const std::string word = fmt::format("word{}", i);
-      const Json answer = Json::parse(body_of(ask("POST", "/v1/chat/completions", chat_body("say " + word))), nullptr, false);
-      if (answer.is_object() && answer.contains("choices") && answer["choices"][0]["message"]["content"] == word) ++right;
+      const Json answer =
+          Json::parse(body_of(ask("POST", "/v1/chat/completions", chat_body("say " + word))), nullptr, false);
+      if (answer.is_object() && answer.contains("choices") && answer["choices"][0]["message"]["content"] == word)
+        ++right;
     });
   for (std::thread& client : clients) client.join();
   EXPECT_EQ(right, 24);
@@ -440,7 +467,8 @@ TEST_F(ApiTest, ServesManyAtOnce) {
 
 TEST_F(ApiTest, MergesWhatASlowReaderHasNotTakenYet) {
   start();
-  const auto events = stream("/v1/completions", R"({"prompt": "a", "max_tokens": 200, "stream": true, "stream_interval": 50})");
+  const auto events =
+      stream("/v1/completions", R"({"prompt": "a", "max_tokens": 200, "stream": true, "stream_interval": 50})");
   std::string text;
   size_t chunks = 0;
   for (const Json& event : events) {

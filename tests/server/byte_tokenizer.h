@@ -12,14 +12,16 @@
 
 namespace retort::testing {
 
-inline constexpr TokenId kEndToken = 256;     // <|end|>, the model's stop token
-inline constexpr TokenId kUserToken = 257;    // <|user|>
-inline constexpr TokenId kThinkToken = 258;   // <think>, ordinary text to skip_special_tokens
+inline constexpr TokenId kEndToken = 256;       // <|end|>, the model's stop token
+inline constexpr TokenId kUserToken = 257;      // <|user|>
+inline constexpr TokenId kThinkToken = 258;     // <think>, ordinary text to skip_special_tokens
 inline constexpr TokenId kThinkEndToken = 259;  // </think>
 
 // GPT-2's way of writing any byte as a printable character.
 inline std::string byte_name(int byte) {
-  const auto is_printable = [](int b) { return (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255); };
+  const auto is_printable = [](int b) {
+    return (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255);
+  };
   int codepoint = byte;
   if (!is_printable(byte)) {
     codepoint = 256;

@@ -1,4 +1,5 @@
-// A served model without weights: the real tokenizer classes, chat template and engine over a runner whose answers are known.
+// A served model without weights: the real tokenizer classes, chat template and engine over a runner whose answers are
+// known.
 //   A chat whose last message is "say X" is answered with X. A text is continued through the alphabet: "ab" → "cdef…".
 #pragma once
 
@@ -16,13 +17,18 @@ namespace retort::testing {
 
 inline constexpr std::string_view kAnswerMark = "\nA:";
 inline constexpr const char* kTemplate =
-    "{% for m in messages %}<|user|>{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}A:{% endif %}"
+    "{% for m in messages %}<|user|>{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}A:{% "
+    "endif %}"
     "{# <think></think> #}";
 
 // What the model goes on with after `context`.
 inline TokenId next_token(std::span<const TokenId> context) {
   std::string text;
-  for (const TokenId id : context) text += id < 256 ? std::string(1, static_cast<char>(id)) : id == kThinkToken ? "<think>" : id == kThinkEndToken ? "</think>" : "";
+  for (const TokenId id : context)
+    text += id < 256               ? std::string(1, static_cast<char>(id))
+            : id == kThinkToken    ? "<think>"
+            : id == kThinkEndToken ? "</think>"
+                                   : "";
   const size_t mark = text.rfind(kAnswerMark);
   if (mark == std::string::npos) {
     const char last = text.empty() ? 'z' : text.back();

@@ -38,8 +38,8 @@ std::string error_of(const char* body) {
 
 TEST(FieldTable, AppliesEveryKind) {
   Soup soup;
-  const Json body =
-      Json::parse(R"({"temperature": 1.5, "salt": 3.0, "hot": true, "name": "miso", "ids": [1, 2], "user": {"any": 1}, "tools": []})");
+  const Json body = Json::parse(
+      R"({"temperature": 1.5, "salt": 3.0, "hot": true, "name": "miso", "ids": [1, 2], "user": {"any": 1}, "tools": []})");
   ASSERT_TRUE(soup_table().apply(body, soup));
   EXPECT_EQ(soup.temperature, 1.5f);
   EXPECT_EQ(soup.salt, 3);
@@ -105,8 +105,9 @@ TEST(FieldTable, TellsTheParamAndTheCode) {
 
 TEST(FieldTable, IsAJsonSchemaOfWhatItTakes) {
   const Json schema = soup_table().schema();
-  EXPECT_EQ(schema["properties"]["temperature"],
-            Json::parse(R"({"type": "number", "description": "How hot.", "minimum": 0.0, "maximum": 2.0, "default": 0.5})"));
+  EXPECT_EQ(
+      schema["properties"]["temperature"],
+      Json::parse(R"({"type": "number", "description": "How hot.", "minimum": 0.0, "maximum": 2.0, "default": 0.5})"));
   EXPECT_FALSE(schema["properties"].contains("tools"));
   EXPECT_TRUE(schema["properties"].contains("user"));
 }
@@ -121,7 +122,8 @@ TEST(JsonInput, SaysWhereItIsNot) {
   const auto json = parse_json("{\"a\": 1,}");
   ASSERT_FALSE(json);
   EXPECT_EQ(json.error().status, 400);
-  EXPECT_TRUE(json.error().message.starts_with("the body is not valid JSON: parse error at line 1, column 9")) << json.error().message;
+  EXPECT_TRUE(json.error().message.starts_with("the body is not valid JSON: parse error at line 1, column 9"))
+      << json.error().message;
   EXPECT_FALSE(parse_json(""));
   EXPECT_FALSE(parse_json("\"\xff\""));
   EXPECT_FALSE(parse_json("\"\\ud800\""));

@@ -36,8 +36,12 @@ TEST(Message, MakesIdsThatDiffer) {
 }
 
 TEST(Message, WritesErrorsInTheShapeOfOpenAi) {
-  const Response response =
-      error_response({.status = 429, .message = "queue full", .param = "n", .code = "busy", .retry_after = 2, .retry_is_useless = true});
+  const Response response = error_response({.status = 429,
+                                            .message = "queue full",
+                                            .param = "n",
+                                            .code = "busy",
+                                            .retry_after = 2,
+                                            .retry_is_useless = true});
   EXPECT_EQ(response.body, R"({"error":{"message":"queue full","type":"rate_limit_error","param":"n","code":"busy"}})");
   EXPECT_EQ(response.headers, (Headers{{"Retry-After", "2"}, {"x-should-retry", "false"}}));
   EXPECT_EQ(error_response({.status = 400, .message = "x"}).body,
@@ -46,8 +50,11 @@ TEST(Message, WritesErrorsInTheShapeOfOpenAi) {
 
 Router some_router() {
   Router router;
-  for (const auto& [method, path] :
-       {std::pair("GET", "/v1/models"), {"GET", "/v1/models/*"}, {"POST", "/tokenize"}, {"GET", "/both"}, {"POST", "/both"}})
+  for (const auto& [method, path] : {std::pair("GET", "/v1/models"),
+                                     {"GET", "/v1/models/*"},
+                                     {"POST", "/tokenize"},
+                                     {"GET", "/both"},
+                                     {"POST", "/both"}})
     router.add({.method = method, .path = path});
   return router;
 }
@@ -85,9 +92,11 @@ TEST(Guard, AsksForAKeyOnlyWhenThereIsOne) {
 
 TEST(Guard, LetsOnlyLoopbackNamesReachALoopbackServer) {
   const Guard guard({.allowed_hosts = {"retort.lan"}, .check_host = true});
-  for (const char* good : {"localhost", "LOCALHOST:8000", "127.0.0.1:80", "127.8.9.1", "[::1]:8000", "[::1]", "a.localhost", "retort.lan:8000"})
+  for (const char* good : {"localhost", "LOCALHOST:8000", "127.0.0.1:80", "127.8.9.1", "[::1]:8000", "[::1]",
+                           "a.localhost", "retort.lan:8000"})
     EXPECT_TRUE(guard.is_host_allowed(good)) << good;
-  for (const char* bad : {"", "evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example", "[::2]", "10.0.0.1", "["})
+  for (const char* bad : {"", "evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example",
+                          "[::2]", "10.0.0.1", "["})
     EXPECT_FALSE(guard.is_host_allowed(bad)) << bad;
   EXPECT_TRUE(Guard({}).is_host_allowed("anything"));
 }

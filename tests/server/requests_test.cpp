@@ -40,10 +40,11 @@ TEST(ChatRequest, ReadsWhatIsHonoured) {
 }
 
 TEST(ChatRequest, RefusesByNameWhatIsNotHonouredYet) {
-  for (const char* field :
-       {R"("tools": [{"type": "function"}])", R"("tool_choice": "required")", R"("response_format": {"type": "json_object"})",
-        R"("structured_outputs": {"choice": []})", R"("guided_json": {})", R"("reasoning_effort": "low")", R"("consensus": {"enabled": true})",
-        R"("thinking_token_budget": 5)", R"("chat_template": "x")", R"("best_of": 2)", R"("audio": {})", R"("modalities": ["audio"])"}) {
+  for (const char* field : {R"("tools": [{"type": "function"}])", R"("tool_choice": "required")",
+                            R"("response_format": {"type": "json_object"})", R"("structured_outputs": {"choice": []})",
+                            R"("guided_json": {})", R"("reasoning_effort": "low")", R"("consensus": {"enabled": true})",
+                            R"("thinking_token_budget": 5)", R"("chat_template": "x")", R"("best_of": 2)",
+                            R"("audio": {})", R"("modalities": ["audio"])"}) {
     const Json extra = Json::parse(fmt::format("{{{}}}", field));
     const std::string name = extra.begin().key();
     EXPECT_TRUE(chat_error(chat_body(extra.dump().c_str())).starts_with(name + ": ")) << field;
@@ -54,15 +55,18 @@ TEST(ChatRequest, RefusesByNameWhatIsNotHonouredYet) {
 TEST(ChatRequest, HoldsFieldsAgainstEachOther) {
   EXPECT_EQ(chat_error(chat_body(R"({"stream_options": {}})")), "stream_options: only allowed when stream is true");
   EXPECT_EQ(chat_error(chat_body(R"({"top_logprobs": 2})")), "top_logprobs: only allowed when logprobs is true");
-  EXPECT_EQ(chat_error(chat_body(R"({"max_tokens": 3, "min_tokens": 4})")), "min_tokens: expected at most max_tokens (3), got 4");
+  EXPECT_EQ(chat_error(chat_body(R"({"max_tokens": 3, "min_tokens": 4})")),
+            "min_tokens: expected at most max_tokens (3), got 4");
   EXPECT_EQ(chat_error(chat_body(R"({"max_tokens": 0})")), "max_tokens: expected an integer of at least 1, got 0");
   EXPECT_EQ(chat_error(chat_body(R"({"continue_final_message": true, "add_generation_prompt": true})")),
             "continue_final_message: cannot be used together with add_generation_prompt");
   EXPECT_EQ(chat_error(chat_body(R"({"stream": true, "stream_options": {"include_usge": true}})")),
             "stream_options: unknown field 'include_usge' (did you mean 'include_usage'?)");
-  EXPECT_EQ(chat_error(chat_body(R"({"stop": ["1","2","3","4","5","6","7","8","9","10","11","12","13","14","15","16","17"]})")),
+  EXPECT_EQ(chat_error(chat_body(
+                R"({"stop": ["1","2","3","4","5","6","7","8","9","10","11","12","13","14","15","16","17"]})")),
             "stop: expected at most 16 strings, got 17");
-  EXPECT_EQ(chat_error(chat_body(R"({"logit_bias": {"x": 1}})")), R"(logit_bias["x"]: expected a token id as key, got "x")");
+  EXPECT_EQ(chat_error(chat_body(R"({"logit_bias": {"x": 1}})")),
+            R"(logit_bias["x"]: expected a token id as key, got "x")");
   EXPECT_EQ(chat_error(chat_body(R"({"n": 65})")), "n: expected an integer from 1 to 64, got 65");
   EXPECT_EQ(chat_error(Json::parse("{}")), "messages: required, and missing");
 }
@@ -95,9 +99,11 @@ TEST(ChatMessages, SaysWhichIsWrong) {
             R"(messages[0].role: expected system, developer, user, assistant or tool, got "king")");
   EXPECT_EQ(error(R"([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}])"),
             "messages[0].content[0]: content of type 'image_url' is not supported, only 'text' is");
-  EXPECT_EQ(error(R"([{"role": "user", "contnet": "x"}])"), "messages[0]: unknown field 'contnet' (did you mean 'content'?)");
+  EXPECT_EQ(error(R"([{"role": "user", "contnet": "x"}])"),
+            "messages[0]: unknown field 'contnet' (did you mean 'content'?)");
   EXPECT_EQ(error(R"(["x"])"), R"(messages[0]: expected an object, got "x")");
-  EXPECT_EQ(error(R"([{"role": "user", "content": 5}])"), "messages[0].content: expected a string or a list of content parts, got 5");
+  EXPECT_EQ(error(R"([{"role": "user", "content": 5}])"),
+            "messages[0].content: expected a string or a list of content parts, got 5");
 }
 
 TEST(CompletionRequest, TakesEveryFormOfPrompt) {
@@ -106,13 +112,15 @@ TEST(CompletionRequest, TakesEveryFormOfPrompt) {
   EXPECT_EQ(prompts(R"(["a", "b"])"), (std::vector<RawPrompt>{"a", "b"}));
   EXPECT_EQ(prompts("[1, 2]"), (std::vector<RawPrompt>{std::vector<TokenId>{1, 2}}));
   EXPECT_EQ(prompts("[[1], [2]]"), (std::vector<RawPrompt>{std::vector<TokenId>{1}, std::vector<TokenId>{2}}));
-  for (const char* bad : {"5", "[]", "[\"a\", 1]", "[1, \"a\"]", "[[1], [\"a\"]]", "{}", "[true]"}) EXPECT_FALSE(prompts(bad)) << bad;
+  for (const char* bad : {"5", "[]", "[\"a\", 1]", "[1, \"a\"]", "[[1], [\"a\"]]", "{}", "[true]"})
+    EXPECT_FALSE(prompts(bad)) << bad;
 }
 
 TEST(CompletionRequest, HasItsOwnRules) {
   EXPECT_EQ(parse_completion_request(Json::parse(R"({"prompt": "a"})"))->max_tokens, 16);
   EXPECT_EQ(completion_error(R"({"prompt": "a", "suffix": "x"})"), "suffix: not supported");
-  EXPECT_EQ(completion_error(R"({"prompt": "a", "max_tokens": 0})"), "max_tokens: expected an integer of at least 1, or echo, got 0");
+  EXPECT_EQ(completion_error(R"({"prompt": "a", "max_tokens": 0})"),
+            "max_tokens: expected an integer of at least 1, or echo, got 0");
   EXPECT_EQ(completion_error(R"({"prompt": "a", "max_tokens": 0, "echo": true, "logprobs": 0})"), "");
   EXPECT_EQ(completion_error(R"({"prompt": "a", "messages": []})"), "unknown field 'messages'");
   EXPECT_EQ(completion_error(R"({"prompt": null})"), "prompt: required, and missing");

@@ -3,11 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <atomic>
 #include <future>
 #include <thread>
 
@@ -107,8 +107,9 @@ class SessionTest : public ::testing::Test {
     return client.read_answer();
   }
   static std::string post(std::string_view path, std::string_view body, std::string_view more = "") {
-    return fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{}", path, more,
-                       body.size(), body);
+    return fmt::format(
+        "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{}", path,
+        more, body.size(), body);
   }
   static std::string get(std::string_view path, std::string_view more = "") {
     return fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", path, more);
@@ -167,7 +168,8 @@ TEST_F(SessionTest, TakesRequestsThatComeByteForByte) {
 
 TEST_F(SessionTest, ReadsChunkedBodies) {
   start();
-  EXPECT_EQ(body_of(ask("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+  EXPECT_EQ(body_of(ask("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+                        "application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
                         "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")),
             "abcde");
 }
@@ -217,7 +219,8 @@ TEST_F(SessionTest, RefusesInTheErrorShape) {
   EXPECT_EQ(status_of(wrong_method), 405);
   EXPECT_NE(wrong_method.find("Allow: POST\r\n"), std::string::npos);
   EXPECT_EQ(status_of(ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")), 415);
-  EXPECT_EQ(status_of(ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}")), 415);
+  EXPECT_EQ(status_of(ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}")),
+            415);
   EXPECT_EQ(status_of(ask("GET /get HTTP/1.1\r\n\r\n")), 400);
   EXPECT_EQ(status_of(ask("GET /get HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")), 400);
   EXPECT_EQ(status_of(ask(get("/%zz"))), 400);
@@ -245,7 +248,8 @@ TEST_F(SessionTest, LimitsBodiesHoweverTheyCome) {
   EXPECT_EQ(status_of(answer), 413);
   EXPECT_NE(body_of(answer).find("the body is larger than 1000 bytes"), std::string::npos);
   EXPECT_TRUE(declared.is_closed());
-  std::string chunked = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+  std::string chunked =
+      "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
   for (int i = 0; i < 20; ++i) chunked += "64\r\n" + std::string(100, 'x') + "\r\n";
   EXPECT_EQ(status_of(ask(chunked + "0\r\n\r\n")), 413);
 }
@@ -253,12 +257,16 @@ TEST_F(SessionTest, LimitsBodiesHoweverTheyCome) {
 TEST_F(SessionTest, AsksForTheBodyOnlyWhenItWouldTakeIt) {
   start({.max_body_bytes = 10});
   Client good(port_);
-  good.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+  good.send(
+      "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: "
+      "100-continue\r\n\r\n");
   EXPECT_EQ(good.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
   good.send("{}");
   EXPECT_EQ(body_of(good.read_answer()), "{}");
   Client big(port_);
-  big.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n");
+  big.send(
+      "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 11\r\nExpect: "
+      "100-continue\r\n\r\n");
   EXPECT_EQ(status_of(big.read_answer()), 413);
 }
 
@@ -330,7 +338,8 @@ TEST_F(SessionTest, TurnsAFaultOfTheHandlerInto500) {
   start();
   const std::string answer = ask(get("/fail"));
   EXPECT_EQ(status_of(answer), 500);
-  EXPECT_EQ(body_of(answer), R"({"error":{"message":"internal error","type":"server_error","param":null,"code":null}})");
+  EXPECT_EQ(body_of(answer),
+            R"({"error":{"message":"internal error","type":"server_error","param":null,"code":null}})");
 }
 
 TEST_F(SessionTest, TurnsAwayConnectionsOverTheLimit) {
@@ -350,7 +359,8 @@ TEST_F(SessionTest, TurnsAwayConnectionsOverTheLimit) {
 
 TEST_F(SessionTest, AsksForTheKeyBeforeAnythingElse) {
   start({}, {.api_keys = {"secret"}});
-  for (const std::string& request : {get("/get"), get("/nowhere"), post("/echo", "{}"), get("/get", "Authorization: Bearer wrong\r\n")}) {
+  for (const std::string& request :
+       {get("/get"), get("/nowhere"), post("/echo", "{}"), get("/get", "Authorization: Bearer wrong\r\n")}) {
     const std::string answer = ask(request);
     EXPECT_EQ(status_of(answer), 401);
     EXPECT_NE(body_of(answer).find(R"("code":"invalid_api_key")"), std::string::npos);

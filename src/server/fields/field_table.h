@@ -1,5 +1,5 @@
-// What the JSON body of an endpoint may hold, in one table: name, schema (type, range, default), doc, and how a value is applied.
-// The table parses requests, words the 400s and is the source of the OpenAPI document.
+// What the JSON body of an endpoint may hold, in one table: name, schema (type, range, default), doc, and how a value
+// is applied. The table parses requests, words the 400s and is the source of the OpenAPI document.
 #pragma once
 
 #include <cmath>
@@ -44,7 +44,8 @@ class FieldTable {
 
   // `path`: what stands before the names in messages, "messages[0]."; empty for the body itself.
   ApiStatus apply(const Json& body, Request& request, std::string_view path = {}) const {
-    if (!body.is_object()) return expected(path.empty() ? "the body" : path.substr(0, path.size() - 1), "an object", body);
+    if (!body.is_object())
+      return expected(path.empty() ? "the body" : path.substr(0, path.size() - 1), "an object", body);
     for (const auto& [name, value] : body.items()) {
       if (value.is_null()) continue;
       const Field<Request>* field = find(name);
@@ -54,7 +55,8 @@ class FieldTable {
     for (const Field<Request>& field : fields_) {
       if (!field.required) continue;
       if (const auto it = body.find(field.name); it == body.end() || it->is_null())
-        return refuse(400, fmt::format("{}{}: required, and missing", path, field.name), std::string(path) + field.name);
+        return refuse(400, fmt::format("{}{}: required, and missing", path, field.name),
+                      std::string(path) + field.name);
     }
     return {};
   }
@@ -84,7 +86,8 @@ class FieldTable {
     const std::string_view near = nearest_name(name, names);
     const std::string where = path.empty() ? "" : fmt::format("{}: ", path.substr(0, path.size() - 1));
     const std::string hint = near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near);
-    return refuse(400, fmt::format("{}unknown field '{}'{}", where, name, hint), std::string(path) + name, "unknown_parameter");
+    return refuse(400, fmt::format("{}unknown field '{}'{}", where, name, hint), std::string(path) + name,
+                  "unknown_parameter");
   }
 
   static tl::unexpected<ApiError> within(ApiError error, std::string_view path) {
@@ -110,12 +113,14 @@ using WithoutOptional = typename WithoutOptionalOf<T>::type;
 // The kinds of fields. `member` is where the value goes: the plain type or an optional of it.
 
 template <class Request, class Value>
-Field<Request> number_field(std::string_view name, Value Request::* member, NumberRange range, Json default_value, std::string_view doc) {
+Field<Request> number_field(std::string_view name, Value Request::* member, NumberRange range, Json default_value,
+                            std::string_view doc) {
   Json schema = {{"type", "number"}, {"description", doc}};
   if (std::isfinite(range.min)) schema[range.exclusive_min ? "exclusiveMinimum" : "minimum"] = range.min;
   if (std::isfinite(range.max)) schema["maximum"] = range.max;
   if (!default_value.is_null()) schema["default"] = std::move(default_value);
-  return {std::string(name), std::move(schema), [=, name = std::string(name)](const Json& value, Request& request) -> ApiStatus {
+  return {std::string(name), std::move(schema),
+          [=, name = std::string(name)](const Json& value, Request& request) -> ApiStatus {
             RETORT_API_ASSIGN(const double number, read_number(value, name, range));
             request.*member = static_cast<float>(number);
             return {};
@@ -123,13 +128,15 @@ Field<Request> number_field(std::string_view name, Value Request::* member, Numb
 }
 
 template <class Request, class Value>
-Field<Request> int_field(std::string_view name, Value Request::* member, IntRange range, Json default_value, std::string_view doc) {
+Field<Request> int_field(std::string_view name, Value Request::* member, IntRange range, Json default_value,
+                         std::string_view doc) {
   constexpr IntRange kAll;
   Json schema = {{"type", "integer"}, {"description", doc}};
   if (range.min != kAll.min) schema["minimum"] = range.min;
   if (range.max != kAll.max) schema["maximum"] = range.max;
   if (!default_value.is_null()) schema["default"] = std::move(default_value);
-  return {std::string(name), std::move(schema), [=, name = std::string(name)](const Json& value, Request& request) -> ApiStatus {
+  return {std::string(name), std::move(schema),
+          [=, name = std::string(name)](const Json& value, Request& request) -> ApiStatus {
             RETORT_API_ASSIGN(const int64_t number, read_int(value, name, range));
             request.*member = static_cast<WithoutOptional<Value>>(number);
             return {};
@@ -140,7 +147,8 @@ template <class Request, class Value>
 Field<Request> bool_field(std::string_view name, Value Request::* member, Json default_value, std::string_view doc) {
   Json schema = {{"type", "boolean"}, {"description", doc}};
   if (!default_value.is_null()) schema["default"] = std::move(default_value);
-  return {std::string(name), std::move(schema), [=, name = std::string(name)](const Json& value, Request& request) -> ApiStatus {
+  return {std::string(name), std::move(schema),
+          [=, name = std::string(name)](const Json& value, Request& request) -> ApiStatus {
             RETORT_API_ASSIGN(request.*member, read_bool(value, name));
             return {};
           }};
@@ -175,8 +183,10 @@ Field<Request> ignored_field(std::string_view name, std::string_view doc) {
 
 // A field that is known and not honoured: any value but `neutral` ones, which ask for nothing, is refused by name.
 template <class Request>
-Field<Request> refused_field(std::string_view name, std::vector<Json> neutral = {}, std::string_view why = "not supported yet") {
-  return {std::string(name), nullptr, [=, name = std::string(name), why = std::string(why)](const Json& value, Request&) -> ApiStatus {
+Field<Request> refused_field(std::string_view name, std::vector<Json> neutral = {},
+                             std::string_view why = "not supported yet") {
+  return {std::string(name), nullptr,
+          [=, name = std::string(name), why = std::string(why)](const Json& value, Request&) -> ApiStatus {
             for (const Json& harmless : neutral)
               if (value == harmless) return {};
             return refuse(400, fmt::format("{}: {}", name, why), name, "unsupported_parameter");

@@ -46,8 +46,7 @@ ApiStatus check_limits(std::string_view text, const JsonLimits& limits) {
   }
   // An object that is never closed is not JSON, but the parser would read it to its end first.
   for (const size_t count : members) num_comparisons += count * count;
-  if (num_comparisons > limits.max_key_comparisons)
-    return refuse(400, "the JSON body has objects with too many keys");
+  if (num_comparisons > limits.max_key_comparisons) return refuse(400, "the JSON body has objects with too many keys");
   return {};
 }
 

@@ -10,8 +10,8 @@ namespace retort {
 struct JsonLimits {
   int max_depth = 100;
   size_t max_values = 2'000'000;
-  // Σ over objects of members². ordered_json compares each new key with those before it, so this bounds the parser's time;
-  // one object may have 4,472.
+  // Σ over objects of members². ordered_json compares each new key with those before it, so this bounds the parser's
+  // time; one object may have 4,472.
   size_t max_key_comparisons = 20'000'000;
 };
 

@@ -18,9 +18,11 @@ std::string quote(const Json& value) {
   return text.substr(0, end) + "…";
 }
 
-std::string describe_range(std::string_view noun, double min, double max, bool exclusive_min, bool has_min, bool has_max) {
+std::string describe_range(std::string_view noun, double min, double max, bool exclusive_min, bool has_min,
+                           bool has_max) {
   const std::string_view from = exclusive_min ? "above" : has_max ? "from" : "of at least";
-  if (has_min && has_max) return fmt::format("{} {} {} {} {}", noun, from, min, exclusive_min ? "and at most" : "to", max);
+  if (has_min && has_max)
+    return fmt::format("{} {} {} {} {}", noun, from, min, exclusive_min ? "and at most" : "to", max);
   if (has_min) return fmt::format("{} {} {}", noun, from, min);
   if (has_max) return fmt::format("{} of at most {}", noun, max);
   return std::string(noun);
@@ -33,7 +35,8 @@ tl::unexpected<ApiError> expected(std::string_view path, std::string_view what, 
 }
 
 std::string describe(const NumberRange& range) {
-  return describe_range("a number", range.min, range.max, range.exclusive_min, std::isfinite(range.min), std::isfinite(range.max));
+  return describe_range("a number", range.min, range.max, range.exclusive_min, std::isfinite(range.min),
+                        std::isfinite(range.max));
 }
 
 std::string describe(const IntRange& range) {

@@ -1,5 +1,5 @@
-// Reads one JSON value as what a field needs. Errors read `temperature: expected a number from 0 to 2, got "hot"`; `path` names the
-// value as a client would write it: "stop[2]".
+// Reads one JSON value as what a field needs. Errors read `temperature: expected a number from 0 to 2, got "hot"`;
+// `path` names the value as a client would write it: "stop[2]".
 #pragma once
 
 #include <limits>

@@ -15,7 +15,8 @@ struct Route;
 
 class Exchange {
  public:
-  Exchange(Session& session, Request request, const Route* route) : request_(std::move(request)), session_(session), route_(route) {}
+  Exchange(Session& session, Request request, const Route* route)
+      : request_(std::move(request)), session_(session), route_(route) {}
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
@@ -37,7 +38,9 @@ class Exchange {
   bool is_client_gone() const;
   void on_client_gone(std::function<void()> callback);  // called at most once, from the I/O thread; {} takes it back
 
-  void add_header(std::string name, std::string value) { extra_headers_.emplace_back(std::move(name), std::move(value)); }
+  void add_header(std::string name, std::string value) {
+    extra_headers_.emplace_back(std::move(name), std::move(value));
+  }
   void close_after() { keep_alive_ = false; }
   bool keep_alive() const { return keep_alive_; }
 

@@ -28,7 +28,8 @@ bool is_loopback_name(std::string_view name) {
 
 // The header lists of a preflight go back to the browser as they came, when they are nothing but names.
 bool is_list_of_names(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c) || c == '-' || c == ',' || c == ' ' || c == '_'; });
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return std::isalnum(c) || c == '-' || c == ',' || c == ' ' || c == '_'; });
 }
 
 }  // namespace
@@ -63,7 +64,9 @@ Headers Guard::cors_headers(const Request& request) const {
   const std::string origin(request.header("Origin"));
   const auto is = [&](const std::string& allowed) { return allowed == "*" || allowed == origin; };
   if (origin.empty() || std::none_of(options_.allowed_origins.begin(), options_.allowed_origins.end(), is)) return {};
-  return {{"Access-Control-Allow-Origin", origin}, {"Access-Control-Expose-Headers", "x-request-id, retry-after"}, {"Vary", "Origin"}};
+  return {{"Access-Control-Allow-Origin", origin},
+          {"Access-Control-Expose-Headers", "x-request-id, retry-after"},
+          {"Vary", "Origin"}};
 }
 
 std::optional<Response> Guard::preflight(const Request& request) const {

@@ -12,20 +12,21 @@
 namespace retort::http {
 
 struct GuardOptions {
-  std::vector<std::string> api_keys;         // empty: no key asked
-  std::vector<std::string> allowed_origins;  // "*": any; empty: CORS off
-  std::vector<std::string> allowed_hosts;    // besides the loopback names
-  bool check_host = false;                   // bound to loopback: a web page elsewhere must not reach us under its own name
+  std::vector<std::string> api_keys = {};         // empty: no key asked
+  std::vector<std::string> allowed_origins = {};  // "*": any; empty: CORS off
+  std::vector<std::string> allowed_hosts = {};    // besides the loopback names
+  bool check_host = false;  // bound to loopback: a web page elsewhere must not reach us under its own name
 };
 
 class Guard {
  public:
   explicit Guard(const GuardOptions& options);
 
-  bool knows_key(const Request& request) const;   // true when no key is asked
+  bool knows_key(const Request& request) const;  // true when no key is asked
   bool is_host_allowed(std::string_view host) const;
-  Headers cors_headers(const Request& request) const;           // empty: not a cross-origin request of an allowed origin
-  std::optional<Response> preflight(const Request& request) const;  // for a browser that asks before it sends; beside cors_headers()
+  Headers cors_headers(const Request& request) const;  // empty: not a cross-origin request of an allowed origin
+  std::optional<Response> preflight(
+      const Request& request) const;  // for a browser that asks before it sends; beside cors_headers()
 
  private:
   using Digest = std::array<unsigned char, 32>;

@@ -23,8 +23,7 @@ constexpr std::chrono::milliseconds kPauseAfterError{100};
 
 // One that comes when all places are taken is told so; it fits into the socket's send buffer or is dropped.
 void turn_away(Socket socket) {
-  const Response response =
-      error_response({.status = 503, .message = "too many connections", .retry_after = 1});
+  const Response response = error_response({.status = 503, .message = "too many connections", .retry_after = 1});
   const std::string bytes = format_head(response.status, {{"Content-Type", response.content_type},
                                                           {"Content-Length", std::to_string(response.body.size())},
                                                           {"Retry-After", "1"},
@@ -42,7 +41,8 @@ void turn_away(Socket socket) {
 Result<std::unique_ptr<Listener>> Listener::bind(asio::io_context& io, const std::string& host, uint16_t port) {
   ErrorCode error;
   tcp::resolver resolver(io);
-  const auto found = resolver.resolve(host, std::to_string(port), tcp::resolver::passive | tcp::resolver::numeric_service, error);
+  const auto found =
+      resolver.resolve(host, std::to_string(port), tcp::resolver::passive | tcp::resolver::numeric_service, error);
   if (error || found.empty()) return fail(ErrorKind::kBadInput, "[server] host '{}': {}", host, error.message());
   const tcp::endpoint endpoint = found.begin()->endpoint();
 

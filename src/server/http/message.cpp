@@ -35,8 +35,8 @@ std::string_view Request::header(std::string_view name) const {
 }
 
 size_t Request::count(std::string_view name) const {
-  return static_cast<size_t>(
-      std::count_if(headers.begin(), headers.end(), [&](const auto& header) { return equals_ignoring_case(header.first, name); }));
+  return static_cast<size_t>(std::count_if(
+      headers.begin(), headers.end(), [&](const auto& header) { return equals_ignoring_case(header.first, name); }));
 }
 
 Response json_response(const Json& body) { return {.body = dump_json(body)}; }
@@ -52,7 +52,8 @@ ApiResult<std::string> path_of_target(std::string_view target) {
   const auto url = target.starts_with('/') ? boost::urls::parse_origin_form(target) : boost::urls::parse_uri(target);
   if (!url) return refuse(400, "the request target is not a valid path");
   std::string path = url->path();
-  const bool is_printable = std::none_of(path.begin(), path.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; });
+  const bool is_printable =
+      std::none_of(path.begin(), path.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; });
   if (!is_printable || !path.starts_with('/')) return refuse(400, "the request target is not a valid path");
   return path;
 }
@@ -71,7 +72,8 @@ std::string make_request_id() {
 
 std::string format_head(int status, const Headers& headers) {
   const auto reason = boost::beast::http::obsolete_reason(static_cast<boost::beast::http::status>(status));
-  std::string head = fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", status, std::string_view(reason.data(), reason.size()), http_date());
+  std::string head = fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", status,
+                                 std::string_view(reason.data(), reason.size()), http_date());
   for (const auto& [name, value] : headers) fmt::format_to(std::back_inserter(head), "{}: {}\r\n", name, value);
   return head += "\r\n";
 }

@@ -13,12 +13,11 @@ namespace retort::http {
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
-  std::string method;
-  std::string path;   // percent-decoded, begins with '/'
-  Headers headers;
-  std::string body;
-  std::string id;     // x-request-id: the client's if it is a sane one, else made here
-  std::string peer;   // its address, for the log
+  std::string method = {};
+  std::string path = {};  // percent-decoded, begins with '/'
+  Headers headers = {};
+  std::string body = {};
+  std::string id = {};  // x-request-id: the client's if it is a sane one, else made here
   bool is_http10 = false;
 
   std::string_view header(std::string_view name) const;  // names without regard to case; empty when absent

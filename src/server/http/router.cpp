@@ -24,6 +24,8 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
   return match;
 }
 
-std::string_view Router::rest_of_path(const Route& route, std::string_view path) { return path.substr(prefix_of(route).size()); }
+std::string_view Router::rest_of_path(const Route& route, std::string_view path) {
+  return path.substr(prefix_of(route).size());
+}
 
 }  // namespace retort::http

@@ -20,7 +20,7 @@ struct Route {
   std::string method;  // "GET" answers HEAD too
   std::string path;    // exact; or ending with "/*": anything longer that begins so
   Access access = Access::kKey;
-  Handler handler;
+  Handler handler = {};
 };
 
 class Router {

@@ -14,8 +14,9 @@ struct Limits {
   size_t max_body_bytes = 16u << 20;
   size_t max_header_bytes = 32u << 10;
   int max_connections = 1024;
-  std::chrono::milliseconds header_timeout{10'000};  // for a request's header; its body may take longer by a second per 16 KiB
-  std::chrono::milliseconds idle_timeout{75'000};    // between requests, and for a reader that takes nothing
+  std::chrono::milliseconds header_timeout{
+      10'000};  // for a request's header; its body may take longer by a second per 16 KiB
+  std::chrono::milliseconds idle_timeout{75'000};  // between requests, and for a reader that takes nothing
 };
 
 class Session;
@@ -24,9 +25,9 @@ struct Service {
   Limits limits;
   Guard guard;
   Router router = {};
-  bool is_draining = false;                     // connections close after their answer
-  int num_exchanges = 0;                        // requests read and not yet answered
-  std::unordered_set<Session*> sessions = {};   // every open connection
+  bool is_draining = false;                       // connections close after their answer
+  int num_exchanges = 0;                          // requests read and not yet answered
+  std::unordered_set<Session*> sessions = {};     // every open connection
   std::function<void()> on_exchange_change = {};  // num_exchanges has changed
 };
 

@@ -18,9 +18,9 @@ namespace {
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kReadBytes = 64u << 10;
-constexpr int64_t kBodyBytesPerSecond = 16 << 10;   // a body that comes slower is given up
-constexpr auto kLingerTime = 2s;                    // for a client that still sends what we will not read
-constexpr int kClientLeft = 499;                    // in the log, as nginx has it: gone before there was an answer
+constexpr int64_t kBodyBytesPerSecond = 16 << 10;  // a body that comes slower is given up
+constexpr auto kLingerTime = 2s;                   // for a client that still sends what we will not read
+constexpr int kClientLeft = 499;                   // in the log, as nginx has it: gone before there was an answer
 constexpr size_t kLingerBytes = 64u << 20;
 
 template <class View>
@@ -32,8 +32,9 @@ std::string to_string(View view) {
 Response not_served(const Router::Match& match, const Request& request) {
   if (match.allowed_methods.empty())
     return error_response({.status = 404, .message = fmt::format("no such path: {}", request.path)});
-  Response response = error_response({.status = 405,
-                                      .message = fmt::format("{} allows {}, not {}", request.path, match.allowed_methods, request.method)});
+  Response response = error_response(
+      {.status = 405,
+       .message = fmt::format("{} allows {}, not {}", request.path, match.allowed_methods, request.method)});
   response.headers.emplace_back("Allow", match.allowed_methods);
   return response;
 }
@@ -46,8 +47,8 @@ bool has_body(const Parser& parser) {
 bool is_json(std::string_view content_type) {
   const std::string_view type = content_type.substr(0, content_type.find_first_of("; \t"));
   constexpr std::string_view kJson = "application/json";
-  return type.size() == kJson.size() &&
-         std::equal(type.begin(), type.end(), kJson.begin(), [](unsigned char a, char b) { return std::tolower(a) == b; });
+  return type.size() == kJson.size() && std::equal(type.begin(), type.end(), kJson.begin(),
+                                                   [](unsigned char a, char b) { return std::tolower(a) == b; });
 }
 
 }  // namespace
@@ -163,10 +164,10 @@ Request Session::to_request(const Parser& parser) const {
   const auto& message = parser.get();
   Request request;
   request.method = to_string(message.method_string());
-  for (const auto& field : message) request.headers.emplace_back(to_string(field.name_string()), to_string(field.value()));
+  for (const auto& field : message)
+    request.headers.emplace_back(to_string(field.name_string()), to_string(field.value()));
   const std::string_view id = request.header("x-request-id");
   request.id = is_sane_request_id(id) ? std::string(id) : make_request_id();
-  request.peer = peer_;
   request.is_http10 = message.version() == 10;
   return request;
 }
@@ -181,7 +182,8 @@ tl::expected<const Route*, Response> Session::admit(const Parser& parser, Reques
   if (request.count("Host") != 1 && !(request.is_http10 && request.count("Host") == 0))
     return no(400, "expected one Host header");
   if (!service_.guard.is_host_allowed(request.header("Host")))
-    return no(403, fmt::format("the Host '{}' is not served here; --allowed-hosts names others", request.header("Host")));
+    return no(403,
+              fmt::format("the Host '{}' is not served here; --allowed-hosts names others", request.header("Host")));
   if (auto preflight = service_.guard.preflight(request)) return tl::unexpected<Response>(std::move(*preflight));
 
   const Router::Match match = service_.router.match(request.method, request.path);
@@ -196,7 +198,8 @@ tl::expected<const Route*, Response> Session::admit(const Parser& parser, Reques
   if (match.route == nullptr) return tl::unexpected<Response>(not_served(match, request));
   if (request.method == "POST" && !is_json(request.header("Content-Type")))
     return no(415, fmt::format("Content-Type: expected application/json, got '{}'", request.header("Content-Type")));
-  if (parser.content_length().value_or(0) > service_.limits.max_body_bytes) return tl::unexpected<Response>(error_of(beast::http::error::body_limit));
+  if (parser.content_length().value_or(0) > service_.limits.max_body_bytes)
+    return tl::unexpected<Response>(error_of(beast::http::error::body_limit));
   return match.route;
 }
 
@@ -253,7 +256,8 @@ asio::awaitable<void> Session::answer(Exchange& exchange, const Route& route) {
   const Request& request = exchange.request();
   const auto level = route.access == Access::kPublic ? spdlog::level::debug : spdlog::level::info;
   spdlog::log(level, "{} {} {} {}{:.3f} s{} [{}] {}", request.method, request.path,
-              exchange.has_started() ? exchange.status() : kClientLeft, exchange.note.empty() ? "" : exchange.note + ", ", seconds,
+              exchange.has_started() ? exchange.status() : kClientLeft,
+              exchange.note.empty() ? "" : exchange.note + ", ", seconds,
               is_peer_gone_ && !exchange.is_complete() ? ", client left" : "", peer_, request.id);
   count_exchange(-1);
 }

@@ -1,5 +1,5 @@
-// One connection: reads requests within the limits, runs their handlers one after another, writes the answers, and notices when the
-// client leaves while a handler works. Lives on the I/O thread.
+// One connection: reads requests within the limits, runs their handlers one after another, writes the answers, and
+// notices when the client leaves while a handler works. Lives on the I/O thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -39,11 +39,12 @@ class Session : public std::enable_shared_from_this<Session> {
   Session(Socket socket, std::string peer, Service& service);
 
   boost::asio::awaitable<void> run();
-  boost::asio::awaitable<bool> serve_one();                     // false: the connection ends
+  boost::asio::awaitable<bool> serve_one();  // false: the connection ends
   boost::asio::awaitable<ErrorCode> wait_for_first_byte();
   boost::asio::awaitable<ErrorCode> read_header(Parser& parser);
   boost::asio::awaitable<ErrorCode> read_body(Parser& parser);
-  boost::asio::awaitable<void> refuse_unread(Request request, Response response);  // an answer to a request that was not read whole
+  boost::asio::awaitable<void> refuse_unread(Request request,
+                                             Response response);  // an answer to a request that was not read whole
   boost::asio::awaitable<void> answer(Exchange& exchange, const Route& route);
   boost::asio::awaitable<void> run_handler(Exchange& exchange, const Route& route);
   boost::asio::awaitable<void> linger();

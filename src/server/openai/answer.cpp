@@ -20,22 +20,24 @@ Answer::Answer(const ServedModel& model, const GenerateRequest& request, AnswerH
 
 ApiStatus Answer::take(const Generation::News& news) {
   const TokenEvent& event = news.event;
-  if (event.finish == FinishReason::kError)
-    return refuse(500, event.error.empty() ? "the engine failed" : event.error);
+  if (event.finish == FinishReason::kError) return refuse(500, event.error.empty() ? "the engine failed" : event.error);
   Prompt& prompt = prompts_[news.request_idx];
   prompt.num_cached_tokens = std::max(prompt.num_cached_tokens, event.num_cached_tokens);
   if (!event.prompt_logprobs.empty()) prompt.logprobs = event.prompt_logprobs;
-  choices_[news.request_idx * static_cast<size_t>(request_.n) + static_cast<size_t>(event.sample_idx)].sample.take(event);
+  choices_[news.request_idx * static_cast<size_t>(request_.n) + static_cast<size_t>(event.sample_idx)].sample.take(
+      event);
   return {};
 }
 
 bool Answer::is_finished() const {
-  return std::all_of(choices_.begin(), choices_.end(), [](const Choice& choice) { return choice.sample.is_finished(); });
+  return std::all_of(choices_.begin(), choices_.end(),
+                     [](const Choice& choice) { return choice.sample.is_finished(); });
 }
 
 bool Answer::is_finished(size_t prompt_idx) const {
-  return std::all_of(choices_.begin(), choices_.end(),
-                     [&](const Choice& choice) { return choice.prompt_idx != prompt_idx || choice.sample.is_finished(); });
+  return std::all_of(choices_.begin(), choices_.end(), [&](const Choice& choice) {
+    return choice.prompt_idx != prompt_idx || choice.sample.is_finished();
+  });
 }
 
 Json Answer::usage() const {
@@ -58,7 +60,8 @@ Json Answer::usage() const {
 std::string Answer::note() const {
   const Json numbers = usage();
   return fmt::format("{} prompt tokens ({} cached), {} generated", numbers["prompt_tokens"].get<int64_t>(),
-                     numbers["prompt_tokens_details"]["cached_tokens"].get<int64_t>(), numbers["completion_tokens"].get<int64_t>());
+                     numbers["prompt_tokens_details"]["cached_tokens"].get<int64_t>(),
+                     numbers["completion_tokens"].get<int64_t>());
 }
 
 Json Answer::chunk(Json choices) const {
@@ -130,24 +133,22 @@ Json Answer::whole() {
     if (request_.return_token_ids) body["token_ids"] = token_ids(delta.tokens);
     choices.push_back(std::move(body));
   }
-  return {{"id", head_.id},
-          {"object", head_.object},
-          {"created", head_.created},
-          {"model", head_.model},
-          {"choices", std::move(choices)},
-          {"usage", usage()}};
+  return {{"id", head_.id},       {"object", head_.object},        {"created", head_.created},
+          {"model", head_.model}, {"choices", std::move(choices)}, {"usage", usage()}};
 }
 
 void Answer::add_prompt_details(size_t prompt_idx, Json& json) const {
   const Prompt& prompt = prompts_[prompt_idx];
-  if (request_.prompt_logprobs) json["prompt_logprobs"] = prompt_logprobs_json(tokenizer(), prompt.tokens, prompt.logprobs);
+  if (request_.prompt_logprobs)
+    json["prompt_logprobs"] = prompt_logprobs_json(tokenizer(), prompt.tokens, prompt.logprobs);
   if (request_.return_token_ids) json["prompt_token_ids"] = prompt.tokens;
 }
 
 namespace {
 
 ApiError time_is_up() {
-  return {.status = 408, .message = "the request did not finish within the server's time limit", .retry_is_useless = true};
+  return {
+      .status = 408, .message = "the request did not finish within the server's time limit", .retry_is_useless = true};
 }
 
 boost::asio::awaitable<void> end_stream(http::Exchange& exchange, std::string last) {
@@ -169,11 +170,13 @@ boost::asio::awaitable<void> end_with_error(http::Exchange& exchange, ApiError e
 
 }  // namespace
 
-boost::asio::awaitable<void> run_job(http::Exchange& exchange, const ServedModel& model, const GenerateRequest& request, Job job,
-                                     Answer& answer, std::chrono::milliseconds timeout) {
-  Generation generation(exchange, *model.engine, timeout);
+boost::asio::awaitable<void> run_job(const ApiContext& api, http::Exchange& exchange, const GenerateRequest& request,
+                                     Job job, Answer& answer) {
+  Generation generation(exchange, *api.model->engine, api.request_timeout);
   if (ApiStatus status = generation.submit(std::move(job.requests)); !status) {
-    co_await end_with_error(exchange, std::move(status).error());
+    ApiError error = std::move(status).error();
+    if (error.status == 503 && api.working_model()) error.status = 429;  // nothing is wrong but the queue is full
+    co_await end_with_error(exchange, std::move(error));
     co_return;
   }
   while (!answer.is_finished()) {

@@ -1,10 +1,11 @@
-// The answer to one API call, built from the events of its samples: as one body or as chunks. Chat and completions differ in what a
-// choice looks like; everything else is here. I/O thread.
+// The answer to one API call, built from the events of its samples: as one body or as chunks. Chat and completions
+// differ in what a choice looks like; everything else is here. I/O thread.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "server/api_context.h"
 #include "server/generation.h"
 #include "server/openai/generate_request.h"
 #include "server/openai/sample.h"
@@ -13,7 +14,7 @@
 namespace retort::openai {
 
 struct AnswerHead {
-  std::string id;            // "chatcmpl-…"
+  std::string id;  // "chatcmpl-…"
   std::string_view object, chunk_object;
   std::string model;
   int64_t created = 0;
@@ -21,9 +22,9 @@ struct AnswerHead {
 
 // What was asked, tokenised: made by a text worker.
 struct Job {
-  std::vector<EngineRequest> requests;      // one a prompt
+  std::vector<EngineRequest> requests;        // one a prompt
   std::vector<SampleOptions> sample_options;  // one a prompt
-  std::vector<std::string> echoes;          // one a prompt: what the text begins with; empty strings for nothing
+  std::vector<std::string> echoes;            // one a prompt: what the text begins with; empty strings for nothing
 };
 
 class Answer {
@@ -38,7 +39,7 @@ class Answer {
   std::string chunks();       // server-sent events for what is new; may be empty
   std::string last_chunks();  // usage if asked, and [DONE]
   virtual Json whole();
-  std::string note() const;   // "35 prompt tokens (32 cached), 120 generated", for the log
+  std::string note() const;  // "35 prompt tokens (32 cached), 120 generated", for the log
 
  protected:
   struct Choice {
@@ -60,7 +61,9 @@ class Answer {
   // prompt_logprobs and prompt_token_ids, if asked.
   void add_prompt_details(size_t prompt_idx, Json& json) const;
   const std::vector<TokenId>& prompt_tokens(size_t prompt_idx) const { return prompts_[prompt_idx].tokens; }
-  const std::vector<std::vector<TokenLogprob>>& prompt_logprobs(size_t prompt_idx) const { return prompts_[prompt_idx].logprobs; }
+  const std::vector<std::vector<TokenLogprob>>& prompt_logprobs(size_t prompt_idx) const {
+    return prompts_[prompt_idx].logprobs;
+  }
 
  private:
   struct Prompt {
@@ -82,7 +85,7 @@ class Answer {
 };
 
 // Submits, streams or gathers, and answers every way it can end.
-boost::asio::awaitable<void> run_job(http::Exchange& exchange, const ServedModel& model, const GenerateRequest& request, Job job,
-                                     Answer& answer, std::chrono::milliseconds timeout);
+boost::asio::awaitable<void> run_job(const ApiContext& api, http::Exchange& exchange, const GenerateRequest& request,
+                                     Job job, Answer& answer);
 
 }  // namespace retort::openai

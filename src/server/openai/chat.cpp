@@ -63,7 +63,8 @@ struct Prepared {
 // With echo the answer begins with the last message when that is the assistant's too.
 std::string echo_of(const ChatRequest& request) {
   const Json& last = request.messages.back();
-  return request.echo && last["role"] == "assistant" && last["content"].is_string() ? last["content"].get<std::string>() : "";
+  return request.echo && last["role"] == "assistant" && last["content"].is_string() ? last["content"].get<std::string>()
+                                                                                    : "";
 }
 
 // From the body to the engine's request. On a text worker.
@@ -71,12 +72,14 @@ ApiResult<Prepared> prepare(const ServedModel& model, const Json& body) {
   RETORT_API_ASSIGN(ChatRequest request, parse_chat_request(body));
   RETORT_API_TRY(check_model_name(model, request.model));
 
-  ChatTemplateInput input{.messages = request.messages,
-                          .tools = {},
-                          .kwargs = request.chat_template_kwargs,
-                          .add_generation_prompt = request.add_generation_prompt.value_or(!request.continue_final_message),
-                          .continue_final_message = request.continue_final_message};
-  RETORT_API_ASSIGN(ChatPrompt prompt, build_chat_prompt(model, std::move(input), request.add_special_tokens.value_or(false)));
+  ChatTemplateInput input{
+      .messages = request.messages,
+      .tools = {},
+      .kwargs = request.chat_template_kwargs,
+      .add_generation_prompt = request.add_generation_prompt.value_or(!request.continue_final_message),
+      .continue_final_message = request.continue_final_message};
+  RETORT_API_ASSIGN(ChatPrompt prompt,
+                    build_chat_prompt(model, std::move(input), request.add_special_tokens.value_or(false)));
   RETORT_API_TRY(fit_prompt(model, request, prompt.tokens));
   RETORT_API_ASSIGN(SamplingParams params, sampling_params(model, request, prompt.tokens.size()));
   if (request.logprobs) params.logprobs = request.top_logprobs;
@@ -113,7 +116,7 @@ boost::asio::awaitable<void> chat_completions(ApiContext& api, http::Exchange& e
                   .model = (*model)->id,
                   .created = std::time(nullptr)};
   ChatAnswer answer(**model, request, std::move(head), prepared->job);
-  co_await run_job(exchange, **model, request, std::move(prepared->job), answer, api.request_timeout);
+  co_await run_job(api, exchange, request, std::move(prepared->job), answer);
 }
 
 }  // namespace retort::openai

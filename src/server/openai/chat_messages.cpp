@@ -18,8 +18,9 @@ ApiResult<std::string> read_part(const Json& part, const std::string& path) {
   const Json type = part.value("type", Json());
   if (!type.is_string()) return expected(path + ".type", "a string", type);
   if (type != "text")
-    return refuse(400, fmt::format("{}: content of type '{}' is not supported, only 'text' is", path, type.get<std::string>()),
-                  path, "unsupported_content_type");
+    return refuse(
+        400, fmt::format("{}: content of type '{}' is not supported, only 'text' is", path, type.get<std::string>()),
+        path, "unsupported_content_type");
   return read_string(part.value("text", Json()), path + ".text");
 }
 
@@ -107,7 +108,8 @@ ApiResult<Json> normalise_messages(const Json& messages) {
     if (message.content.is_null() && !may_be_empty)
       return refuse(400, fmt::format("{}.content: required, and missing", path), path + ".content");
     if (!message.tool_calls.is_null() && message.role != "assistant")
-      return refuse(400, fmt::format("{}.tool_calls: only an assistant's message may have them", path), path + ".tool_calls");
+      return refuse(400, fmt::format("{}.tool_calls: only an assistant's message may have them", path),
+                    path + ".tool_calls");
     normalised.push_back(to_template_shape(std::move(message)));
   }
   return normalised;

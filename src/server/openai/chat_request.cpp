@@ -14,7 +14,8 @@ ApiStatus read_template_kwargs(const Json& value, ChatRequest& request) {
   if (!value.is_object()) return expected("chat_template_kwargs", "an object", value);
   for (const char* reserved : {"messages", "tools", "add_generation_prompt"})
     if (value.contains(reserved))
-      return refuse(400, fmt::format("chat_template_kwargs: '{}' has a field of its own", reserved), "chat_template_kwargs");
+      return refuse(400, fmt::format("chat_template_kwargs: '{}' has a field of its own", reserved),
+                    "chat_template_kwargs");
   request.chat_template_kwargs = value;
   return {};
 }
@@ -22,7 +23,8 @@ ApiStatus read_template_kwargs(const Json& value, ChatRequest& request) {
 Json messages_schema() {
   return {{"type", "array"},
           {"minItems", 1},
-          {"description", "The conversation. Roles: system (or developer), user, assistant, tool; content: a string or text parts."},
+          {"description",
+           "The conversation. Roles: system (or developer), user, assistant, tool; content: a string or text parts."},
           {"items", {{"type", "object"}, {"required", {"role"}}}}};
 }
 
@@ -32,11 +34,15 @@ FieldTable<ChatRequest> make_table() {
       {"messages", messages_schema(), read_messages, true},
       int_field("max_completion_tokens", &R::max_completion_tokens, {1, 0x7fffffff}, nullptr, "Wins over max_tokens."),
       bool_field("logprobs", &R::logprobs, false, "Log-probabilities of the generated tokens."),
-      int_field("top_logprobs", &R::top_logprobs, {0, kMaxTopLogprobs}, 0, "And of the most likely ones; needs logprobs."),
+      int_field("top_logprobs", &R::top_logprobs, {0, kMaxTopLogprobs}, 0,
+                "And of the most likely ones; needs logprobs."),
       bool_field("include_reasoning", &R::include_reasoning, true, "Send the reasoning beside the answer."),
-      bool_field("add_generation_prompt", &R::add_generation_prompt, nullptr, "End the prompt where the assistant's turn begins."),
-      bool_field("continue_final_message", &R::continue_final_message, false, "Go on with the last message instead of answering it."),
-      {"chat_template_kwargs", {{"type", "object"}, {"description", "Variables for the chat template, such as enable_thinking."}},
+      bool_field("add_generation_prompt", &R::add_generation_prompt, nullptr,
+                 "End the prompt where the assistant's turn begins."),
+      bool_field("continue_final_message", &R::continue_final_message, false,
+                 "Go on with the last message instead of answering it."),
+      {"chat_template_kwargs",
+       {{"type", "object"}, {"description", "Variables for the chat template, such as enable_thinking."}},
        read_template_kwargs},
       ignored_field<R>("parallel_tool_calls", "Only of use with tools."),
       refused_field<R>("tools", {Json::array()}),
@@ -59,7 +65,8 @@ ApiStatus check_chat_request(ChatRequest& request) {
   if (request.top_logprobs > 0 && !request.logprobs)
     return refuse(400, "top_logprobs: only allowed when logprobs is true", "top_logprobs");
   if (request.continue_final_message && request.add_generation_prompt.value_or(false))
-    return refuse(400, "continue_final_message: cannot be used together with add_generation_prompt", "continue_final_message");
+    return refuse(400, "continue_final_message: cannot be used together with add_generation_prompt",
+                  "continue_final_message");
   if (request.continue_final_message && request.messages.back()["role"] == "tool")
     return refuse(400, "continue_final_message: the last message is a tool's", "continue_final_message");
   if (request.max_completion_tokens) request.max_tokens = request.max_completion_tokens;

@@ -6,7 +6,8 @@
 namespace retort::openai {
 
 struct ChatRequest : GenerateRequest {
-  Json messages;  // checked, in the shape chat templates know: roles system, user, assistant, tool; content a string or null
+  Json messages;  // checked, in the shape chat templates know: roles system, user, assistant, tool; content a string or
+                  // null
   std::optional<int> max_completion_tokens;
   bool logprobs = false;
   int top_logprobs = 0;
@@ -19,7 +20,8 @@ struct ChatRequest : GenerateRequest {
 const FieldTable<ChatRequest>& chat_table();
 ApiResult<ChatRequest> parse_chat_request(const Json& body);
 
-// Checks messages and brings them into the one shape that templates know: text parts are joined, developer becomes system.
+// Checks messages and brings them into the one shape that templates know: text parts are joined, developer becomes
+// system.
 ApiResult<Json> normalise_messages(const Json& messages);
 
 }  // namespace retort::openai

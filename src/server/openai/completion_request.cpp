@@ -17,7 +17,8 @@ FieldTable<CompletionRequest> make_table() {
          return {};
        },
        true},
-      int_field("logprobs", &R::logprobs, {0, kMaxLogprobs}, nullptr, "Log-probabilities of the tokens and of so many most likely ones."),
+      int_field("logprobs", &R::logprobs, {0, kMaxLogprobs}, nullptr,
+                "Log-probabilities of the tokens and of so many most likely ones."),
   };
   return FieldTable<R>(std::move(fields)).with(generate_fields());
 }
@@ -37,7 +38,8 @@ ApiResult<std::vector<RawPrompt>> read_prompts(const Json& value) {
     prompts.emplace_back(std::move(ids));
     return prompts;
   }
-  if (value.size() > kMaxPrompts) return expected("prompt", fmt::format("at most {} prompts", kMaxPrompts), Json(value.size()));
+  if (value.size() > kMaxPrompts)
+    return expected("prompt", fmt::format("at most {} prompts", kMaxPrompts), Json(value.size()));
   for (size_t i = 0; i < value.size(); ++i) {
     const std::string path = fmt::format("prompt[{}]", i);
     if (value[i].is_string()) {

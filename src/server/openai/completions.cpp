@@ -35,7 +35,8 @@ class CompletionAnswer : public Answer {
   Json logprobs(Choice& choice, const Delta& delta) {
     if (!completion_.logprobs) return {};
     std::vector<CompletionLogprob> entries;
-    if (completion_.echo && !choice.has_begun) entries = of_prompt(prompt_tokens(choice.prompt_idx), prompt_logprobs(choice.prompt_idx));
+    if (completion_.echo && !choice.has_begun)
+      entries = of_prompt(prompt_tokens(choice.prompt_idx), prompt_logprobs(choice.prompt_idx));
     const std::vector<CompletionLogprob> generated = of_generated(delta.tokens);
     entries.insert(entries.end(), generated.begin(), generated.end());
     return completion_logprobs(tokenizer(), entries, offsets_[index_of(choice)]);
@@ -50,7 +51,8 @@ struct Prepared {
   Job job;
 };
 
-ApiResult<EngineRequest> to_engine_request(const ServedModel& model, const CompletionRequest& request, std::vector<TokenId> prompt) {
+ApiResult<EngineRequest> to_engine_request(const ServedModel& model, const CompletionRequest& request,
+                                           std::vector<TokenId> prompt) {
   RETORT_API_TRY(fit_prompt(model, request, prompt));
   RETORT_API_ASSIGN(SamplingParams params, sampling_params(model, request, prompt.size()));
   params.logprobs = request.logprobs;
@@ -72,8 +74,9 @@ ApiResult<Prepared> prepare(const ServedModel& model, const Json& body) {
   Job job;
   for (RawPrompt& raw : request.prompts) {
     const auto* text = std::get_if<std::string>(&raw);
-    std::vector<TokenId> tokens = text != nullptr ? encode_raw_prompt(model, *text, request.add_special_tokens.value_or(true))
-                                                  : std::move(std::get<std::vector<TokenId>>(raw));
+    std::vector<TokenId> tokens = text != nullptr
+                                      ? encode_raw_prompt(model, *text, request.add_special_tokens.value_or(true))
+                                      : std::move(std::get<std::vector<TokenId>>(raw));
     RETORT_API_ASSIGN(EngineRequest engine_request, to_engine_request(model, request, std::move(tokens)));
     const bool is_whole_text = text != nullptr && !request.truncate_prompt_tokens;
     job.echoes.push_back(!request.echo   ? ""
@@ -103,7 +106,7 @@ boost::asio::awaitable<void> completions(ApiContext& api, http::Exchange& exchan
                   .model = (*model)->id,
                   .created = std::time(nullptr)};
   CompletionAnswer answer(**model, request, std::move(head), prepared->job);
-  co_await run_job(exchange, **model, request, std::move(prepared->job), answer, api.request_timeout);
+  co_await run_job(api, exchange, request, std::move(prepared->job), answer);
 }
 
 }  // namespace retort::openai

@@ -39,7 +39,8 @@ ApiStatus read_logit_bias(const Json& value, Request& request) {
     const std::string path = fmt::format("logit_bias[\"{}\"]", key);
     TokenId id = -1;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
-    if (error != std::errc() || end != key.data() + key.size() || id < 0) return expected(path, "a token id as key", Json(key));
+    if (error != std::errc() || end != key.data() + key.size() || id < 0)
+      return expected(path, "a token id as key", Json(key));
     RETORT_API_ASSIGN(const double number, read_number(bias, path, {-kMaxBias, kMaxBias}));
     request.logit_bias[id] = static_cast<float>(number);
   }
@@ -53,7 +54,8 @@ struct StreamOptions {
 const FieldTable<StreamOptions>& stream_options_table() {
   static const FieldTable<StreamOptions> table({
       bool_field("include_usage", &StreamOptions::include_usage, false, "One more chunk at the end carries the usage."),
-      bool_field("continuous_usage_stats", &StreamOptions::continuous_usage_stats, false, "Every chunk carries the usage so far."),
+      bool_field("continuous_usage_stats", &StreamOptions::continuous_usage_stats, false,
+                 "Every chunk carries the usage so far."),
       ignored_field<StreamOptions>("include_obfuscation", "Chunks are never padded."),
   });
   return table;
@@ -86,12 +88,16 @@ std::vector<Field<Request>> sampling_fields() {
       number_field("top_p", &Request::top_p, {0, 1, true}, nullptr,
                    "Nucleus sampling. Default: the model's own, else 1; 0.95 for reasoning models."),
       int_field("top_k", &Request::top_k, {-1, kMaxInt}, nullptr, "Sample among the k most likely; 0 or -1: all."),
-      number_field("min_p", &Request::min_p, {0, 1}, nullptr, "Least probability, relative to the most likely token's."),
+      number_field("min_p", &Request::min_p, {0, 1}, nullptr,
+                   "Least probability, relative to the most likely token's."),
       number_field("typical_p", &Request::typical_p, {0, 1, true}, 1, "Locally typical sampling."),
-      number_field("frequency_penalty", &Request::frequency_penalty, {-2, 2}, 0, "Per occurrence among the generated tokens."),
+      number_field("frequency_penalty", &Request::frequency_penalty, {-2, 2}, 0,
+                   "Per occurrence among the generated tokens."),
       number_field("presence_penalty", &Request::presence_penalty, {-2, 2}, 0, "For tokens already generated."),
-      number_field("repetition_penalty", &Request::repetition_penalty, {0, 10, true}, 1, "Over prompt and generated tokens."),
-      {"logit_bias", schema_of("object", "Token id to a number from -100 to 100 that is added to its logit."), read_logit_bias},
+      number_field("repetition_penalty", &Request::repetition_penalty, {0, 10, true}, 1,
+                   "Over prompt and generated tokens."),
+      {"logit_bias", schema_of("object", "Token id to a number from -100 to 100 that is added to its logit."),
+       read_logit_bias},
       int_field("seed", &Request::seed, {}, nullptr, "The same seed gives the same text."),
       token_ids_field("allowed_token_ids", &Request::allowed_token_ids, "Only these are ever sampled."),
       {"bad_words", schema_of("array", "Strings that are never completed."), read_bad_words},
@@ -105,7 +111,8 @@ std::vector<Field<Request>> length_fields() {
       int_field("min_tokens", &Request::min_tokens, {0, kMaxInt}, 0, "Stop tokens are not sampled before."),
       {"stop", schema_of("string", "A string, or a list of up to 16, that ends the text."), read_stop},
       token_ids_field("stop_token_ids", &Request::stop_token_ids, "Tokens that end the text, besides the model's own."),
-      bool_field("include_stop_str_in_output", &Request::include_stop_str_in_output, false, "Keep the stop string in the text."),
+      bool_field("include_stop_str_in_output", &Request::include_stop_str_in_output, false,
+                 "Keep the stop string in the text."),
       bool_field("ignore_eos", &Request::ignore_eos, false, "Go on after the model's end-of-text token."),
       int_field("n", &Request::n, {1, kMaxSamples}, 1, "So many answers, which share the prompt's work."),
   };
@@ -115,11 +122,14 @@ std::vector<Field<Request>> output_fields() {
   return {
       bool_field("stream", &Request::stream, false, "Server-sent events instead of one body."),
       {"stream_options", stream_options_table().schema(), read_stream_options},
-      int_field("stream_interval", &Request::stream_interval, {1, kMaxInt}, 1, "At least so many tokens a chunk, after the first."),
-      int_field("prompt_logprobs", &Request::prompt_logprobs, {0, kMaxLogprobs}, nullptr, "Log-probabilities of the prompt's tokens."),
+      int_field("stream_interval", &Request::stream_interval, {1, kMaxInt}, 1,
+                "At least so many tokens a chunk, after the first."),
+      int_field("prompt_logprobs", &Request::prompt_logprobs, {0, kMaxLogprobs}, nullptr,
+                "Log-probabilities of the prompt's tokens."),
       bool_field("skip_special_tokens", &Request::skip_special_tokens, true, "Leave control tokens out of the text."),
       bool_field("return_token_ids", &Request::return_token_ids, false, "Token ids beside the text."),
-      bool_field("echo", &Request::echo, false, "Begin the text with the prompt (completions) or the last message continued (chat)."),
+      bool_field("echo", &Request::echo, false,
+                 "Begin the text with the prompt (completions) or the last message continued (chat)."),
   };
 }
 
@@ -132,7 +142,8 @@ std::vector<Field<Request>> other_fields() {
                 "Keep only the prompt's last tokens; -1: as many as the context holds."),
       int_field("priority", &Request::priority, {-kMaxInt, kMaxInt}, 0, "Lower is sooner."),
       {"request_id", schema_of("string", "Becomes part of the answer's id."), read_request_id},
-      string_field("cache_salt", &Request::cache_salt, "Prompts are shared in the prefix cache only between equal salts."),
+      string_field("cache_salt", &Request::cache_salt,
+                   "Prompts are shared in the prefix cache only between equal salts."),
       ignored_field<Request>("user", "For the caller's own records."),
       ignored_field<Request>("metadata", "For the caller's own records."),
       ignored_field<Request>("store", "Nothing is stored."),
@@ -176,8 +187,10 @@ ApiStatus check_generate_request(const GenerateRequest& request) {
   if (request.stream && request.prompt_logprobs)
     return refuse(400, "prompt_logprobs: not available when stream is true", "prompt_logprobs");
   if (request.max_tokens && request.min_tokens > *request.max_tokens)
-    return refuse(400, fmt::format("min_tokens: expected at most max_tokens ({}), got {}", *request.max_tokens, request.min_tokens),
-                  "min_tokens");
+    return refuse(
+        400,
+        fmt::format("min_tokens: expected at most max_tokens ({}), got {}", *request.max_tokens, request.min_tokens),
+        "min_tokens");
   return {};
 }
 

@@ -30,7 +30,8 @@ Json chat_logprobs(const Tokenizer& tokenizer, const std::vector<SampledToken>& 
     if (!token.logprob) continue;  // a stop token
     Json entry = chat_entry(tokenizer, token.id, token.logprob->logprob);
     entry["top_logprobs"] = Json::array();
-    for (const TokenLogprob& top : token.top_logprobs) entry["top_logprobs"].push_back(chat_entry(tokenizer, top.id, top.logprob));
+    for (const TokenLogprob& top : token.top_logprobs)
+      entry["top_logprobs"].push_back(chat_entry(tokenizer, top.id, top.logprob));
     content.push_back(std::move(entry));
   }
   return Json::object({{"content", std::move(content)}});
@@ -62,7 +63,8 @@ std::vector<CompletionLogprob> of_generated(const std::vector<SampledToken>& tok
   return entries;
 }
 
-std::vector<CompletionLogprob> of_prompt(const std::vector<TokenId>& tokens, const std::vector<std::vector<TokenLogprob>>& logprobs) {
+std::vector<CompletionLogprob> of_prompt(const std::vector<TokenId>& tokens,
+                                         const std::vector<std::vector<TokenLogprob>>& logprobs) {
   std::vector<CompletionLogprob> entries;
   for (size_t i = 0; i < tokens.size(); ++i) {
     CompletionLogprob entry{tokens[i], std::nullopt, {}};

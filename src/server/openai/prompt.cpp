@@ -43,7 +43,8 @@ void add_bad_word(const Tokenizer& tokenizer, std::string_view word, std::vector
 
 void set_choice_params(const ServedModel& model, const GenerateRequest& request, SamplingParams& params) {
   const ModelConfig& config = model.config;
-  params.temperature = first_of(request.temperature, config.temperature).value_or(model.is_reasoning ? kReasoningTemperature : 1.0f);
+  params.temperature =
+      first_of(request.temperature, config.temperature).value_or(model.is_reasoning ? kReasoningTemperature : 1.0f);
   params.top_p = first_of(request.top_p, config.top_p).value_or(model.is_reasoning ? kReasoningTopP : 1.0f);
   params.top_k = std::max(0, first_of(request.top_k, config.top_k).value_or(0));
   params.min_p = first_of(request.min_p, config.min_p).value_or(0.0f);
@@ -61,8 +62,11 @@ void set_choice_params(const ServedModel& model, const GenerateRequest& request,
 
 ApiResult<ChatPrompt> build_chat_prompt(const ServedModel& model, ChatTemplateInput input, bool add_special_tokens) {
   if (model.chat_template == nullptr)
-    return refuse(400, fmt::format("the model '{}' has no chat template; use /v1/completions, or serve it with --chat-template", model.id),
-                  "messages");
+    return refuse(
+        400,
+        fmt::format("the model '{}' has no chat template; use /v1/completions, or serve it with --chat-template",
+                    model.id),
+        "messages");
   const bool thinking_is_off = input.kwargs.value("enable_thinking", Json()) == Json(false);
   const bool continues_reasoning = input.continue_final_message && is_inside_reasoning(input.messages.back());
   const bool is_marked = model.control_tokens.mark(input.messages);
@@ -95,13 +99,15 @@ ApiStatus fit_prompt(const ServedModel& model, const GenerateRequest& request, s
   RETORT_API_TRY(check_token_ids(model, tokens, "prompt"));
   const auto size = static_cast<int64_t>(tokens.size());
   if (size < model.max_model_len) return {};
-  return refuse(400,
-                fmt::format("This model's maximum context length is {} tokens; the prompt has {}{}", model.max_model_len, size,
-                            size == model.max_model_len ? ", which leaves none for the answer" : ""),
-                {}, "context_length_exceeded");
+  return refuse(
+      400,
+      fmt::format("This model's maximum context length is {} tokens; the prompt has {}{}", model.max_model_len, size,
+                  size == model.max_model_len ? ", which leaves none for the answer" : ""),
+      {}, "context_length_exceeded");
 }
 
-ApiResult<SamplingParams> sampling_params(const ServedModel& model, const GenerateRequest& request, size_t num_prompt_tokens) {
+ApiResult<SamplingParams> sampling_params(const ServedModel& model, const GenerateRequest& request,
+                                          size_t num_prompt_tokens) {
   RETORT_API_TRY(check_token_ids(model, request.stop_token_ids, "stop_token_ids"));
   RETORT_API_TRY(check_token_ids(model, request.allowed_token_ids, "allowed_token_ids"));
   for (const auto& [id, bias] : request.logit_bias) RETORT_API_TRY(check_token_ids(model, {id}, "logit_bias"));

@@ -22,6 +22,7 @@ std::vector<TokenId> encode_raw_prompt(const ServedModel& model, std::string_vie
 ApiStatus fit_prompt(const ServedModel& model, const GenerateRequest& request, std::vector<TokenId>& tokens);
 
 // The request's parameters, and for what it does not give the model's own or the reasoning models' defaults.
-ApiResult<SamplingParams> sampling_params(const ServedModel& model, const GenerateRequest& request, size_t num_prompt_tokens);
+ApiResult<SamplingParams> sampling_params(const ServedModel& model, const GenerateRequest& request,
+                                          size_t num_prompt_tokens);
 
 }  // namespace retort::openai

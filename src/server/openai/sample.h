@@ -17,12 +17,12 @@ namespace retort::openai {
 struct SampleOptions {
   std::vector<std::string> stop = {};
   std::vector<TokenId> stop_token_ids = {};  // the request's own: these are named as the reason, the model's are not
-  bool include_stop = false;         // the stop string or token stays in the text
+  bool include_stop = false;                 // the stop string or token stays in the text
   bool skip_special_tokens = true;
   bool splits_reasoning = false;
   bool starts_inside_reasoning = false;
-  bool keeps_tokens = false;         // for logprobs and token ids
-  bool drops_output = false;         // only the prompt was asked for, and the engine generates at least one token
+  bool keeps_tokens = false;  // for logprobs and token ids
+  bool drops_output = false;  // only the prompt was asked for, and the engine generates at least one token
 };
 
 // What came since the last delta.
@@ -36,22 +36,22 @@ class Sample {
  public:
   Sample(const Tokenizer& tokenizer, const SampleOptions& options);
 
-  void take(const TokenEvent& event);      // what comes after the end is dropped
+  void take(const TokenEvent& event);  // what comes after the end is dropped
   Delta take_delta() { return std::exchange(delta_, {}); }
   const Delta& delta() const { return delta_; }
   void prepend(std::string text) { delta_.content.insert(0, text); }
 
   bool is_finished() const { return !finish_reason_.empty(); }
   const std::string& finish_reason() const { return finish_reason_; }  // "stop", "length", "abort"
-  const Json& stop_reason() const { return stop_reason_; }             // the stop string or token id; null for the model's own
+  const Json& stop_reason() const { return stop_reason_; }  // the stop string or token id; null for the model's own
   int num_tokens() const { return num_tokens_; }
   int num_reasoning_tokens() const { return num_reasoning_tokens_; }
 
  private:
   void take_token(const SampledToken& token);
-  void take_text(std::string_view text);   // past the detokeniser
+  void take_text(std::string_view text);  // past the detokeniser
   void add_piece(const ReasoningPiece& piece);
-  void show(std::string_view text);        // past the stop strings
+  void show(std::string_view text);  // past the stop strings
   void finish(FinishReason reason, std::optional<TokenId> stop_token);
 
   SampleOptions options_;

@@ -20,21 +20,25 @@ const FieldTable<TokenizeRequest>& tokenize_table() {
   using R = TokenizeRequest;
   static const FieldTable<R> table({
       string_field("model", &R::model, "The served model's name."),
-      {"prompt", {{"type", "string"}, {"description", "Text; or give messages."}},
+      {"prompt",
+       {{"type", "string"}, {"description", "Text; or give messages."}},
        [](const Json& value, R& request) -> ApiStatus {
          RETORT_API_ASSIGN(request.prompt, read_string(value, "prompt"));
          return {};
        }},
-      {"messages", {{"type", "array"}, {"description", "A conversation, rendered by the chat template."}},
+      {"messages",
+       {{"type", "array"}, {"description", "A conversation, rendered by the chat template."}},
        [](const Json& value, R& request) -> ApiStatus {
          RETORT_API_ASSIGN(request.messages, normalise_messages(value));
          return {};
        }},
-      bool_field("add_special_tokens", &R::add_special_tokens, nullptr, "Add BOS. Default: true for text, false for messages."),
+      bool_field("add_special_tokens", &R::add_special_tokens, nullptr,
+                 "Add BOS. Default: true for text, false for messages."),
       bool_field("add_generation_prompt", &R::add_generation_prompt, true, "End where the assistant's turn begins."),
       bool_field("continue_final_message", &R::continue_final_message, false, "Leave the last message open."),
       bool_field("return_token_strs", &R::return_token_strs, false, "Each token's text as well."),
-      {"chat_template_kwargs", {{"type", "object"}, {"description", "Variables for the chat template."}},
+      {"chat_template_kwargs",
+       {{"type", "object"}, {"description", "Variables for the chat template."}},
        [](const Json& value, R& request) -> ApiStatus {
          if (!value.is_object()) return expected("chat_template_kwargs", "an object", value);
          request.chat_template_kwargs = value;
@@ -62,14 +66,17 @@ const FieldTable<DetokenizeRequest>& detokenize_table() {
 }
 
 ApiResult<std::vector<TokenId>> tokens_of(const ServedModel& model, const TokenizeRequest& request) {
-  if (request.prompt.has_value() == !request.messages.is_null()) return refuse(400, "expected either prompt or messages", "prompt");
+  if (request.prompt.has_value() == !request.messages.is_null())
+    return refuse(400, "expected either prompt or messages", "prompt");
   if (request.prompt) return encode_raw_prompt(model, *request.prompt, request.add_special_tokens.value_or(true));
-  ChatTemplateInput input{.messages = request.messages,
-                          .tools = {},
-                          .kwargs = request.chat_template_kwargs,
-                          .add_generation_prompt = request.add_generation_prompt.value_or(!request.continue_final_message),
-                          .continue_final_message = request.continue_final_message};
-  RETORT_API_ASSIGN(ChatPrompt prompt, build_chat_prompt(model, std::move(input), request.add_special_tokens.value_or(false)));
+  ChatTemplateInput input{
+      .messages = request.messages,
+      .tools = {},
+      .kwargs = request.chat_template_kwargs,
+      .add_generation_prompt = request.add_generation_prompt.value_or(!request.continue_final_message),
+      .continue_final_message = request.continue_final_message};
+  RETORT_API_ASSIGN(ChatPrompt prompt,
+                    build_chat_prompt(model, std::move(input), request.add_special_tokens.value_or(false)));
   return std::move(prompt.tokens);
 }
 
@@ -83,8 +90,10 @@ ApiResult<http::Response> answer_tokenize(const ServedModel& model, const Json& 
     strings = Json::array();
     for (const TokenId id : tokens) strings.push_back(model.tokenizer->decode({&id, 1}, false));
   }
-  return http::json_response(
-      {{"count", tokens.size()}, {"max_model_len", model.max_model_len}, {"tokens", tokens}, {"token_strs", std::move(strings)}});
+  return http::json_response({{"count", tokens.size()},
+                              {"max_model_len", model.max_model_len},
+                              {"tokens", tokens},
+                              {"token_strs", std::move(strings)}});
 }
 
 ApiResult<http::Response> answer_detokenize(const ServedModel& model, const Json& body) {
