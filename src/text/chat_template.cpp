@@ -7,21 +7,22 @@
 namespace retort {
 namespace {
 
-// Instructions of the template engine; the longest real template needs some ten thousand for a hundred messages.
-constexpr uint64_t kFuel = 20'000'000;
-
-struct FreeString {
-  void operator()(char* string) const { text_bridge_string_free(string); }
-};
-using BridgeString = std::unique_ptr<char, FreeString>;
+// Instructions the template engine may run: known templates need up to 5 for a byte of the conversation, one of them
+// more in long ones. Little fuel also bounds how deep a template nests values, which costs stack when they are freed.
+uint64_t fuel_for(size_t context_bytes) { return 500'000 + 20 * std::min<uint64_t>(context_bytes, 1'000'000); }
 
 struct FreeTemplate {
   void operator()(TextBridgeTemplate* chat_template) const { text_bridge_template_free(chat_template); }
 };
 
-tl::unexpected<Error> template_error(char* message) {
-  const BridgeString owner(message);
-  return fail(ErrorKind::kBadInput, "[chat template] {}", message != nullptr ? message : "unknown error");
+std::string take(TextBridgeString string) {
+  std::string text(string.data, string.length);
+  text_bridge_string_free(string);
+  return text;
+}
+
+tl::unexpected<Error> template_error(TextBridgeString message) {
+  return fail(ErrorKind::kBadInput, "[chat template] {}", take(message));
 }
 
 // Text parts of a message's content, a line each; other kinds of parts are the caller's to refuse.
@@ -103,7 +104,7 @@ ChatTemplate::~ChatTemplate() = default;
 
 Result<ChatTemplate> ChatTemplate::compile(std::string_view source, std::string_view bos_token,
                                            std::string_view eos_token) {
-  char* error = nullptr;
+  TextBridgeString error{};
   auto impl = std::make_unique<Impl>();
   impl->compiled.reset(text_bridge_template_new(source.data(), source.size(), &error));
   if (impl->compiled == nullptr) return template_error(error);
@@ -123,15 +124,16 @@ Result<std::string> ChatTemplate::render(const ChatTemplateInput& input) const {
   context["add_generation_prompt"] = input.add_generation_prompt && !input.continue_final_message;
   context["bos_token"] = impl_->bos_token;
   context["eos_token"] = impl_->eos_token;
-  for (const auto& [key, value] : input.kwargs.items()) context[key] = value;
+  // A request cannot replace what the conversation is made of.
+  for (const auto& [key, value] : input.kwargs.items())
+    if (!context.contains(key)) context[key] = value;
 
   const std::string json = context.dump(-1, ' ', false, Json::error_handler_t::replace);
-  char* error = nullptr;
-  const BridgeString rendered(
-      text_bridge_template_render(impl_->compiled.get(), json.data(), json.size(), kFuel, &error));
-  if (rendered == nullptr) return template_error(error);
-  if (input.continue_final_message) return cut_after_final_message(rendered.get(), context["messages"]);
-  return std::string(rendered.get());
+  TextBridgeString result{};
+  if (text_bridge_template_render(impl_->compiled.get(), json.data(), json.size(), fuel_for(json.size()), &result) == 0)
+    return template_error(result);
+  if (input.continue_final_message) return cut_after_final_message(take(result), context["messages"]);
+  return take(result);
 }
 
 const std::string& ChatTemplate::source() const { return impl_->source; }

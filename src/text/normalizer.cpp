@@ -22,8 +22,8 @@ bool in_ranges(const CodeRange* begin, const CodeRange* end, char32_t code) {
   return at != end && code >= at->first;
 }
 
-// Characters given a combining class or a decomposition after Unicode 9, whose tables Hugging Face's tokenizers use: plain
-// ones to them. (And U+11A7, which utf8proc 2.8 drops behind a Hangul syllable.)
+// Characters given a combining class or a decomposition after Unicode 9, whose tables Hugging Face's tokenizers use:
+// plain ones to them. (And U+11A7, which utf8proc 2.8 drops behind a Hangul syllable.)
 constexpr CodeRange kLeftAlone[] = {
 #include "text/nfc_exceptions.inc"
 };

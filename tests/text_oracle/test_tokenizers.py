@@ -1,31 +1,17 @@
 """Tokenizers against Hugging Face's `tokenizers`, on 10,000 random strings and every character of Unicode."""
 
 import json
-import os
 import random
 import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 
 import pytest
 from gguf_vocabulary import sentencepiece_tokenizer_of, tokenizer_of
+from oracle import HF_TOKENIZERS, SMOLLM2, VOCABULARIES, ask, needed
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 
-CACHE = Path(os.environ.get("RETORT_CACHE", Path.home() / ".cache/retort"))
-VOCABULARIES = CACHE / "test-data/llama-vocabs-3.22.1"
-HF_TOKENIZERS = CACHE / "test-data/hf-tokenizers-3.7.2"
-SMOLLM2 = CACHE / "models/smollm2-135m-instruct-q4_1.gguf"
-ORACLE = Path(os.environ.get("RETORT_BINARY", "build/release/retort")).parent.resolve() / "tests/text_oracle"
-
 ALL_CHARACTERS = "".join(chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000)
-
-
-def ask(command: list[str], questions: list) -> list:
-    lines = "".join(json.dumps(q) + "\n" for q in questions)
-    done = subprocess.run([ORACLE, *command], input=lines, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.split("\n")[:-1]]
 
 
 RANGES = [
@@ -127,12 +113,6 @@ def compare(model: Path, oracle: Tokenizer, *, bos: list[int] | None = None, is_
     found = ask(["tokenize", str(model)], questions)
     wrong = [(q, f, e) for q, f, e in zip(questions, found, expected, strict=True) if f != e]
     assert not wrong, f"{len(wrong)} of {len(questions)} differ, the first: {wrong[0]!r}"
-
-
-def needed(path: Path) -> Path:
-    if not path.exists():
-        pytest.skip(f"NOT TESTED: {path} is missing; scripts/fetch_test_data.sh brings it")
-    return path
 
 
 @pytest.mark.parametrize("name", ["qwen2", "llama-bpe", "gpt-2", "deepseek-coder"])

@@ -4,23 +4,33 @@ use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 use std::fmt::Write;
 
+/// Values may be nested or repeated in themselves without end, and cost a template next to nothing to make.
+const MAX_DEPTH: usize = 200;
+const MAX_BYTES: usize = 64 << 20;
+
+fn check_size(out: &str, depth: usize) -> Result<(), Error> {
+    if depth > MAX_DEPTH || out.len() > MAX_BYTES {
+        return Err(Error::new(ErrorKind::InvalidOperation, "a value is nested too deeply or too large to print"));
+    }
+    Ok(())
+}
+
 /// `str(value)`.
-pub fn to_str(value: &Value) -> String {
+pub fn to_str(value: &Value) -> Result<String, Error> {
     match value.kind() {
-        ValueKind::String => value.as_str().unwrap_or_default().to_string(),
-        ValueKind::Undefined => String::new(),
-        _ => repr(value),
+        ValueKind::String => Ok(value.as_str().unwrap_or_default().to_string()),
+        ValueKind::Undefined => Ok(String::new()),
+        _ => {
+            let mut out = String::new();
+            write_repr(&mut out, value, 0)?;
+            Ok(out)
+        }
     }
 }
 
 /// `repr(value)`.
-pub fn repr(value: &Value) -> String {
-    let mut out = String::new();
-    write_repr(&mut out, value);
-    out
-}
-
-fn write_repr(out: &mut String, value: &Value) {
+fn write_repr(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
+    check_size(out, depth)?;
     match value.kind() {
         ValueKind::Undefined => out.push_str("Undefined"),
         ValueKind::None => out.push_str("None"),
@@ -29,28 +39,29 @@ fn write_repr(out: &mut String, value: &Value) {
         ValueKind::String => write_quoted(out, value.as_str().unwrap_or_default()),
         ValueKind::Seq | ValueKind::Iterable => {
             out.push('[');
-            for (i, item) in value.try_iter().into_iter().flatten().enumerate() {
+            for (i, item) in value.try_iter()?.enumerate() {
                 if i > 0 {
                     out.push_str(", ");
                 }
-                write_repr(out, &item);
+                write_repr(out, &item, depth + 1)?;
             }
             out.push(']');
         }
         ValueKind::Map => {
             out.push('{');
-            for (i, key) in value.try_iter().into_iter().flatten().enumerate() {
+            for (i, key) in value.try_iter()?.enumerate() {
                 if i > 0 {
                     out.push_str(", ");
                 }
-                write_repr(out, &key);
+                write_repr(out, &key, depth + 1)?;
                 out.push_str(": ");
-                write_repr(out, &value.get_item(&key).unwrap_or_default());
+                write_repr(out, &value.get_item(&key)?, depth + 1)?;
             }
             out.push('}');
         }
         _ => out.push_str(&value.to_string()),
     }
+    Ok(())
 }
 
 /// Python quotes with ' unless that occurs and " does not.
@@ -100,64 +111,80 @@ fn number(value: &Value) -> String {
     if text.contains('.') { text } else { text + ".0" }
 }
 
-/// `json.dumps(value, ensure_ascii=False, indent=indent)`: the filter `tojson` as transformers defines it.
-pub fn to_json(value: &Value, indent: Option<usize>, sort_keys: bool) -> Result<String, Error> {
+/// The arguments of `json.dumps`.
+pub struct JsonStyle {
+    pub ensure_ascii: bool,
+    pub indent: Option<usize>,
+    pub item_separator: String,
+    pub key_separator: String,
+    pub sort_keys: bool,
+}
+
+impl Default for JsonStyle {
+    fn default() -> Self {
+        let (item_separator, key_separator) = (", ".into(), ": ".into());
+        Self { ensure_ascii: false, indent: None, item_separator, key_separator, sort_keys: false }
+    }
+}
+
+/// `json.dumps(value)`.
+pub fn to_json(value: &Value, style: &JsonStyle) -> Result<String, Error> {
     let mut out = String::new();
-    write_json(&mut out, value, indent, sort_keys, 0)?;
+    write_json(&mut out, value, style, 0)?;
     Ok(out)
 }
 
-fn new_line(out: &mut String, indent: Option<usize>, depth: usize) {
-    if let Some(width) = indent {
+fn new_line(out: &mut String, style: &JsonStyle, depth: usize) {
+    if let Some(width) = style.indent {
         out.push('\n');
         out.extend(std::iter::repeat_n(' ', width * depth));
     }
 }
 
-fn write_json(out: &mut String, value: &Value, indent: Option<usize>, sort_keys: bool, depth: usize) -> Result<(), Error> {
-    let separator = if indent.is_some() { "," } else { ", " };
+fn write_json(out: &mut String, value: &Value, style: &JsonStyle, depth: usize) -> Result<(), Error> {
+    check_size(out, depth)?;
     match value.kind() {
         ValueKind::None => out.push_str("null"),
         ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
-        ValueKind::Number => out.push_str(match number(value).as_str() {
-            "nan" => "NaN",
-            "inf" => "Infinity",
-            "-inf" => "-Infinity",
-            text => return { out.push_str(text); Ok(()) },
-        }),
-        ValueKind::String => write_json_string(out, value.as_str().unwrap_or_default()),
+        ValueKind::Number => match number(value).as_str() {
+            "nan" => out.push_str("NaN"),
+            "inf" => out.push_str("Infinity"),
+            "-inf" => out.push_str("-Infinity"),
+            text => out.push_str(text),
+        },
+        ValueKind::String => write_json_string(out, value.as_str().unwrap_or_default(), style),
         ValueKind::Seq | ValueKind::Iterable => {
             let items: Vec<Value> = value.try_iter()?.collect();
             out.push('[');
             for (i, item) in items.iter().enumerate() {
                 if i > 0 {
-                    out.push_str(separator);
+                    out.push_str(&style.item_separator);
                 }
-                new_line(out, indent, depth + 1);
-                write_json(out, item, indent, sort_keys, depth + 1)?;
+                new_line(out, style, depth + 1);
+                write_json(out, item, style, depth + 1)?;
             }
             if !items.is_empty() {
-                new_line(out, indent, depth);
+                new_line(out, style, depth);
             }
             out.push(']');
         }
         ValueKind::Map => {
             let mut keys: Vec<Value> = value.try_iter()?.collect();
-            if sort_keys {
+            if style.sort_keys {
                 keys.sort();
             }
             out.push('{');
             for (i, key) in keys.iter().enumerate() {
                 if i > 0 {
-                    out.push_str(separator);
+                    out.push_str(&style.item_separator);
                 }
-                new_line(out, indent, depth + 1);
-                write_json_string(out, &to_str(key));
-                out.push_str(": ");
-                write_json(out, &value.get_item(key)?, indent, sort_keys, depth + 1)?;
+                new_line(out, style, depth + 1);
+                write_json_key(out, key, style)?;
+                out.push_str(&style.key_separator);
+                write_json(out, &value.get_item(key)?, style, depth + 1)?;
             }
             if !keys.is_empty() {
-                new_line(out, indent, depth);
+                new_line(out, style, depth);
             }
             out.push('}');
         }
@@ -168,7 +195,17 @@ fn write_json(out: &mut String, value: &Value, indent: Option<usize>, sort_keys:
     Ok(())
 }
 
-fn write_json_string(out: &mut String, text: &str) {
+/// Keys are strings: of None, True and numbers what JSON writes for them.
+fn write_json_key(out: &mut String, key: &Value, style: &JsonStyle) -> Result<(), Error> {
+    let text = match key.as_str() {
+        Some(text) => text.to_string(),
+        None => to_json(key, style)?,
+    };
+    write_json_string(out, &text, style);
+    Ok(())
+}
+
+fn write_json_string(out: &mut String, text: &str, style: &JsonStyle) {
     out.push('"');
     for c in text.chars() {
         match c {
@@ -179,8 +216,10 @@ fn write_json_string(out: &mut String, text: &str) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            c if (c as u32) < 0x20 => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
+            c if (c as u32) < 0x20 || (style.ensure_ascii && c as u32 >= 0x7f) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
             }
             c => out.push(c),
         }

@@ -1,12 +1,20 @@
 //! A chat template in an environment set up as transformers sets up jinja2 (`_compile_jinja_template` in
 //! transformers/utils/chat_template_utils.py).
+//!
+//! What stays different: tuples print as lists, a slice with a negative step takes one item too many at its end and fails on
+//! an empty list, `"%d" % x` fails, iterating over None gives nothing instead of failing, and no text is marked as HTML.
 
-use crate::python;
+use crate::{methods, python};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Serde, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State};
 
 const NAME: &str = "chat_template";
+const MAX_INDENT: usize = 64;
+/// Several times the longest template of a known model.
+const MAX_SOURCE: usize = 64 << 10;
+/// Enough for the deepest expression a source of that size can hold: minijinja compiles and frees `a|b|c…` recursively.
+const COMPILE_STACK: usize = 256 << 20;
 
 pub struct ChatTemplate {
     environment: Environment<'static>,
@@ -14,17 +22,31 @@ pub struct ChatTemplate {
 
 impl ChatTemplate {
     pub fn new(source: &str) -> Result<Self, String> {
+        if source.len() > MAX_SOURCE {
+            return Err(format!("the template has {} bytes, the limit is {MAX_SOURCE}", source.len()));
+        }
+        std::thread::scope(|scope| {
+            let compiler = std::thread::Builder::new().stack_size(COMPILE_STACK);
+            let thread = compiler.spawn_scoped(scope, || Self::compile(source)).map_err(|e| e.to_string())?;
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn compile(source: &str) -> Result<Self, String> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|e| describe(&e))?);
         environment.set_recursion_limit(200);
         environment.set_formatter(print_like_python);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(methods::call);
         environment.add_filter("tojson", tojson);
         environment.add_filter("string", |value: &Value| python::to_str(value));
         environment.add_filter("length", length);
         environment.add_filter("count", length);
+        environment.add_filter("int", to_int);
+        environment.add_filter("float", to_float);
         environment.add_test("iterable", is_iterable);
+        environment.add_test("sequence", is_sequence);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
         environment
@@ -84,23 +106,31 @@ fn without_generation_tags(source: &str) -> String {
 }
 
 fn print_like_python(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
-    out.write_str(&python::to_str(value)).map_err(Error::from)
+    out.write_str(&python::to_str(value)?).map_err(Error::from)
 }
 
+/// The filter as transformers defines it: json.dumps(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False).
 fn tojson(value: &Value, arguments: Rest<Value>, options: Kwargs) -> Result<Value, Error> {
-    let indent = match arguments.first() {
-        Some(first) => Some(first.clone()),
-        None => options.get::<Option<Value>>("indent")?,
+    let names = ["ensure_ascii", "indent", "separators", "sort_keys"];
+    let given = |i: usize| -> Result<Option<Value>, Error> {
+        let value = match arguments.get(i) {
+            Some(value) => Some(value.clone()),
+            None => options.get::<Option<Value>>(names[i])?,
+        };
+        Ok(value.filter(|v| !v.is_none() && !v.is_undefined()))
     };
-    let indent = match indent {
-        Some(width) if !width.is_none() && !width.is_undefined() => Some(usize::try_from(width)?),
-        _ => None,
-    };
-    let sort_keys = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
-    // json.dumps' others: ensure_ascii is off already; separators would change the text and is not used by any template known.
-    let _ = options.get::<Option<bool>>("ensure_ascii")?;
+    let mut style = python::JsonStyle { ensure_ascii: given(0)?.is_some_and(|v| v.is_true()), ..Default::default() };
+    if let Some(width) = given(1)? {
+        style.indent = Some(usize::try_from(width)?.min(MAX_INDENT));
+        style.item_separator = ",".into();
+    }
+    if let Some(separators) = given(2)? {
+        style.item_separator = python::to_str(&separators.get_item_by_index(0)?)?;
+        style.key_separator = python::to_str(&separators.get_item_by_index(1)?)?;
+    }
+    style.sort_keys = given(3)?.is_some_and(|v| v.is_true());
     options.assert_all_used()?;
-    Ok(Value::from_safe_string(python::to_json(value, indent, sort_keys)?))
+    Ok(Value::from_safe_string(python::to_json(value, &style)?))
 }
 
 /// jinja2's undefined has length 0.
@@ -113,13 +143,48 @@ fn length(value: &Value) -> Result<usize, Error> {
     })
 }
 
-/// Whatever Python's iter() takes: strings and undefined values too.
+/// Whatever Python's iter() takes: strings and undefined values too, but not None.
 fn is_iterable(value: &Value) -> bool {
-    matches!(value.kind(), ValueKind::String | ValueKind::Undefined) || value.try_iter().is_ok()
+    match value.kind() {
+        ValueKind::String | ValueKind::Undefined => true,
+        ValueKind::None => false,
+        _ => value.try_iter().is_ok(),
+    }
+}
+
+/// What has a length and items: strings and mappings too.
+fn is_sequence(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map)
+}
+
+/// jinja2's int filter: what is no number becomes the default.
+fn to_int(value: &Value, default: Option<Value>) -> Value {
+    let number = match value.kind() {
+        ValueKind::String => {
+            let text = value.as_str().unwrap_or_default().trim();
+            text.parse::<i64>().ok().or_else(|| text.parse::<f64>().ok().and_then(whole))
+        }
+        ValueKind::Bool => Some(i64::from(value.is_true())),
+        _ => i64::try_from(value.clone()).ok().or_else(|| f64::try_from(value.clone()).ok().and_then(whole)),
+    };
+    number.map(Value::from).or(default).unwrap_or_else(|| Value::from(0))
+}
+
+fn whole(number: f64) -> Option<i64> {
+    (number.abs() < 9e18).then_some(number as i64)
+}
+
+fn to_float(value: &Value, default: Option<Value>) -> Value {
+    let number = match value.kind() {
+        ValueKind::String => value.as_str().and_then(|text| text.trim().parse::<f64>().ok()),
+        ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
+        _ => f64::try_from(value.clone()).ok(),
+    };
+    number.map(Value::from).or(default).unwrap_or_else(|| Value::from(0.0))
 }
 
 fn raise_exception(message: &Value) -> Result<Value, Error> {
-    Err(Error::new(ErrorKind::InvalidOperation, python::to_str(message)))
+    Err(Error::new(ErrorKind::InvalidOperation, python::to_str(message)?))
 }
 
 /// The local time by C's strftime.

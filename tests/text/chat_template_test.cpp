@@ -1,0 +1,128 @@
+// Templates against jinja2 (tests/data/make_template_goldens.py), and templates that mean harm.
+#include "text/chat_template.h"
+
+#include <gmock/gmock.h>
+
+#include <thread>
+
+#include "formats/temp_dir.h"
+
+namespace retort {
+namespace {
+
+using ::testing::HasSubstr;
+
+Result<std::string> render(std::string_view source, Json kwargs = Json::object()) {
+  RETORT_ASSIGN(const auto compiled, ChatTemplate::compile(source, "<s>", "</s>"));
+  ChatTemplateInput input;
+  input.messages = Json::parse(R"([{"role": "user", "content": "Hi"}])");
+  input.kwargs = std::move(kwargs);
+  return compiled.render(input);
+}
+
+std::string message_of(const Result<std::string>& result) {
+  return result ? "rendered: " + *result : result.error().message;
+}
+
+TEST(ChatTemplate, RendersAsJinja2) {
+  const Json goldens = Json::parse(testing::read_file(RETORT_TEST_DATA "/templates.json"));
+  Json kwargs = goldens["context"];
+  kwargs.erase("messages");
+  for (const Json& golden : goldens["cases"]) {
+    const auto source = golden["source"].get<std::string>();
+    const auto text = render(source, kwargs);
+    if (golden.contains("error")) {
+      ASSERT_FALSE(text) << source << " gives " << *text << ", jinja2: " << golden["error"];
+      EXPECT_EQ(text.error().kind, ErrorKind::kBadInput);
+    } else {
+      EXPECT_EQ(message_of(text), "rendered: " + golden["text"].get<std::string>()) << source;
+    }
+  }
+}
+
+TEST(ChatTemplate, ErrorsNameLineAndReason) {
+  EXPECT_EQ(message_of(render("a\n{% if x %}\n{{ 1 }}")),
+            "[chat template] line 3: syntax error: unexpected end of input, expected end of block");
+  EXPECT_EQ(message_of(render("\n{{ unknown() }}")), "[chat template] line 2: unknown function: unknown is unknown");
+  EXPECT_EQ(message_of(render("\n\n{% set x = messages[5].content.strip() %}")),
+            "[chat template] line 3: undefined value");
+}
+
+TEST(ChatTemplate, KeepsEveryCharacter) {
+  ChatTemplateInput input;
+  const std::string odd("nul \0 <|im_end|> {{ x }} é 🙂 \x7f \u2028", 40);
+  input.messages = {{{"role", "user"}, {"content", odd}}};
+  EXPECT_EQ(ChatTemplate::compile("{{ messages[0].content }}", "", "").value().render(input).value(), odd);
+}
+
+TEST(ChatTemplate, KwargsCannotReplaceTheConversation) {
+  const Json kwargs = {{"messages", "mine"}, {"bos_token", "mine"}, {"add_generation_prompt", false}, {"extra", 1}};
+  EXPECT_EQ(
+      message_of(render("{{ messages[0].content }}{{ bos_token }}{{ add_generation_prompt }}{{ extra }}", kwargs)),
+      "rendered: Hi<s>True1");
+}
+
+TEST(ChatTemplate, ContinuesOnlyWhatWasRendered) {
+  ChatTemplateInput input;
+  input.messages = Json::parse(R"([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Well, "}])");
+  input.continue_final_message = true;
+  const auto shows = ChatTemplate::compile("{% for m in messages %}[{{ m.content }}]{% endfor %}", "", "").value();
+  EXPECT_EQ(shows.render(input).value(), "[Hi][Well, ");
+  const auto trims =
+      ChatTemplate::compile("{% for m in messages %}[{{ m.content | trim }}]{% endfor %}", "", "").value();
+  EXPECT_EQ(trims.render(input).value(), "[Hi][Well,");
+  const auto hides = ChatTemplate::compile("nothing", "", "").value();
+  EXPECT_THAT(message_of(hides.render(input)), HasSubstr("continue_final_message"));
+}
+
+TEST(ChatTemplate, HostileTemplatesAreErrors) {
+  const auto chain = [](std::string_view link, size_t count) {
+    std::string source = "{{ 1";
+    for (size_t i = 0; i < count; ++i) source += link;
+    return source + " }}";
+  };
+  const std::string nested =
+      "{% set ns = namespace(x=[]) %}{% for j in range(99) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}"
+      "{% endfor %}{% endfor %}";
+  const std::string doubled =
+      "{% set ns = namespace(x=['abc']) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}";
+  const std::string itself = "{% set ns = namespace() %}{% set ns.x = ns %}";
+  const std::string deep =
+      "{% set ns = namespace(x=[]) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor %}";
+  const std::vector<std::pair<std::string, const char*>> sources = {
+      {"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+       "longer than a chat template may"},
+      {nested, "longer than a chat template may"},
+      {"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "recursion limit"},
+      {"{{ " + std::string(5000, '(') + "1" + std::string(5000, ')') + " }}", "recursion limit"},
+      {"{{ range(1000000000) | list }}", "range has too many elements"},
+      {deep + "{{ ns.x }}", "nested too deeply or too large"},
+      {deep + "{{ ns.x | tojson }}", "nested too deeply or too large"},
+      {doubled + "{{ ns.x }}", "nested too deeply or too large"},
+      {doubled + "{{ ns.x | tojson }}", "nested too deeply or too large"},
+      {itself + "{{ ns }}", "nested too deeply or too large"},
+      {"{{ [][::-1] }}", "the template engine failed"},
+      {"{% include 'chat_template' %}", "include"},
+      {std::string(100'000, 'x'), "the limit is"},
+      {chain(".a", 30'000), "undefined value"},
+      {chain("|a", 30'000), "filter a is unknown"},
+  };
+  for (const auto& [source, reason] : sources)
+    EXPECT_THAT(message_of(render(source)), HasSubstr(reason)) << source.substr(0, 80);
+  EXPECT_EQ(message_of(render(chain("+1", 30'000))), "rendered: 30001");
+}
+
+TEST(ChatTemplate, ManyThreadsRenderAtOnce) {
+  const auto compiled = ChatTemplate::compile("{% for m in messages %}{{ m | tojson }}{% endfor %}", "", "").value();
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&, i] {
+      ChatTemplateInput input;
+      input.messages = {{{"role", "user"}, {"content", i}}};
+      for (int turn = 0; turn < 200; ++turn)
+        ASSERT_EQ(compiled.render(input).value(), fmt::format(R"({{"role": "user", "content": {}}})", i));
+    });
+}
+
+}  // namespace
+}  // namespace retort
