@@ -1,0 +1,116 @@
+"""Starts `retort serve` on a small model for the black-box tests.
+
+RETORT_BINARY chooses another program (one built with a sanitizer, say), RETORT_TEST_MODEL another model.
+"""
+
+import http.client
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import openai
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("RETORT_BINARY", REPO / "build/release/retort"))
+CACHE = Path(os.environ.get("RETORT_CACHE", Path.home() / ".cache/retort"))
+MODEL = Path(os.environ.get("RETORT_TEST_MODEL", CACHE / "models/smollm2-135m-instruct-q4_1.gguf"))
+START_SECONDS = 240  # sanitizers are slow
+
+
+class Server:
+    """A `retort serve` process: its address, its log, and ways to ask it something."""
+
+    def __init__(self, *flags: str):
+        command = [str(BINARY), "serve", str(MODEL), "--host", "127.0.0.1", "--port", "0", *flags]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        self.log: list[str] = []
+        self._ready: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        try:
+            self.url = self._ready.get(timeout=START_SECONDS)
+        except queue.Empty:
+            self.process.kill()
+            raise AssertionError("the server did not become ready:\n" + "".join(self.log)) from None
+        assert self.url, "the server ended before it was ready:\n" + "".join(self.log)
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def _read_log(self):
+        for line in self.process.stderr:
+            self.log.append(line)
+            if found := re.search(r"Retort is ready at (http://\S+)", line):
+                self._ready.put(found.group(1))
+        self._ready.put("")
+
+    def client(self, **options) -> openai.OpenAI:
+        return openai.OpenAI(**{"base_url": self.url + "/v1", "api_key": "none", "max_retries": 0, "timeout": 240, **options})
+
+    def ask(self, method: str, path: str, body=None, headers=None) -> tuple[int, dict, dict]:
+        """Status, JSON (or {}), headers (names in lower case)."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=240)
+        data = None if body is None else json.dumps(body).encode()
+        connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
+        response = connection.getresponse()
+        text = response.read()
+        connection.close()
+        is_json = response.getheader("Content-Type") == "application/json"
+        return response.status, json.loads(text) if is_json and text else {}, {k.lower(): v for k, v in response.getheaders()}
+
+    def load(self) -> dict:
+        return self.ask("GET", "/load")[1]
+
+    def wait_for_load(self, condition, seconds: float = 60) -> dict:
+        end = time.monotonic() + seconds
+        while True:
+            load = self.load()
+            if condition(load):
+                return load
+            assert time.monotonic() < end, f"the load never became what was waited for: {load}"
+            time.sleep(0.02)
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=120)
+        self._reader.join(timeout=10)
+        return code
+
+
+@pytest.fixture(scope="session")
+def start_server():
+    """start_server(*flags): a server of one's own, ended with the session if the test does not end it."""
+    assert BINARY.exists(), f"{BINARY} is missing: build it, or name another with RETORT_BINARY"
+    if not MODEL.exists():
+        pytest.skip(f"{MODEL} is missing: scripts/fetch_model.py smollm2-135m fetches it")
+    servers = []
+
+    def start(*flags: str) -> Server:
+        servers.append(Server(*flags))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(start_server):
+    """The server that most tests share. It must end well after all of them."""
+    shared = start_server("--served-model-name", "smollm2", "--max-model-len", "2048")
+    yield shared
+    assert shared.stop() == 0, "".join(shared.log[-40:])
+    assert not any("ERROR: " in line or "WARNING: ThreadSanitizer" in line for line in shared.log), "".join(shared.log[-200:])
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    return server.client()

@@ -1,0 +1,108 @@
+"""What a client is told when it asks for something wrong."""
+
+import re
+
+import openai
+import pytest
+
+CHAT = {"model": "smollm2", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def refusal(server, path, body, status=400):
+    code, answer, headers = server.ask("POST", path, body)
+    assert code == status, answer
+    assert set(answer["error"]) == {"message", "type", "param", "code"}
+    assert headers["x-request-id"]
+    return answer["error"]
+
+
+def test_unknown_and_wrong_fields_are_named(server):
+    assert refusal(server, "/v1/chat/completions", {**CHAT, "temprature": 1}) == {
+        "message": "unknown field 'temprature' (did you mean 'temperature'?)",
+        "type": "invalid_request_error",
+        "param": "temprature",
+        "code": "unknown_parameter",
+    }
+    assert refusal(server, "/v1/chat/completions", {**CHAT, "temperature": "hot"})["message"] == (
+        'temperature: expected a number from 0 to 2, got "hot"'
+    )
+    assert refusal(server, "/v1/completions", {"prompt": "x", "top_p": 0})["param"] == "top_p"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tools", [{"type": "function", "function": {"name": "f"}}]),
+        ("response_format", {"type": "json_object"}),
+        ("guided_regex", "a+"),
+        ("reasoning_effort", "low"),
+        ("best_of", 3),
+    ],
+)
+def test_what_is_not_honoured_is_refused_by_name(server, field, value):
+    error = refusal(server, "/v1/chat/completions", {**CHAT, field: value})
+    assert error["message"].startswith(field + ": ")
+    assert error["param"] == field
+
+
+def test_the_sdk_raises_its_own_exceptions(client):
+    with pytest.raises(openai.BadRequestError, match="expected a list of at least one message") as caught:
+        client.chat.completions.create(model="smollm2", messages=[])
+    assert caught.value.param == "messages"
+    assert caught.value.request_id
+    with pytest.raises(openai.NotFoundError, match="the model 'gpt-5' does not exist"):
+        client.chat.completions.create(model="gpt-5", messages=CHAT["messages"])
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("owner/name")
+    with pytest.raises(openai.NotFoundError):
+        client.embeddings.create(model="smollm2", input="x")
+    with pytest.raises(openai.BadRequestError, match=r"messages\[0\].content\[0\]: content of type 'image_url'"):
+        part = {"type": "image_url", "image_url": {"url": "data:,"}}
+        client.chat.completions.create(model="smollm2", messages=[{"role": "user", "content": [part]}])
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_prompt_too_long_says_by_how_much(client, server, streamed):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.completions.create(model="smollm2", prompt=" word" * 3000, stream=streamed)
+    found = re.fullmatch(r"This model's maximum context length is 2048 tokens; the prompt has (\d+)", caught.value.body["message"])
+    assert int(found.group(1)) >= 3000
+    assert caught.value.code == "context_length_exceeded"
+
+
+def test_models(client):
+    models = client.models.list().data
+    assert [model.id for model in models] == ["smollm2"]
+    assert client.models.retrieve("smollm2").max_model_len == 2048
+
+
+def test_methods_and_paths(server):
+    assert server.ask("GET", "/v1/nothing")[0] == 404
+    status, answer, headers = server.ask("GET", "/v1/chat/completions")
+    assert (status, headers["allow"]) == (405, "POST")
+    assert "error" in answer
+    assert server.ask("POST", "/v1/chat/completions", CHAT, {"Content-Type": "text/plain"})[0] == 415
+    assert server.ask("GET", "/health", headers={"Host": "evil.example"})[0] == 403
+
+
+def test_keys(start_server):
+    server = start_server("--api-key", "first", "--api-key", "second")
+    with pytest.raises(openai.AuthenticationError):
+        server.client(api_key="third").models.list()
+    assert server.client(api_key="first").models.list().data
+    assert server.client(api_key="second").models.list().data
+    for path in ("/health", "/ready", "/ping", "/"):
+        assert server.ask("GET", path)[0] == 200
+    for path in ("/load", "/version", "/openapi.json", "/nowhere"):
+        assert server.ask("GET", path)[0] == 401
+    assert server.stop() == 0
+
+
+def test_the_openapi_document_is_one(server):
+    from openapi_spec_validator import validate
+
+    status, document, _ = server.ask("GET", "/openapi.json")
+    assert status == 200
+    validate(document)
+    temperature = document["components"]["schemas"]["ChatRequest"]["properties"]["temperature"]
+    assert (temperature["minimum"], temperature["maximum"]) == (0, 2)

@@ -1,0 +1,116 @@
+// The API with the official SDK for Node, against a real `retort serve`.
+// RETORT_BINARY and RETORT_TEST_MODEL choose another program and another model.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, before, describe, test } from "node:test";
+
+import OpenAI from "openai";
+
+const repo = resolve(import.meta.dirname, "../..");
+const binary = process.env.RETORT_BINARY ?? join(repo, "build/release/retort");
+const cache = process.env.RETORT_CACHE ?? join(homedir(), ".cache/retort");
+const model = process.env.RETORT_TEST_MODEL ?? join(cache, "models/smollm2-135m-instruct-q4_1.gguf");
+const messages = [{ role: "user", content: "Name three colours." }];
+const greedy = { model: "smollm2", messages, max_tokens: 16, temperature: 0 };
+
+function startServer() {
+  const child = spawn(binary, ["serve", model, "--port", "0", "--served-model-name", "smollm2"], { stdio: ["ignore", "ignore", "pipe"] });
+  let log = "";
+  const ready = new Promise((done, failed) => {
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      log += text;
+      const found = log.match(/Retort is ready at (http:\/\/\S+)/);
+      if (found) done(found[1]);
+    });
+    child.on("exit", () => failed(new Error(`the server ended before it was ready:\n${log}`)));
+  });
+  return { child, ready };
+}
+
+describe("the OpenAI SDK", { skip: !existsSync(model) && `${model} is missing: scripts/fetch_model.py smollm2-135m fetches it` }, () => {
+  let server, url, client;
+  before(async () => {
+    server = startServer();
+    url = await server.ready;
+    client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+  });
+  after(async () => {
+    server.child.kill("SIGTERM");
+    const [code] = await once(server.child, "exit");
+    assert.equal(code, 0);
+  });
+
+  test("lists the model", async () => {
+    const ids = [];
+    for await (const one of client.models.list()) ids.push(one.id);
+    assert.deepEqual(ids, ["smollm2"]);
+    assert.equal((await client.models.retrieve("smollm2")).object, "model");
+  });
+
+  test("chats, whole and streamed alike", async () => {
+    const whole = await client.chat.completions.create(greedy);
+    assert.equal(whole.choices[0].message.role, "assistant");
+    let text = "", usage = null;
+    const stream = await client.chat.completions.create({ ...greedy, stream: true, stream_options: { include_usage: true } });
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta?.content ?? "";
+      usage = chunk.usage ?? usage;
+    }
+    assert.equal(text, whole.choices[0].message.content);
+    assert.deepEqual(usage.completion_tokens, whole.usage.completion_tokens);
+  });
+
+  test("its stream helper sees role, content and end", async () => {
+    const runner = client.chat.completions.stream(greedy);
+    const deltas = [];
+    runner.on("content", (delta) => deltas.push(delta));
+    const final = await runner.finalChatCompletion();
+    assert.equal(final.choices[0].message.content, deltas.join(""));
+    assert.equal(final.choices[0].message.role, "assistant");
+    assert.match(final.choices[0].finish_reason, /^(stop|length)$/);
+  });
+
+  test("completes text", async () => {
+    const options = { model: "smollm2", prompt: "The quick brown fox", max_tokens: 8, temperature: 0 };
+    const whole = await client.completions.create(options);
+    let text = "";
+    for await (const chunk of await client.completions.create({ ...options, stream: true })) text += chunk.choices[0].text;
+    assert.equal(text, whole.choices[0].text);
+  });
+
+  test("raises its own errors", async () => {
+    await assert.rejects(client.chat.completions.create({ ...greedy, temperature: 3 }), (error) => {
+      assert.ok(error instanceof OpenAI.BadRequestError);
+      assert.equal(error.param, "temperature");
+      assert.ok(error.requestID);
+      return /temperature: expected a number from 0 to 2, got 3/.test(error.message);
+    });
+    await assert.rejects(client.chat.completions.create({ ...greedy, model: "other" }), OpenAI.NotFoundError);
+  });
+
+  test("an aborted stream ends the request", async () => {
+    const stream = await client.chat.completions.create({ ...greedy, stream: true, max_tokens: 1000, ignore_eos: true });
+    for await (const chunk of stream) if (chunk.choices[0].delta.content) break;
+    for (let tries = 0; ; ++tries) {
+      const load = await (await fetch(`${url}/load`)).json();
+      if (load.num_running === 0) break;
+      assert.ok(tries < 200, "the request still runs");
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  });
+
+  test("several at once are each answered as alone", async () => {
+    const ask = async (number) => {
+      const body = { ...greedy, messages: [{ role: "user", content: `Write a line about the number ${number}.` }] };
+      return (await client.chat.completions.create(body)).choices[0].message.content;
+    };
+    const numbers = [1, 2, 3, 4, 5];
+    const alone = [];
+    for (const number of numbers) alone.push(await ask(number));
+    assert.deepEqual(await Promise.all(numbers.map(ask)), alone);
+  });
+});
