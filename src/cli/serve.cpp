@@ -89,6 +89,11 @@ void add_engine_flags(CLI::App& app, ServeOptions& options) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
       ->group(group);
+  app.add_option("--max-step-ms", engine.max_step_ms,
+                 "Milliseconds a step should take: bounds how long running answers wait for a long prompt; 0: no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--max-waiting", engine.max_waiting, "Requests queued before new ones are told 429")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str()

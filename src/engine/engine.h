@@ -15,6 +15,7 @@ struct EngineConfig {
   int64_t max_model_len = 0;         // tokens of prompt and answer together; 0, and at most: what all blocks hold
   int max_num_seqs = 64;             // decoding at once
   int max_num_batched_tokens = 512;  // in one step
+  double max_step_ms = 200;          // the next token of a running answer waits no longer for others' prompts; 0: no limit
   int max_waiting = 1024;            // requests queued before submit() says kUnavailable
   bool enable_prefix_caching = true;
   uint64_t seed = 0;                      // for requests that bring none

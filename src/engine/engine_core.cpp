@@ -17,7 +17,9 @@ EngineCore::EngineCore(const EngineConfig& config, ModelRunner& runner)
     : config_(config),
       runner_(runner),
       vocab_size_(runner.vocab_size()),
-      scheduler_({.max_num_seqs = config.max_num_seqs, .max_num_batched_tokens = config.max_num_batched_tokens},
+      scheduler_({.max_num_seqs = config.max_num_seqs,
+                  .max_num_batched_tokens = config.max_num_batched_tokens,
+                  .max_step_seconds = config.max_step_ms / 1e3},
                  runner.num_blocks(), config.enable_prefix_caching),
       sampler_(vocab_size_) {}
 
@@ -34,10 +36,12 @@ void EngineCore::add(RequestId id, EngineRequest request) {
   live.samples[0].counts = TokenCounts(live.params, request.prompt);
   if (live.params.prompt_logprobs) live.prompt_logprobs.resize(1);
   if (live.deadline) deadlines_.emplace(*live.deadline, id);
+  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch());
   live.samples[0].sequence = &scheduler_.add({.request_id = id,
                                               .prompt = std::move(request.prompt),
                                               .num_samples = request.num_samples,
                                               .priority = request.priority,
+                                              .arrived_ms = now.count(),
                                               .cache_salt = std::move(request.cache_salt),
                                               .score_prompt = live.params.prompt_logprobs.has_value()});
   live_.emplace(id, std::move(live));
@@ -78,6 +82,8 @@ void EngineCore::expire(Clock::time_point now) {
 
 void EngineCore::run_step() {
   const Step& step = *step_;
+  const StepShape shape = step.shape;
+  const auto start = Clock::now();
   std::span<const float> logits;
   try {
     logits = run(step);
@@ -99,6 +105,7 @@ void EngineCore::run_step() {
     log::error("[engine] request {}: {}", id, why);
     end(id, FinishReason::kError, why);
   }
+  scheduler_.learn(shape, std::chrono::duration<double>(Clock::now() - start).count());
 }
 
 std::span<const float> EngineCore::run(const Step& step) {
@@ -121,7 +128,7 @@ std::span<const float> EngineCore::run(const Step& step) {
 void EngineCore::fail_step(const Step& step, std::string_view why) {
   std::set<RequestId> ids;
   for (const auto& s : step.sequences) ids.insert(s.sequence->request_id);
-  log::error("[engine] step of {} tokens: {}; {} requests end with an error", step.num_tokens, why, ids.size());
+  log::error("[engine] step of {} tokens: {}; {} requests end with an error", step.shape.num_tokens, why, ids.size());
   for (RequestId id : ids) end(id, FinishReason::kError, why);
 }
 

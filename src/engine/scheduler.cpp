@@ -5,6 +5,11 @@
 namespace retort {
 namespace {
 
+// Each step brings a prompt on by so much, also where the decodes alone use up the time: nobody waits for ever.
+constexpr int64_t kMinChunkTokens = 16;
+constexpr int64_t kUntriedChunkTokens = 64;  // while no step has been timed
+constexpr int64_t kChunkMultiple = 8;        // the kernels work on panels of so many rows
+
 int64_t num_blocks_for(int64_t num_tokens) { return (num_tokens + kBlockTokens - 1) / kBlockTokens; }
 
 }  // namespace
@@ -22,7 +27,7 @@ Sequence& Scheduler::add(NewSequence request) {
   auto sequence = std::make_unique<Sequence>();
   sequence->request_id = request.request_id;
   sequence->num_samples = request.num_samples;
-  sequence->priority = request.priority;
+  sequence->due_ms = request.arrived_ms + request.priority * config_.priority_ageing_ms;
   sequence->arrival = num_arrivals_++;
   sequence->cache_salt = std::move(request.cache_salt);
   sequence->score_prompt = request.score_prompt;
@@ -34,8 +39,9 @@ Sequence& Scheduler::add(NewSequence request) {
 const Step& Scheduler::plan() {
   step_.copies.clear();
   step_.sequences.clear();
-  step_.num_tokens = 0;
+  step_.shape = {};
   scored_rows_left_ = config_.max_scored_rows;
+  has_chunk_ = false;
   plan_decodes();
   plan_chunks();
   admit();
@@ -48,9 +54,13 @@ void Scheduler::plan_decodes() {
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
     if (!sequence.is_decoding() || !reserve_slot(sequence)) continue;
-    step_.sequences.push_back({&sequence, sequence.num_computed, 1, 0, true});
-    ++step_.num_tokens;
+    schedule({&sequence, sequence.num_computed, 1, 0, true});
   }
+}
+
+void Scheduler::schedule(const ScheduledSequence& scheduled) {
+  step_.sequences.push_back(scheduled);
+  step_.shape.add_run(scheduled.first_position, scheduled.num_tokens, scheduled.num_logits());
 }
 
 void Scheduler::plan_chunks() {
@@ -61,7 +71,7 @@ void Scheduler::plan_chunks() {
 // In order, and the first that must wait holds back those behind it: a long prompt is not overtaken for ever by short
 // ones.
 void Scheduler::admit() {
-  while (!waiting_.empty() && step_.num_tokens < config_.max_num_batched_tokens) {
+  while (!waiting_.empty() && tokens_left(0) > 0) {
     const auto first = waiting_.begin();
     Sequence& sequence = **first;
     if (num_seats_taken() + sequence.num_samples > config_.max_num_seqs || !try_to_start(sequence)) return;
@@ -133,7 +143,7 @@ void Scheduler::preempt_last() {
 void Scheduler::plan_chunk(Sequence& sequence) {
   match_prefix(sequence);
   const int64_t first = sequence.num_computed;
-  int64_t num_tokens = std::min(sequence.num_tokens() - first, config_.max_num_batched_tokens - step_.num_tokens);
+  int64_t num_tokens = std::min(sequence.num_tokens() - first, tokens_left(first));
   int64_t num_scored_rows = 0;
   if (sequence.score_prompt) {
     // The newest prompt position needs no scoring: its logits are those that sample.
@@ -145,9 +155,18 @@ void Scheduler::plan_chunk(Sequence& sequence) {
   }
   if (num_tokens <= 0) return;
   scored_rows_left_ -= num_scored_rows;
-  step_.num_tokens += num_tokens;
-  step_.sequences.push_back(
-      {&sequence, first, num_tokens, num_scored_rows, first + num_tokens == sequence.num_tokens()});
+  has_chunk_ = true;
+  schedule({&sequence, first, num_tokens, num_scored_rows, first + num_tokens == sequence.num_tokens()});
+}
+
+// What the budgets leave for a prompt that goes on from `first_position`.
+int64_t Scheduler::tokens_left(int64_t first_position) const {
+  const int64_t by_tokens = config_.max_num_batched_tokens - step_.shape.num_tokens;
+  if (config_.max_step_seconds <= 0) return by_tokens;
+  int64_t by_time = cost_.knows() ? cost_.tokens_that_fit(step_.shape, first_position, config_.max_step_seconds)
+                                  : kUntriedChunkTokens - step_.shape.num_tokens;
+  by_time -= by_time % kChunkMultiple;
+  return std::min(by_tokens, has_chunk_ ? by_time : std::max(by_time, kMinChunkTokens));
 }
 
 // Moves on over blocks that are cached, at admission and again before each chunk: what another sequence has computed in

@@ -1,9 +1,9 @@
-// Decides what the next step computes: all decodes first, then prompt chunks within the token budget. Knows sequences,
-// blocks and budgets, never a tensor, a text or a socket. Engine thread only.
+// Decides what the next step computes: all decodes first, then prompt chunks within the budgets of tokens and of time.
+// Knows sequences, blocks and budgets, never a tensor, a text or a socket. Engine thread only.
 //
 // A turn: plan() → the caller copies blocks, runs the model → commit() → fork() where samples part, append() or
-// remove() for each sequence that got a token. Sequences may be added and removed between turns; blocks come back at
-// once.
+// remove() for each sequence that got a token → learn(). Sequences may be added and removed between turns; blocks come
+// back at once.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "engine/block_pool.h"
 #include "engine/sequence.h"
+#include "engine/step_cost.h"
 
 namespace retort {
 
@@ -22,13 +23,18 @@ struct SchedulerConfig {
   int max_num_seqs = 64;             // answers running at once
   int max_num_batched_tokens = 512;  // in one step; raised to max_num_seqs if below, so that every decode has a place
   int max_scored_rows = 64;          // rows of prompt logits in one step: each is a whole vocabulary of floats
+  // A request is overtaken by those of a better priority only while they come so soon after it, per level: nobody
+  // starves.
+  int64_t priority_ageing_ms = 10'000;
+  double max_step_seconds = 0;       // prompt chunks are cut so that a step is predicted to take no longer; 0: no limit
 };
 
 struct NewSequence {
   uint64_t request_id = 0;
   std::vector<TokenId> prompt;  // not empty, and its blocks are no more than there are
   int num_samples = 1;          // 1 … max_num_seqs
-  int priority = 0;
+  int priority = 0;        // lower is sooner
+  int64_t arrived_ms = 0;  // by any one clock
   std::string cache_salt = {};
   bool score_prompt = false;
 };
@@ -51,7 +57,7 @@ struct ScheduledSequence {
 struct Step {
   std::vector<BlockCopy> copies;             // to be done in this order before the step runs
   std::vector<ScheduledSequence> sequences;  // decodes first
-  int64_t num_tokens = 0;
+  StepShape shape;
 };
 
 class Scheduler {
@@ -65,6 +71,8 @@ class Scheduler {
   const Step& plan();
   // The step has run: its tokens' keys and values are stored.
   void commit(const Step& step);
+  // How long a step of this shape took, all that the caller did for it included.
+  void learn(const StepShape& shape, double seconds) { cost_.learn(shape, seconds); }
   // After commit(), before append(): the other num_samples - 1 sequences of a prompt, sharing its blocks, running.
   std::vector<Sequence*> fork(Sequence& first);
   void append(Sequence& sequence, TokenId token) { sequence.tokens.push_back(token); }
@@ -97,6 +105,8 @@ class Scheduler {
   int32_t allocate_or_preempt(const Sequence& for_whom);
   void preempt_last();
   void plan_chunk(Sequence& sequence);
+  int64_t tokens_left(int64_t first_position) const;
+  void schedule(const ScheduledSequence& scheduled);
   void match_prefix(Sequence& sequence);
   BlockContent content(const Sequence& sequence, int64_t block) const;
   void insert_running(std::unique_ptr<Sequence> sequence);
@@ -106,8 +116,10 @@ class Scheduler {
   BlockPool pool_;
   std::vector<std::unique_ptr<Sequence>> running_;  // best rank first: the last is the one to preempt
   std::set<std::unique_ptr<Sequence>, ByRank> waiting_;
+  StepCost cost_;
   Step step_;
   int64_t scored_rows_left_ = 0;
+  bool has_chunk_ = false;  // the step being planned
   uint64_t num_arrivals_ = 0, num_preemptions_ = 0;
 };
 

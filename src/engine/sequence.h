@@ -14,7 +14,7 @@ struct Sequence {
   uint64_t request_id = 0;
   int sample_idx = 0;
   int num_samples = 1;  // above 1: the prompt of so many answers; they part when it has been computed
-  int priority = 0;
+  int64_t due_ms = 0;    // arrival time, moved by the priority: one that waits ages past those that come much later
   uint64_t arrival = 0;  // place in the line
   std::string cache_salt;
   bool score_prompt = false;  // the logits of every prompt position are wanted
@@ -30,8 +30,8 @@ struct Sequence {
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
   // Only its newest token is still to be computed.
   bool is_decoding() const { return num_tokens() > num_prompt_tokens && num_computed == num_tokens() - 1; }
-  // Sooner served first: lower priority number, then who came first.
-  auto rank() const { return std::tuple(priority, arrival, sample_idx); }
+  // Sooner served first.
+  auto rank() const { return std::tuple(due_ms, arrival, sample_idx); }
 };
 
 }  // namespace retort

@@ -146,7 +146,7 @@ class SchedulerDriver {
       ASSERT_EQ(s.num_tokens, 1);
     }
     ASSERT_LE(num_tokens, std::max(config_.max_num_batched_tokens, config_.max_num_seqs));
-    ASSERT_EQ(num_tokens, step.num_tokens);
+    ASSERT_EQ(num_tokens, step.shape.num_tokens);
     ASSERT_LE(scheduler_.num_running(), config_.max_num_seqs);
   }
 

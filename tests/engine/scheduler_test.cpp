@@ -58,6 +58,34 @@ TEST(Scheduler, PromptsAreCutToTheBudgetAndDecodesGoFirst) {
   EXPECT_EQ(turn(scheduler), (std::vector<Chunk>{{1, 13, 1}, {2, 100, 1}, {3, 17, 3}}));
 }
 
+// A step takes 1 ms a token here, and the scheduler is to find that out.
+std::vector<Chunk> timed_turn(Scheduler& scheduler) {
+  const auto out = turn(scheduler);
+  StepShape shape;
+  for (const Chunk& c : out) shape.add_run(c.first, c.count, 1);
+  scheduler.learn(shape, 0.001 * static_cast<double>(shape.num_tokens));
+  return out;
+}
+
+TEST(Scheduler, ChunksAreCutToTheTimeAStepMayTake) {
+  Scheduler scheduler({.max_num_seqs = 4, .max_num_batched_tokens = 512, .max_step_seconds = 0.1}, 64, false);
+  scheduler.add({.request_id = 1, .prompt = prompt_of(1000)});
+  EXPECT_EQ(timed_turn(scheduler), (std::vector<Chunk>{{1, 0, 64}})) << "a modest first try";
+  EXPECT_EQ(timed_turn(scheduler), (std::vector<Chunk>{{1, 64, 96}})) << "100 ms, in whole panels of 8 rows";
+  scheduler.add({.request_id = 2, .prompt = prompt_of(30)});
+  EXPECT_EQ(timed_turn(scheduler), (std::vector<Chunk>{{1, 160, 96}})) << "no time is left for a second prompt";
+}
+
+TEST(Scheduler, APromptGoesOnWhereDecodesAloneTakeTheTime) {
+  Scheduler scheduler({.max_num_seqs = 8, .max_step_seconds = 0.004}, 64, false);
+  for (uint64_t i = 1; i <= 6; ++i) scheduler.add({.request_id = i, .prompt = prompt_of(2, static_cast<TokenId>(i))});
+  timed_turn(scheduler);
+  for (uint64_t i = 7; i <= 8; ++i) scheduler.add({.request_id = i, .prompt = prompt_of(40, static_cast<TokenId>(i))});
+  const auto step = timed_turn(scheduler);
+  ASSERT_EQ(step.size(), 7u);
+  EXPECT_EQ(step.back(), (Chunk{7, 0, 16}));
+}
+
 TEST(Scheduler, ServesByPriorityThenInOrderOfArrival) {
   Scheduler scheduler({.max_num_seqs = 1}, 64, true);
   scheduler.add({.request_id = 1, .prompt = prompt_of(4, 1), .priority = 5});
@@ -71,6 +99,20 @@ TEST(Scheduler, ServesByPriorityThenInOrderOfArrival) {
     scheduler.remove(s);
   }
   EXPECT_EQ(order, (std::vector<uint64_t>{4, 2, 1, 3}));
+}
+
+TEST(Scheduler, OneThatWaitsAgesPastBetterPrioritiesThatComeMuchLater) {
+  Scheduler scheduler({.max_num_seqs = 1, .priority_ageing_ms = 1000}, 64, true);
+  scheduler.add({.request_id = 1, .prompt = prompt_of(4, 1), .priority = 2, .arrived_ms = 0});
+  scheduler.add({.request_id = 2, .prompt = prompt_of(4, 2), .priority = 0, .arrived_ms = 1999});
+  scheduler.add({.request_id = 3, .prompt = prompt_of(4, 3), .priority = 0, .arrived_ms = 2001});
+  std::vector<uint64_t> order;
+  while (scheduler.has_work()) {
+    Sequence& s = *scheduler.plan().sequences.at(0).sequence;
+    order.push_back(s.request_id);
+    scheduler.remove(s);
+  }
+  EXPECT_EQ(order, (std::vector<uint64_t>{2, 1, 3}));
 }
 
 TEST(Scheduler, NeverRunsMoreThanMaxNumSeqsAndCountsEverySample) {
