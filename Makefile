@@ -38,6 +38,11 @@ chat: build ## Build, fetch the model, talk to it in this terminal
 bench: build ## Speed of the model, against what this machine's memory and arithmetic allow
 	@model=$$(scripts/fetch_model.py $(MODEL)) && build/release/retort bench "$$model" $(ARGS)
 
+.PHONY: bench-peers
+bench-peers: build ## The same beside llama.cpp, compiled here for this CPU (ISA=avx2: both held to that)
+	@bench/peers/set_up.sh $(if $(ISA),$(ISA),native)
+	@model=$$(scripts/fetch_model.py $(MODEL)) && build/venv-peers-$(if $(ISA),$(ISA),native)/bin/python bench/peers/run.py "$$model" $(if $(ISA),--isa $(ISA)) $(ARGS)
+
 .PHONY: test
 test: ## Unit tests, API tests with the official SDKs, goldens
 	@scripts/setup.sh build test

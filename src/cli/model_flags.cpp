@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "cli/hub/catalogue.h"
 #include "cli/hub/model_cache.h"
@@ -119,6 +120,26 @@ Result<ChosenModel> choose_model(const ModelFlags& flags) {
   options.num_threads = flags.threads;
   options.engine.seed = flags.seed.value_or(0);
   return chosen;
+}
+
+Result<int> parse_speculative_config(const std::string& json) {
+  if (json.empty()) return kMaxDrafts;
+  const auto refuse = [&](std::string_view expected) {
+    return fail(ErrorKind::kBadInput, "[flags] --speculative-config: expected {}, got {}", expected, json);
+  };
+  const auto config = nlohmann::json::parse(json, nullptr, false);
+  if (!config.is_object() || !config.contains("method")) return refuse(R"(a JSON object like {"method": "ngram"})");
+  if (config["method"] != "ngram" && config["method"] != "none") return refuse(R"(method "ngram" or "none")");
+  const bool is_on = config["method"] == "ngram";
+  int num_tokens = is_on ? kMaxDrafts : 0;
+  for (const auto& [key, value] : config.items()) {
+    if (key == "method") continue;
+    if (key != "num_speculative_tokens" || !is_on) return refuse("no other key than num_speculative_tokens of ngram");
+    if (!value.is_number_unsigned() || value < 1 || value > kMaxDrafts)
+      return refuse(fmt::format("num_speculative_tokens 1 to {}", kMaxDrafts));
+    num_tokens = value;
+  }
+  return num_tokens;
 }
 
 Result<uint64_t> parse_memory(std::string_view flag, const std::string& text, uint64_t total) {

@@ -18,6 +18,8 @@ struct ServeOptions {
   EngineConfig engine;
   std::string config_file, api_key_file, log_level = "info";
   int header_timeout = 10, idle_timeout = 75, request_timeout = 600, shutdown_timeout = 30;
+  int step_timeout = 60;
+  std::string speculative_config;
   // Accepted so that vLLM's command lines work.
   int tensor_parallel_size = 1;
   double gpu_memory_utilization = 0;
@@ -94,6 +96,15 @@ void add_engine_flags(CLI::App& app, ServeOptions& options) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str()
       ->group(group);
+  app.add_option("--speculative-config", options.speculative_config,
+                 "Guessing of tokens that stood in the text before, as JSON in vLLM's form; guesses run where they pay and\n"
+                 "never change an answer; {\"method\": \"none\"} turns them off")
+      ->default_str(R"({"method": "ngram", "num_speculative_tokens": 7})")
+      ->group(group);
+  app.add_option("--step-timeout", options.step_timeout, "Seconds in one step after which /health says 503")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--max-waiting", engine.max_waiting, "Requests queued before new ones are told 429")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str()
@@ -147,6 +158,7 @@ Result<int> serve(ServeOptions& options, const CLI::App& app) {
   RETORT_ASSIGN(auto chosen, choose_model(options.model));
   const uint64_t seed = chosen.options.engine.seed;
   chosen.options.engine = options.engine;
+  RETORT_ASSIGN(chosen.options.engine.num_speculative_tokens, parse_speculative_config(options.speculative_config));
   chosen.options.engine.seed = seed;
   auto& server = options.server;
   server.force_thinking = chosen.force_thinking;
@@ -155,6 +167,7 @@ Result<int> serve(ServeOptions& options, const CLI::App& app) {
   server.idle_timeout = Seconds(options.idle_timeout);
   server.request_timeout = Seconds(options.request_timeout);
   server.shutdown_timeout = Seconds(options.shutdown_timeout);
+  server.step_timeout = Seconds(options.step_timeout);
   RETORT_ASSIGN(const auto isa, select_isa());
 
   const auto listening = Server::bind(server);

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "engine/model_runner.h"
+#include "engine/ngram.h"
 #include "engine/request.h"
 
 namespace retort {
@@ -18,6 +19,7 @@ struct EngineConfig {
   double max_step_ms = 200;          // the next token of a running answer waits no longer for others' prompts; 0: no limit
   int max_waiting = 1024;            // requests queued before submit() says kUnavailable
   bool enable_prefix_caching = true;
+  int num_speculative_tokens = kMaxDrafts;  // guessed at most in one step of a sequence, ngram.h; 0: none
   uint64_t seed = 0;                      // for requests that bring none
   std::vector<TokenId> stop_tokens = {};  // the model's own, unless a request ignores them
 };
@@ -26,6 +28,7 @@ struct EngineStats {
   int num_running = 0, num_waiting = 0;
   double kv_usage = 0;  // 0 … 1
   uint64_t prompt_tokens = 0, cached_prompt_tokens = 0, generated_tokens = 0;
+  uint64_t draft_tokens = 0, accepted_draft_tokens = 0;  // guessed and computed; of these right
   uint64_t num_steps = 0, num_preemptions = 0, num_finished = 0;
   Clock::time_point step_started{};  // of the step that runs now; epoch when idle
   bool alive = true;                 // false once the engine thread has ended for any reason but stop()

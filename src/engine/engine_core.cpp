@@ -80,6 +80,25 @@ void EngineCore::expire(Clock::time_point now) {
     end(deadlines_.begin()->second, FinishReason::kAbort, "[engine] the request's deadline has passed");
 }
 
+void EngineCore::plan_step() {
+  if (config_.num_speculative_tokens > 0)
+    for (auto& [id, live] : live_)
+      for (Sample& sample : live.samples)
+        if (sample.sequence && sample.sequence->is_decoding()) propose(live, sample);
+  step_ = &scheduler_.plan();
+}
+
+// No further than the answer may go.
+void EngineCore::propose(const Live& live, Sample& sample) const {
+  Sequence& sequence = *sample.sequence;
+  const int64_t left = std::min(live.params.max_tokens - (sequence.num_tokens() - sequence.num_prompt_tokens),
+                                config_.max_model_len - sequence.num_tokens());
+  const auto drafts = sample.speculator.propose(
+      sequence.tokens, static_cast<int>(std::min<int64_t>(left - 1, config_.num_speculative_tokens)));
+  sequence.drafts.assign(drafts.begin(), drafts.end());
+  sequence.draft_acceptance = sample.speculator.acceptance();
+}
+
 void EngineCore::run_step() {
   const Step& step = *step_;
   const StepShape shape = step.shape;
@@ -98,7 +117,10 @@ void EngineCore::run_step() {
     const auto rows = logits.first(scheduled.num_logits() * vocab_size_);
     logits = logits.subspan(rows.size());
     if (scheduled.num_scored_rows > 0) score_prompt(scheduled, rows);
-    if (scheduled.samples) sample_all(scheduled, rows.last(vocab_size_));
+    if (!scheduled.samples) continue;
+    const RequestId id = scheduled.sequence->request_id;
+    const auto status = sample_all(scheduled, rows.subspan(scheduled.num_scored_rows * vocab_size_));
+    if (!status) failed_.emplace(id, status.error().message);
   }
   // Only now: the step still names the other samples of a request that fails.
   for (const auto& [id, why] : std::exchange(failed_, {})) {
@@ -141,20 +163,33 @@ void EngineCore::score_prompt(const ScheduledSequence& scheduled, std::span<cons
         logits.subspan(i * vocab_size_, vocab_size_), sequence.tokens[first + i + 1], *live.params.prompt_logprobs));
 }
 
-void EngineCore::sample_all(const ScheduledSequence& scheduled, std::span<const float> logits) {
+Status EngineCore::sample_all(const ScheduledSequence& scheduled, std::span<const float> logits) {
   Sequence& first = *scheduled.sequence;
   const auto it = live_.find(first.request_id);
   Live& live = it->second;
   const bool prompt_is_new = first.num_tokens() == first.num_prompt_tokens;
   if (prompt_is_new) finish_prompt(live, first);
   const size_t begin = prompt_is_new ? 0 : first.sample_idx, end_idx = prompt_is_new ? live.samples.size() : begin + 1;
-  for (size_t i = begin; i < end_idx; ++i) {
-    if (const auto status = sample_one(live, live.samples[i], logits); !status) {
-      failed_.emplace(it->first, status.error().message);
-      return;
-    }
-  }
+  for (size_t i = begin; i < end_idx; ++i)
+    RETORT_TRY(sample_run(live, live.samples[i], logits, scheduled.num_drafts));
   forget_if_finished(it);
+  return {};
+}
+
+// logits [1 + num_drafts, vocab_size]: of the newest token and of the drafts after it. A row counts while the drafts
+// before it are what was sampled, so the tokens are those that would have come one step at a time.
+Status EngineCore::sample_run(Live& live, Sample& sample, std::span<const float> logits, int num_drafts) {
+  const std::vector<TokenId> drafts = sample.sequence->drafts;
+  counters_.draft_tokens += num_drafts;
+  for (int i = 0;; ++i) {
+    RETORT_TRY(sample_one(live, sample, logits.subspan(i * vocab_size_, vocab_size_)));
+    if (sample.finished || i == std::ssize(drafts)) return {};
+    const bool right = sample.sequence->tokens.back() == drafts[i];
+    if (i < num_drafts || i == 0) sample.speculator.judge(right);
+    if (!right || i == num_drafts) return {};
+    ++counters_.accepted_draft_tokens;
+    scheduler_.accept(*sample.sequence);
+  }
 }
 
 // The prompt has been computed: its samples part.
@@ -221,6 +256,8 @@ void EngineCore::report(EngineStats& stats) const {
   stats.prompt_tokens = counters_.prompt_tokens;
   stats.cached_prompt_tokens = counters_.cached_prompt_tokens;
   stats.generated_tokens = counters_.generated_tokens;
+  stats.draft_tokens = counters_.draft_tokens;
+  stats.accepted_draft_tokens = counters_.accepted_draft_tokens;
   stats.num_steps = counters_.num_steps;
   stats.num_preemptions = scheduler_.num_preemptions();
   stats.num_finished = counters_.num_finished;

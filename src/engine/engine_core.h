@@ -10,6 +10,7 @@
 
 #include "engine/engine.h"
 #include "engine/model_runner.h"
+#include "engine/ngram.h"
 #include "engine/request.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
@@ -31,7 +32,7 @@ class EngineCore {
   void expire(Clock::time_point now);
   // A step in its two halves: what to compute; then run, sample, tell. An exception of the runner ends the step's
   // requests with kError. No add() or end() in between.
-  void plan_step() { step_ = &scheduler_.plan(); }
+  void plan_step();
   void run_step();
 
   bool has_work() const { return scheduler_.has_work(); }
@@ -44,6 +45,7 @@ class EngineCore {
   struct Sample {
     Sequence* sequence = nullptr;  // null before it parts from the first, and once it has finished
     TokenCounts counts;
+    NgramSpeculator speculator;
     bool finished = false;
   };
   struct Live {
@@ -61,7 +63,9 @@ class EngineCore {
   std::span<const float> run(const Step& step);
   void fail_step(const Step& step, std::string_view why);
   void score_prompt(const ScheduledSequence& scheduled, std::span<const float> logits);
-  void sample_all(const ScheduledSequence& scheduled, std::span<const float> logits);
+  void propose(const Live& live, Sample& sample) const;
+  Status sample_all(const ScheduledSequence& scheduled, std::span<const float> logits);
+  Status sample_run(Live& live, Sample& sample, std::span<const float> logits, int num_drafts);
   void finish_prompt(Live& live, Sequence& first);
   Status sample_one(Live& live, Sample& sample, std::span<const float> logits);
   void finish_sample(Sample& sample);

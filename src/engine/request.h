@@ -49,7 +49,7 @@ struct SampledToken {
 
 enum class FinishReason { kStop, kLength, kAbort, kError };
 
-// One step's news of one sequence. Events of a sequence arrive in order; the last has `finish`.
+// News of one sequence: a token, its end, or both. They arrive in order; the last has `finish`.
 struct TokenEvent {
   int sample_idx = 0;                     // which of the request's n samples
   std::vector<SampledToken> tokens = {};  // may be empty in the last event

@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace retort {
 namespace {
@@ -43,8 +44,11 @@ const Step& Scheduler::plan() {
   scored_rows_left_ = config_.max_scored_rows;
   has_chunk_ = false;
   plan_decodes();
+  plan_drafts();
   plan_chunks();
   admit();
+  for (const auto& s : step_.sequences)
+    s.sequence->tokens.insert(s.sequence->tokens.end(), s.sequence->drafts.begin(), s.sequence->drafts.begin() + s.num_drafts);
   RETORT_CHECK(!step_.sequences.empty() || !has_work());
   return step_;
 }
@@ -58,9 +62,48 @@ void Scheduler::plan_decodes() {
   }
 }
 
+// In rounds, so that every sequence's likeliest drafts go first.
+void Scheduler::plan_drafts() {
+  double expected_tokens = static_cast<double>(step_.sequences.size());
+  for (bool added = cost_.knows(); added;) {
+    added = false;
+    for (auto& scheduled : step_.sequences) {
+      if (!pays(scheduled, expected_tokens) || !add_draft(scheduled)) continue;
+      expected_tokens += std::pow(scheduled.sequence->draft_acceptance, scheduled.num_drafts);
+      added = true;
+    }
+  }
+}
+
+// One more draft may win tokens at a better price than the step pays for those it is sure of.
+bool Scheduler::pays(const ScheduledSequence& scheduled, double expected_tokens) const {
+  const Sequence& sequence = *scheduled.sequence;
+  if (scheduled.num_drafts == std::ssize(sequence.drafts)) return false;
+  if (step_.shape.num_tokens >= config_.max_num_batched_tokens) return false;
+  StepShape longer = step_.shape;
+  longer.add_run(scheduled.first_position + scheduled.num_tokens, 1);
+  const double seconds = cost_.predict(step_.shape), more_seconds = cost_.predict(longer) - seconds;
+  return std::pow(sequence.draft_acceptance, scheduled.num_drafts + 1) * seconds >= expected_tokens * more_seconds;
+}
+
+// Nobody is preempted for a guess: false where no block is free for it.
+bool Scheduler::add_draft(ScheduledSequence& scheduled) {
+  Sequence& sequence = *scheduled.sequence;
+  const int64_t position = scheduled.first_position + scheduled.num_tokens;
+  if (position / kBlockTokens == std::ssize(sequence.block_table)) {
+    const int32_t block = pool_.allocate();
+    if (block == kNoBlock) return false;
+    sequence.block_table.push_back(block);
+  }
+  ++scheduled.num_drafts;
+  ++scheduled.num_tokens;
+  step_.shape.add_run(position, 1);
+  return true;
+}
+
 void Scheduler::schedule(const ScheduledSequence& scheduled) {
   step_.sequences.push_back(scheduled);
-  step_.shape.add_run(scheduled.first_position, scheduled.num_tokens, scheduled.num_logits());
+  step_.shape.add_run(scheduled.first_position, scheduled.num_tokens);
 }
 
 void Scheduler::plan_chunks() {
@@ -135,6 +178,7 @@ void Scheduler::preempt_last() {
   running_.pop_back();
   pool_.release_table(sequence->block_table);
   sequence->num_computed = 0;
+  sequence->drafts.clear();
   ++sequence->num_preemptions;
   ++num_preemptions_;
   waiting_.insert(std::move(sequence));
@@ -194,12 +238,17 @@ void Scheduler::match_prefix(Sequence& sequence) {
 void Scheduler::commit(const Step& step) {
   for (const auto& scheduled : step.sequences) {
     Sequence& sequence = *scheduled.sequence;
-    const int64_t first_new_block = sequence.num_computed / kBlockTokens;
-    sequence.num_computed += scheduled.num_tokens;
+    sequence.tokens.resize(sequence.tokens.size() - scheduled.num_drafts);
     sequence.num_scored += scheduled.num_scored_rows;
-    for (int64_t i = first_new_block; i < sequence.num_computed / kBlockTokens; ++i)
-      sequence.block_table[i] = pool_.cache(sequence.block_table[i], content(sequence, i));
+    advance(sequence, scheduled.num_tokens - scheduled.num_drafts);
   }
+}
+
+void Scheduler::advance(Sequence& sequence, int64_t num_tokens) {
+  const int64_t first_new_block = sequence.num_computed / kBlockTokens;
+  sequence.num_computed += num_tokens;
+  for (int64_t i = first_new_block; i < sequence.num_computed / kBlockTokens; ++i)
+    sequence.block_table[i] = pool_.cache(sequence.block_table[i], content(sequence, i));
 }
 
 std::vector<Sequence*> Scheduler::fork(Sequence& first) {

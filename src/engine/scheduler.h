@@ -1,8 +1,8 @@
 // Decides what the next step computes: all decodes first, then prompt chunks within the budgets of tokens and of time.
 // Knows sequences, blocks and budgets, never a tensor, a text or a socket. Engine thread only.
 //
-// A turn: plan() → the caller copies blocks, runs the model → commit() → fork() where samples part, append() or
-// remove() for each sequence that got a token → learn(). Sequences may be added and removed between turns; blocks come
+// A turn: drafts are set on decoding sequences → plan() → the caller copies blocks, runs the model → commit() → fork()
+// where samples part, append() and accept(), or remove(), for each sequence that got tokens → learn(). Sequences may be added and removed between turns; blocks come
 // back at once.
 #pragma once
 
@@ -49,9 +49,10 @@ struct ScheduledSequence {
   int64_t num_tokens;
   int64_t num_scored_rows;  // prompt positions at the end of the chunk (before the one that samples) whose logits are
                             // wanted
-  bool samples;             // reaches the newest token: the last row of logits gives the next one
+  bool samples;             // reaches the newest token: its row of logits gives the next one
+  int num_drafts = 0;       // rows after that: of the sequence's first drafts, which run as its tokens
 
-  int64_t num_logits() const { return num_scored_rows + (samples ? 1 : 0); }
+  int64_t num_logits() const { return num_scored_rows + (samples ? 1 : 0) + num_drafts; }
 };
 
 struct Step {
@@ -69,13 +70,15 @@ class Scheduler {
   Sequence& add(NewSequence request);
   // What to compute next; empty only when there is no sequence. Valid until the next call.
   const Step& plan();
-  // The step has run: its tokens' keys and values are stored.
+  // The step has run: its tokens' keys and values are stored. Drafts are no longer among the tokens.
   void commit(const Step& step);
   // How long a step of this shape took, all that the caller did for it included.
   void learn(const StepShape& shape, double seconds) { cost_.learn(shape, seconds); }
   // After commit(), before append(): the other num_samples - 1 sequences of a prompt, sharing its blocks, running.
   std::vector<Sequence*> fork(Sequence& first);
   void append(Sequence& sequence, TokenId token) { sequence.tokens.push_back(token); }
+  // The token just appended was the next of the drafts that ran: it need not run again.
+  void accept(Sequence& sequence) { advance(sequence, 1); }
   // Finished, cancelled or failed: it is gone and its blocks are free.
   void remove(Sequence& sequence);
 
@@ -98,6 +101,10 @@ class Scheduler {
   };
 
   void plan_decodes();
+  void plan_drafts();
+  bool pays(const ScheduledSequence& scheduled, double expected_tokens) const;
+  bool add_draft(ScheduledSequence& scheduled);
+  void advance(Sequence& sequence, int64_t num_tokens);
   void plan_chunks();
   void admit();
   bool try_to_start(Sequence& sequence);

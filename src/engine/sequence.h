@@ -27,6 +27,10 @@ struct Sequence {
   int64_t num_scored = 0;            // with score_prompt: positions whose logits have been handed out
   int num_preemptions = 0;
 
+  // Guesses of the tokens after the newest, set anew before each step; the step computes as many as pay.
+  std::vector<TokenId> drafts;
+  double draft_acceptance = 0;  // the chance that one is right when those before it are
+
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
   // Only its newest token is still to be computed.
   bool is_decoding() const { return num_tokens() > num_prompt_tokens && num_computed == num_tokens() - 1; }

@@ -16,8 +16,7 @@ constexpr int kSweeps = 64;
 }  // namespace
 
 StepCost::Features StepCost::features(const StepShape& shape) {
-  return {1, static_cast<double>(shape.num_tokens) / kTokens, static_cast<double>(shape.num_logits) / kTokens,
-          static_cast<double>(shape.num_attended) / kAttended};
+  return {1, static_cast<double>(shape.num_tokens) / kTokens, static_cast<double>(shape.num_attended) / kAttended};
 }
 
 double StepCost::predict(const StepShape& shape) const {
@@ -55,11 +54,11 @@ void StepCost::solve() {
   }
 }
 
-// c1·n + c3·(n·first + n²/2) ≤ what is left, solved for n.
+// c1·n + c2·(n·first + n²/2) ≤ what is left, solved for n.
 int64_t StepCost::tokens_that_fit(const StepShape& shape, int64_t first, double seconds) const {
   const double left = seconds - predict(shape);
-  const double linear = coefficients_[1] / kTokens + coefficients_[3] * (static_cast<double>(first) + 0.5) / kAttended;
-  const double square = coefficients_[3] / (2 * kAttended);
+  const double linear = coefficients_[1] / kTokens + coefficients_[2] * (static_cast<double>(first) + 0.5) / kAttended;
+  const double square = coefficients_[2] / (2 * kAttended);
   if (left <= 0) return 0;
   // Of the two forms of the root, the one that does not divide by `square`, which may be 0.
   const double n = 2 * left / (linear + std::sqrt(linear * linear + 4 * square * left));

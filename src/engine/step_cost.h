@@ -1,6 +1,6 @@
-// Predicts how long a step takes, from the steps just run: seconds ≈ c0 + c1·tokens + c2·logits + c3·attended, by least
-// squares over relative errors with exponential forgetting (Haykin, Adaptive Filter Theory, ch. 9: recursive least
-// squares), all coefficients ≥ 0. Engine thread only.
+// Predicts how long a step takes, from the steps just run: seconds ≈ c0 + c1·tokens + c2·attended, by least squares over
+// relative errors with exponential forgetting (Haykin, Adaptive Filter Theory, ch. 9: recursive least squares), all
+// coefficients ≥ 0. Engine thread only.
 #pragma once
 
 #include <array>
@@ -10,13 +10,11 @@ namespace retort {
 
 struct StepShape {
   int64_t num_tokens = 0;    // rows of the batch
-  int64_t num_logits = 0;    // rows that go through the output head
   int64_t num_attended = 0;  // Σ over rows of the positions each looks at
 
   // One more run of tokens of one sequence, from position `first` on.
-  void add_run(int64_t first, int64_t num, int64_t logits) {
+  void add_run(int64_t first, int64_t num) {
     num_tokens += num;
-    num_logits += logits;
     num_attended += num * first + num * (num + 1) / 2;
   }
 };
@@ -32,7 +30,7 @@ class StepCost {
   bool knows() const { return num_learned_ > 0; }
 
  private:
-  static constexpr int kNumFeatures = 4;
+  static constexpr int kNumFeatures = 3;
   using Features = std::array<double, kNumFeatures>;
   static Features features(const StepShape& shape);
   void solve();

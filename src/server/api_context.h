@@ -14,6 +14,7 @@ struct ApiContext {
   const ServedModel* model = nullptr;  // null: still loading
   bool is_draining = false;
   std::chrono::milliseconds request_timeout{600'000};
+  std::chrono::seconds step_timeout{60};
   TextWorkers workers{2};
 
   // The model, or 503 while there is none.

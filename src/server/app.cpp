@@ -79,6 +79,7 @@ App::App(const ServerConfig& config)
                           .idle_timeout = config.idle_timeout},
                .guard = http::Guard({})} {
   api_.request_timeout = config.request_timeout;
+  api_.step_timeout = config.step_timeout;
   service_.on_exchange_change = [this] {
     const std::lock_guard lock(mutex_);
     num_exchanges_ = service_.num_exchanges;

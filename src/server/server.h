@@ -25,6 +25,7 @@ struct ServerConfig {
   std::chrono::seconds header_timeout{10}, idle_timeout{75};
   std::chrono::seconds request_timeout{600};  // from the arrival of a request to the end of its answer
   std::chrono::seconds shutdown_timeout{30};
+  std::chrono::seconds step_timeout{60};  // an engine longer in one step is reported as stuck
   bool force_thinking = false;  // the server adds <think> when the template did not
 };
 

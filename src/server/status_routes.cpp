@@ -5,11 +5,9 @@
 namespace retort {
 namespace {
 
-constexpr std::chrono::seconds kStuckStep{300};  // no step of a live engine takes so long
-
 ApiStatus health(const ApiContext& api) {
-  const std::string fault =
-      api.model != nullptr ? engine_fault(api.model->engine->stats(), Clock::now()) : "";  // loading is healthy
+  if (api.model == nullptr) return {};  // loading is healthy
+  const std::string fault = engine_fault(api.model->engine->stats(), Clock::now(), api.step_timeout);
   if (fault.empty()) return {};
   return refuse(503, fault);
 }
@@ -28,6 +26,8 @@ Json load(const ApiContext& api) {
           {"prompt_tokens", stats.prompt_tokens},
           {"cached_prompt_tokens", stats.cached_prompt_tokens},
           {"generated_tokens", stats.generated_tokens},
+          {"draft_tokens", stats.draft_tokens},
+          {"accepted_draft_tokens", stats.accepted_draft_tokens},
           {"num_steps", stats.num_steps},
           {"num_preemptions", stats.num_preemptions},
           {"num_finished", stats.num_finished}};
@@ -46,10 +46,12 @@ boost::asio::awaitable<void> answer_json(http::Exchange& exchange, Json json) {
 
 }  // namespace
 
-std::string engine_fault(const EngineStats& stats, Clock::time_point now) {
+std::string engine_fault(const EngineStats& stats, Clock::time_point now, std::chrono::seconds step_timeout) {
   if (!stats.alive) return "the engine has stopped";
   const bool runs = stats.step_started != Clock::time_point{};
-  if (runs && now - stats.step_started > kStuckStep) return "the engine is stuck in a step";
+  if (runs && now - stats.step_started > step_timeout)
+    return fmt::format("the engine has been in one step for {:.0f} s, longer than --step-timeout {} s",
+                       std::chrono::duration<double>(now - stats.step_started).count(), step_timeout.count());
   return {};
 }
 

@@ -38,6 +38,20 @@ TEST(TokenCount, AsVllmReadsThem) {
     EXPECT_FALSE(parse_token_count("--max-model-len", text)) << text;
 }
 
+TEST(SpeculativeConfig, AsVllmReadsIt) {
+  EXPECT_EQ(parse_speculative_config(""), kMaxDrafts);
+  EXPECT_EQ(parse_speculative_config(R"({"method": "ngram"})"), kMaxDrafts);
+  EXPECT_EQ(parse_speculative_config(R"({"method": "ngram", "num_speculative_tokens": 3})"), 3);
+  EXPECT_EQ(parse_speculative_config(R"({"method": "none"})"), 0);
+  for (const auto* text :
+       {"ngram", "3", "{", "{}", R"({"method": "eagle"})", R"({"method": 3})", R"({"method": "ngram", "model": "x"})",
+        R"({"method": "ngram", "num_speculative_tokens": 0})", R"({"method": "ngram", "num_speculative_tokens": 8})",
+        R"({"method": "ngram", "num_speculative_tokens": "3"})",
+        R"({"method": "none", "num_speculative_tokens": 3})"})
+    EXPECT_FALSE(parse_speculative_config(text)) << text;
+  EXPECT_THAT(parse_speculative_config("x").error().message, HasSubstr("--speculative-config"));
+}
+
 class ConfigFile : public ::testing::Test {
  protected:
   ConfigFile() {

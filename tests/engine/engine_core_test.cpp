@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <random>
+#include <thread>
 
 #include "answers.h"
 #include "fake_runner.h"
@@ -25,6 +27,7 @@ struct CoreConfig {
   int max_num_batched_tokens = 64;
   bool enable_prefix_caching = true;
   std::vector<TokenId> stop_tokens = {};
+  int num_speculative_tokens = 0;
 };
 
 // A core over the fake model, turned by hand.
@@ -36,6 +39,7 @@ class CoreUnderTest {
               .max_num_seqs = config.max_num_seqs,
               .max_num_batched_tokens = config.max_num_batched_tokens,
               .enable_prefix_caching = config.enable_prefix_caching,
+              .num_speculative_tokens = config.num_speculative_tokens,
               .seed = 5,
               .stop_tokens = config.stop_tokens},
              runner) {}
@@ -81,6 +85,52 @@ TEST(EngineCore, GreedyAnswersAreTheModels) {
   EXPECT_EQ(t.stats().prompt_tokens, 10u);
   EXPECT_EQ(t.stats().num_finished, 1u);
   EXPECT_EQ(t.stats().kv_usage, 0);
+}
+
+// A text that goes round in a circle of ten tokens, but for a surprise now and then.
+TokenScript nearly_periodic() {
+  return [](std::span<const TokenId> context) {
+    return static_cast<TokenId>(context.size() % 23 == 0 ? 30 + context.size() % 7 : context.size() % 10);
+  };
+}
+
+// The runner takes its time, so that guesses pay.
+std::vector<Answer> answers_to_many(int num_speculative_tokens, EngineStats& stats) {
+  CoreUnderTest t({.num_speculative_tokens = num_speculative_tokens}, nearly_periodic());
+  t.runner.before_run = [](auto) { std::this_thread::sleep_for(std::chrono::milliseconds(1)); };
+  std::vector<Answers> all;
+  const SamplingParams kinds[] = {
+      {.temperature = 0, .max_tokens = 150},
+      {.temperature = 0, .frequency_penalty = 0.1F, .max_tokens = 97, .logprobs = 2},
+      {.temperature = 1, .seed = 3, .max_tokens = 120},
+      {.temperature = 0, .max_tokens = 150, .stop_token_ids = {33}},
+  };
+  for (const auto& params : kinds)
+    all.push_back(t.add({.prompt = prompt_of(10), .params = params, .num_samples = 2}));
+  t.finish();
+  stats = t.stats();
+  std::vector<Answer> out;
+  for (auto& answers : all)
+    for (auto& answer : answers.so_far()) out.push_back(std::move(answer));
+  return out;
+}
+
+TEST(EngineCore, SpeculationChangesNothingButTheNumberOfSteps) {
+  EngineStats plain_stats, stats;
+  const auto plain = answers_to_many(0, plain_stats), guessed = answers_to_many(kMaxDrafts, stats);
+  EXPECT_EQ(plain_stats.draft_tokens, 0u);
+  EXPECT_GT(stats.accepted_draft_tokens, 100u);
+  EXPECT_GT(stats.draft_tokens, stats.accepted_draft_tokens);
+  EXPECT_LT(stats.num_steps, plain_stats.num_steps);
+  EXPECT_EQ(stats.generated_tokens, plain_stats.generated_tokens);
+  for (size_t i = 0; i < plain.size(); ++i) {
+    EXPECT_EQ(guessed[i].tokens, plain[i].tokens) << i;
+    EXPECT_EQ(guessed[i].finish, plain[i].finish) << i;
+    EXPECT_EQ(guessed[i].stop_token, plain[i].stop_token) << i;
+    EXPECT_EQ(guessed[i].num_events, plain[i].num_events) << i;
+    for (size_t j = 0; j < plain[i].sampled.size(); ++j)
+      EXPECT_EQ(guessed[i].sampled[j].logprob.has_value(), plain[i].sampled[j].logprob.has_value());
+  }
 }
 
 TEST(EngineCore, StopTokensEndAnAnswerAndAreNotPartOfIt) {

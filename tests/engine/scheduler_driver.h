@@ -6,6 +6,7 @@
 
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct DriverConfig {
   int max_num_seqs = 8;
   int max_num_batched_tokens = 50;
   bool enable_prefix_caching = true;
+  bool speculate = false;
   BlockPool::HashFunction hash = BlockPool::hash_tokens;
 };
 
@@ -56,6 +58,8 @@ class SchedulerDriver {
   int num_added() const { return num_added_; }
   int num_finished() const { return num_finished_; }
   int num_cancelled() const { return num_cancelled_; }
+  int num_accepted() const { return num_accepted_; }
+  int num_rejected() const { return num_rejected_; }
   uint64_t num_preemptions() const { return scheduler_.num_preemptions(); }
 
  private:
@@ -109,7 +113,24 @@ class SchedulerDriver {
     return std::ranges::count_if(sequence.block_table, [&](int32_t b) { return scheduler_.blocks().num_refs(b) == 1; });
   }
 
+  // Each draft is right nine times out of ten.
+  void guess() {
+    for (auto& [key, answer] : answers_) {
+      Sequence& sequence = *answer.sequence;
+      sequence.drafts.clear();
+      if (!config_.speculate || !sequence.is_decoding()) continue;
+      const int64_t left = answer.num_tokens - (sequence.num_tokens() - sequence.num_prompt_tokens);
+      auto context = sequence.tokens;
+      for (int64_t i = below(8); i > 0 && std::ssize(sequence.drafts) + 1 < left; --i) {
+        context.push_back((script_(context) + sequence.sample_idx + (below(10) == 0 ? 1 : 0)) % kVocab);
+        sequence.drafts.push_back(context.back());
+      }
+      sequence.draft_acceptance = 0.1 * below(11);
+    }
+  }
+
   void step() {
+    guess();
     const Step& step = scheduler_.plan();
     if (step.sequences.empty()) {
       ASSERT_FALSE(scheduler_.has_work());
@@ -123,27 +144,31 @@ class SchedulerDriver {
       batch.push_back({std::span(s.sequence->tokens).subspan(s.first_position, s.num_tokens), s.first_position,
                        s.sequence->block_table, s.num_logits()});
     auto logits = runner_.run(batch);
+    const StepShape shape = step.shape;
     if (::testing::Test::HasFatalFailure()) return;
     scheduler_.commit(step);
     for (const auto& s : step.sequences) {
       const auto rows = logits.first(s.num_logits() * kVocab);
       logits = logits.subspan(rows.size());
       check_scores(s, rows);
-      if (s.samples) sample(*s.sequence, rows.last(kVocab));
+      if (s.samples) sample(*s.sequence, rows.subspan(s.num_scored_rows * kVocab), s.num_drafts);
     }
+    scheduler_.learn(shape, 0.01 + 0.0005 * static_cast<double>(shape.num_tokens));
     ASSERT_EQ(integrity(scheduler_), "") << "step " << num_steps_;
   }
 
   void check_plan(const Step& step) {
     int64_t num_tokens = 0;
     bool chunks_began = false;
+    std::set<const Sequence*> planned;
     for (const auto& s : step.sequences) {
       num_tokens += s.num_tokens;
       ASSERT_GT(s.num_tokens, 0);
+      ASSERT_TRUE(planned.insert(s.sequence).second);
       ASSERT_EQ(s.first_position, s.sequence->num_computed);
       if (!s.sequence->is_decoding()) chunks_began = true;
       if (chunks_began) continue;
-      ASSERT_EQ(s.num_tokens, 1);
+      ASSERT_EQ(s.num_tokens, 1 + s.num_drafts);
     }
     ASSERT_LE(num_tokens, std::max(config_.max_num_batched_tokens, config_.max_num_seqs));
     ASSERT_EQ(num_tokens, step.shape.num_tokens);
@@ -161,8 +186,7 @@ class SchedulerDriver {
   }
 
   // Sample i takes the most likely token plus i, so that samples part and each has one known answer.
-  void sample(Sequence& first, std::span<const float> row) {
-    const auto best = static_cast<TokenId>(std::ranges::max_element(row) - row.begin());
+  void sample(Sequence& first, std::span<const float> rows, int num_drafts) {
     std::vector<Sequence*> sequences = {&first};
     const int num_tokens = answers_.at({first.request_id, first.sample_idx}).num_tokens;
     for (Sequence* sibling : scheduler_.fork(first)) {
@@ -170,17 +194,32 @@ class SchedulerDriver {
       sequences.push_back(sibling);
     }
     for (Sequence* sequence : sequences) {
-      scheduler_.append(*sequence, (best + sequence->sample_idx) % kVocab);
-      const auto answer = answers_.find({sequence->request_id, sequence->sample_idx});
-      if (sequence->num_tokens() - sequence->num_prompt_tokens < answer->second.num_tokens) continue;
-      check_answer(*sequence);
-      if (sequence->score_prompt) {
-        EXPECT_EQ(sequence->num_scored, sequence->num_prompt_tokens - 1);
+      const auto drafts = sequence->drafts;
+      for (int i = 0; append_best(*sequence, rows.subspan(i * kVocab, kVocab)) && i < num_drafts; ++i) {
+        if (sequence->tokens.back() != drafts[i]) {
+          ++num_rejected_;
+          break;
+        }
+        ++num_accepted_;
+        scheduler_.accept(*sequence);
       }
-      scheduler_.remove(*sequence);
-      answers_.erase(answer);
-      ++num_finished_;
     }
+  }
+
+  // False: that was its last token, and it is gone.
+  bool append_best(Sequence& sequence, std::span<const float> row) {
+    const auto best = static_cast<TokenId>(std::ranges::max_element(row) - row.begin());
+    scheduler_.append(sequence, (best + sequence.sample_idx) % kVocab);
+    const auto answer = answers_.find({sequence.request_id, sequence.sample_idx});
+    if (sequence.num_tokens() - sequence.num_prompt_tokens < answer->second.num_tokens) return true;
+    check_answer(sequence);
+    if (sequence.score_prompt) {
+      EXPECT_EQ(sequence.num_scored, sequence.num_prompt_tokens - 1);
+    }
+    scheduler_.remove(sequence);
+    answers_.erase(answer);
+    ++num_finished_;
+    return false;
   }
 
   void check_answer(const Sequence& sequence) {
@@ -200,6 +239,7 @@ class SchedulerDriver {
   std::map<std::pair<uint64_t, int>, Answer> answers_;  // by request and sample
   uint64_t next_id_ = 1;
   int num_steps_ = 0, num_added_ = 0, num_finished_ = 0, num_cancelled_ = 0;
+  int num_accepted_ = 0, num_rejected_ = 0;
 };
 
 }  // namespace retort::testing

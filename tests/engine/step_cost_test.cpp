@@ -9,29 +9,27 @@ namespace {
 
 StepShape decodes(int num, int64_t context) {
   StepShape shape;
-  for (int i = 0; i < num; ++i) shape.add_run(context, 1, 1);
+  for (int i = 0; i < num; ++i) shape.add_run(context, 1);
   return shape;
 }
 
 StepShape with_chunk(StepShape shape, int64_t first, int64_t num) {
-  shape.add_run(first, num, 0);
+  shape.add_run(first, num);
   return shape;
 }
 
-// A machine of known speed: 30 ms for the weights, 4 ms a token, 0.7 ms a row of logits, 2 µs a position attended.
+// A machine of known speed: 30 ms for the weights, 4 ms a token, 2 µs a position attended.
 double seconds_of(const StepShape& s) {
-  return 0.030 + 0.004 * static_cast<double>(s.num_tokens) + 0.0007 * static_cast<double>(s.num_logits) +
-         2e-6 * static_cast<double>(s.num_attended);
+  return 0.030 + 0.004 * static_cast<double>(s.num_tokens) + 2e-6 * static_cast<double>(s.num_attended);
 }
 
 TEST(StepShape, CountsThePositionsEachRowLooksAt) {
   StepShape shape;
-  shape.add_run(10, 3, 1);  // looks at 11, 12 and 13 positions
+  shape.add_run(10, 3);  // looks at 11, 12 and 13 positions
   EXPECT_EQ(shape.num_attended, 36);
-  shape.add_run(0, 1, 1);
+  shape.add_run(0, 1);
   EXPECT_EQ(shape.num_attended, 37);
   EXPECT_EQ(shape.num_tokens, 4);
-  EXPECT_EQ(shape.num_logits, 2);
 }
 
 TEST(StepCost, KnowsNothingBeforeTheFirstStepAndIsCarefulAfterIt) {

@@ -366,10 +366,11 @@ TEST_F(ApiTest, TellsOfAFaultOfTheModel) {
 
 TEST(Health, KnowsADeadAndAStuckEngine) {
   const auto now = Clock::now();
-  EXPECT_EQ(engine_fault({}, now), "");
-  EXPECT_EQ(engine_fault({.step_started = now - 10s}, now), "");
-  EXPECT_EQ(engine_fault({.step_started = now - 1h}, now), "the engine is stuck in a step");
-  EXPECT_EQ(engine_fault({.alive = false}, now), "the engine has stopped");
+  EXPECT_EQ(engine_fault({}, now, 60s), "");
+  EXPECT_EQ(engine_fault({.step_started = now - 59s}, now, 60s), "");
+  EXPECT_EQ(engine_fault({.step_started = now - 1h}, now, 60s),
+            "the engine has been in one step for 3600 s, longer than --step-timeout 60 s");
+  EXPECT_EQ(engine_fault({.alive = false}, now, 60s), "the engine has stopped");
 }
 
 TEST_F(ApiTest, SendsBackWhoDoesNotFitTheQueue) {
