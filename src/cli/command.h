@@ -15,6 +15,7 @@ RunCommand add_info_command(CLI::App& app);
 RunCommand add_tokenize_command(CLI::App& app);
 RunCommand add_bench_command(CLI::App& app);
 RunCommand add_pull_command(CLI::App& app);
+RunCommand add_simulate_command(CLI::App& app);
 
 struct Command {
   const char* name;

@@ -20,7 +20,7 @@ def run(*arguments, expect=0, **options):
 def test_help_lists_the_commands():
     text = run("--help").stdout
     assert "Usage: retort" in text
-    for command in ("serve", "chat", "bench", "info", "tokenize", "pull"):
+    for command in ("serve", "chat", "bench", "info", "tokenize", "pull", "simulate"):
         assert f"\n  {command} " in text
         assert f"Usage: retort {command}" in run(command, "--help").stdout
 
@@ -85,3 +85,14 @@ def test_bench_holds_speed_against_the_machine():
     assert all(result["tokens_per_second"]["median"] > 0 for result in report["results"])
     table = run("bench", MODEL, "-p", "32", "-n", "2", "-r", "1", "--batch", "1").stdout
     assert "of limit" in table and "decode 2" in table
+
+
+def test_simulate_runs_a_trace(tmp_path):
+    trace = tmp_path / "trace.jsonl"
+    lines = [{"timestamp": 1000 * i, "input_length": 600, "output_length": 5, "hash_ids": [1, i]} for i in range(10)]
+    trace.write_text("\n".join(map(json.dumps, lines)))
+    report = json.loads(run("simulate", str(trace), "--json").stdout)
+    assert report["requests"] == 10 and report["generated_tokens"] == 50
+    assert report["cached_prompt_tokens"] > 0
+    assert 0 < report["itl_seconds"]["p50"] <= report["itl_seconds"]["max"]
+    assert "steps a second" in run("simulate", "--requests", "20").stdout
