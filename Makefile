@@ -43,6 +43,12 @@ bench-peers: build ## The same beside llama.cpp, compiled here for this CPU (ISA
 	@bench/peers/set_up.sh $(if $(ISA),$(ISA),native)
 	@model=$$(scripts/fetch_model.py $(MODEL)) && build/venv-peers-$(if $(ISA),$(ISA),native)/bin/python bench/peers/run.py "$$model" $(if $(ISA),--isa $(ISA)) $(ARGS)
 
+.PHONY: bench-serve
+bench-serve: ## Load on a running server: ARGS="closed --concurrency 16"; see bench/serve/run.py --help
+	@[ -x build/venv-bench-serve/bin/python ] || python3 -m venv build/venv-bench-serve
+	@build/venv-bench-serve/bin/pip install --quiet --disable-pip-version-check -r bench/serve/requirements.txt
+	@build/venv-bench-serve/bin/python bench/serve/run.py $(or $(ARGS),closed)
+
 .PHONY: test
 test: ## Unit tests, API tests with the official SDKs, goldens
 	@scripts/setup.sh build test

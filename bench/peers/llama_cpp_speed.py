@@ -84,7 +84,9 @@ def main():
     if args.prompt:
         results[f"prefill {args.prompt}"] = median(lambda: model.prefill_seconds(args.prompt), args.prompt)
     for batch in batches:
-        results[f"decode ×{batch}"] = median(lambda b=batch: model.decode_seconds(args.generate, b), args.generate * batch)
+        results[f"decode ×{batch}"] = median(
+            lambda b=batch: model.decode_seconds(args.generate, b), args.generate * batch
+        )
     print(json.dumps({"load_seconds": model.load_seconds, "tokens_per_second": results}))
 
 

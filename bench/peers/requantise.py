@@ -6,7 +6,7 @@ For speed only: weights that were quantised before lose a little more. `requanti
 
 import sys
 
-from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, GGUFValueType, quants
+from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, quants
 
 
 def copy_metadata(reader: GGUFReader, writer: GGUFWriter):

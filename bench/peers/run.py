@@ -26,7 +26,16 @@ def run(command: list[str], isa: str | None) -> dict:
 
 
 def retort(args, model: Path) -> dict:
-    command = [args.retort, "bench", str(model), "--json", "--prompt", str(args.prompt), "--generate", str(args.generate)]
+    command = [
+        args.retort,
+        "bench",
+        str(model),
+        "--json",
+        "--prompt",
+        str(args.prompt),
+        "--generate",
+        str(args.generate),
+    ]
     report = run([*command, "--batch", args.batch, "--repetitions", "1", "--threads", str(args.threads)], args.isa)
     name = {"prefill": lambda r: f"prefill {r['tokens']}", "decode": lambda r: f"decode ×{r['batch']}"}
     speeds = {name[r["test"]](r): r["tokens_per_second"]["median"] for r in report["results"]}
@@ -52,20 +61,31 @@ def compare(args, model: Path) -> dict:
     for test in ours[0]["tokens_per_second"]:
         a = [r["tokens_per_second"][test] for r in ours]
         b = [r["tokens_per_second"][test] for r in theirs]
-        rows[test] = {"retort": summary(a), "llama.cpp": summary(b), "ratio": summary([x / y for x, y in zip(a, b)])}
-    loads = {"retort": summary([r["load_seconds"] for r in ours]), "llama.cpp": summary([r["load_seconds"] for r in theirs])}
+        rows[test] = {
+            "retort": summary(a),
+            "llama.cpp": summary(b),
+            "ratio": summary([x / y for x, y in zip(a, b, strict=True)]),
+        }
+    loads = {
+        "retort": summary([r["load_seconds"] for r in ours]),
+        "llama.cpp": summary([r["load_seconds"] for r in theirs]),
+    }
     return {"model": model.name, "machine": ours[0]["machine"], "tests": rows, "load_seconds": loads}
 
 
 def print_table(report: dict):
     machine = report["machine"]
-    print(f"\n{report['model']} on {machine['cpu']}, {machine['threads']} threads, {machine['isa']}; "
-          f"reads {machine['read_gbps']:.1f} GB/s, int8 {machine['int8_gops']:.0f} GOP/s")
+    print(
+        f"\n{report['model']} on {machine['cpu']}, {machine['threads']} threads, {machine['isa']}; "
+        f"reads {machine['read_gbps']:.1f} GB/s, int8 {machine['int8_gops']:.0f} GOP/s"
+    )
     print(f"{'':<14} {'Retort':>24} {'llama.cpp':>24} {'ratio':>20}")
     for test, row in report["tests"].items():
         cells = [f"{s['median']:8.1f} ({s['min']:.1f}–{s['max']:.1f})" for s in (row["retort"], row["llama.cpp"])]
         ratio = row["ratio"]
-        print(f"{test:<14} {cells[0]:>24} {cells[1]:>24} {ratio['median']:8.2f} ({ratio['min']:.2f}–{ratio['max']:.2f})")
+        print(
+            f"{test:<14} {cells[0]:>24} {cells[1]:>24} {ratio['median']:8.2f} ({ratio['min']:.2f}–{ratio['max']:.2f})"
+        )
     loads = report["load_seconds"]
     print(f"load           {loads['retort']['median']:22.2f} s {loads['llama.cpp']['median']:22.2f} s")
 

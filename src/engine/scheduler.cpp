@@ -8,8 +8,7 @@ namespace {
 
 // Each step brings a prompt on by so much, also where the decodes alone use up the time: nobody waits for ever.
 constexpr int64_t kMinChunkTokens = 16;
-constexpr int64_t kUntriedChunkTokens = 64;  // while no step has been timed
-constexpr int64_t kChunkMultiple = 8;        // the kernels work on panels of so many rows
+constexpr int64_t kChunkMultiple = 8;  // the kernels work on panels of so many rows
 
 int64_t num_blocks_for(int64_t num_tokens) { return (num_tokens + kBlockTokens - 1) / kBlockTokens; }
 
@@ -48,7 +47,8 @@ const Step& Scheduler::plan() {
   plan_chunks();
   admit();
   for (const auto& s : step_.sequences)
-    s.sequence->tokens.insert(s.sequence->tokens.end(), s.sequence->drafts.begin(), s.sequence->drafts.begin() + s.num_drafts);
+    s.sequence->tokens.insert(s.sequence->tokens.end(), s.sequence->drafts.begin(),
+                              s.sequence->drafts.begin() + s.num_drafts);
   RETORT_CHECK(!step_.sequences.empty() || !has_work());
   return step_;
 }
@@ -207,8 +207,7 @@ void Scheduler::plan_chunk(Sequence& sequence) {
 int64_t Scheduler::tokens_left(int64_t first_position) const {
   const int64_t by_tokens = config_.max_num_batched_tokens - step_.shape.num_tokens;
   if (config_.max_step_seconds <= 0) return by_tokens;
-  int64_t by_time = cost_.knows() ? cost_.tokens_that_fit(step_.shape, first_position, config_.max_step_seconds)
-                                  : kUntriedChunkTokens - step_.shape.num_tokens;
+  int64_t by_time = cost_.tokens_that_fit(step_.shape, first_position, config_.max_step_seconds);
   by_time -= by_time % kChunkMultiple;
   return std::min(by_tokens, has_chunk_ ? by_time : std::max(by_time, kMinChunkTokens));
 }

@@ -8,10 +8,11 @@ namespace {
 
 constexpr double kTokens = 64, kAttended = 64 * 1024;  // bring the features to one order of magnitude
 constexpr double kForget = 0.95;                       // a step counts half after 14 more
-constexpr double kPull = 1e-3;    // towards the last coefficients, where the steps seen do not tell features apart
-constexpr int64_t kTrusted = 8;   // steps learned before an odd one is told from news
-constexpr double kOddRatio = 2;   // and what counts as odd: so many times longer than predicted
+constexpr double kPull = 1e-3;   // towards the last coefficients, where the steps seen do not tell features apart
+constexpr int64_t kTrusted = 8;  // steps learned before an odd one is told from news
+constexpr double kOddRatio = 2;  // and what counts as odd: so many times longer than predicted
 constexpr int kSweeps = 64;
+constexpr double kUntried = 64;  // tokens a step may have though none so large was seen
 
 }  // namespace
 
@@ -37,6 +38,7 @@ void StepCost::learn(const StepShape& shape, double seconds) {
     moment_[i] = kForget * moment_[i] + x[i];
   }
   ++num_learned_;
+  largest_ = std::max(static_cast<double>(shape.num_tokens), kForget * largest_);
   solve();
 }
 
@@ -56,13 +58,15 @@ void StepCost::solve() {
 
 // c1·n + c2·(n·first + n²/2) ≤ what is left, solved for n.
 int64_t StepCost::tokens_that_fit(const StepShape& shape, int64_t first, double seconds) const {
+  const double known = std::max(kUntried, 2 * largest_) - static_cast<double>(shape.num_tokens);
+  if (num_learned_ == 0) return static_cast<int64_t>(std::max(0.0, known));
   const double left = seconds - predict(shape);
   const double linear = coefficients_[1] / kTokens + coefficients_[2] * (static_cast<double>(first) + 0.5) / kAttended;
   const double square = coefficients_[2] / (2 * kAttended);
   if (left <= 0) return 0;
   // Of the two forms of the root, the one that does not divide by `square`, which may be 0.
   const double n = 2 * left / (linear + std::sqrt(linear * linear + 4 * square * left));
-  return n < 1e9 ? static_cast<int64_t>(n) : 1'000'000'000;
+  return static_cast<int64_t>(std::clamp(n, 0.0, std::max(0.0, known)));
 }
 
 }  // namespace retort

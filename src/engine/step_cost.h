@@ -1,6 +1,6 @@
-// Predicts how long a step takes, from the steps just run: seconds ≈ c0 + c1·tokens + c2·attended, by least squares over
-// relative errors with exponential forgetting (Haykin, Adaptive Filter Theory, ch. 9: recursive least squares), all
-// coefficients ≥ 0. Engine thread only.
+// Predicts how long a step takes, from the steps just run: seconds ≈ c0 + c1·tokens + c2·attended, by least squares
+// over relative errors with exponential forgetting (Haykin, Adaptive Filter Theory, ch. 9: recursive least squares),
+// all coefficients ≥ 0. Engine thread only.
 #pragma once
 
 #include <array>
@@ -25,7 +25,8 @@ class StepCost {
   double predict(const StepShape& shape) const;
   // `seconds` > 0 is what the step took. One odd step (the machine was busy elsewhere) moves the prediction little.
   void learn(const StepShape& shape, double seconds);
-  // How many more tokens from position `first` on fit beside `shape` within `seconds`.
+  // How many more tokens from position `first` on fit beside `shape` within `seconds`. Never so many that the step were
+  // more than twice as large as the largest of late: what was not tried is not known.
   int64_t tokens_that_fit(const StepShape& shape, int64_t first, double seconds) const;
   bool knows() const { return num_learned_ > 0; }
 
@@ -39,6 +40,7 @@ class StepCost {
   Features moment_{};                          // Σ w x
   Features coefficients_{};
   int64_t num_learned_ = 0;
+  double largest_ = 0;  // tokens in a step of late
 };
 
 }  // namespace retort

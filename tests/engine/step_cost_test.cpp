@@ -35,6 +35,7 @@ TEST(StepShape, CountsThePositionsEachRowLooksAt) {
 TEST(StepCost, KnowsNothingBeforeTheFirstStepAndIsCarefulAfterIt) {
   StepCost cost;
   EXPECT_FALSE(cost.knows());
+  EXPECT_EQ(cost.tokens_that_fit(decodes(8, 100), 0, 1), 56) << "64 in all";
   const StepShape prompt = with_chunk({}, 0, 64);
   cost.learn(prompt, seconds_of(prompt));
   EXPECT_TRUE(cost.knows());
@@ -48,8 +49,8 @@ TEST(StepCost, FindsTheSpeedOfAMachineWhateverTheFirstStepWas) {
     cost.learn(first, seconds_of(first));
     std::mt19937 random(7);
     for (int i = 0; i < 100; ++i) {
-      const StepShape shape = with_chunk(decodes(static_cast<int>(random() % 17), random() % 4000), random() % 3000,
-                                         1 + random() % 300);
+      const StepShape shape =
+          with_chunk(decodes(static_cast<int>(random() % 17), random() % 4000), random() % 3000, 1 + random() % 300);
       cost.learn(shape, seconds_of(shape));
     }
     for (const StepShape& shape : {decodes(8, 1000), with_chunk(decodes(8, 100), 2500, 40), with_chunk({}, 0, 256)})
@@ -67,6 +68,7 @@ TEST(StepCost, AfterDecodesAloneAFewChunksTeachItThePrice) {
     const int64_t num = std::max<int64_t>(16, cost.tokens_that_fit(beside, first, 0.2));
     const StepShape shape = with_chunk(beside, first, num);
     EXPECT_LT(seconds_of(shape), 0.4) << "chunk " << i << " of " << num << " tokens";
+    EXPECT_LE(num, 64 << i);
     cost.learn(shape, seconds_of(shape));
     first += num;
   }
@@ -84,6 +86,7 @@ TEST(StepCost, TokensThatFitTakeTheTimeGivenAndNoMore) {
   for (int64_t first : {0, 100, 10'000}) {
     const StepShape beside = decodes(4, 500);
     const int64_t num = cost.tokens_that_fit(beside, first, 0.5);
+    EXPECT_LE(cost.tokens_that_fit(beside, first, 100), 400) << "no step had more than 204 tokens";
     EXPECT_LE(cost.predict(with_chunk(beside, first, num)), 0.5);
     EXPECT_GT(cost.predict(with_chunk(beside, first, num + 2)), 0.5);
   }
