@@ -16,6 +16,7 @@ from pathlib import Path
 
 import openai
 import pytest
+from raw_http import Connection
 
 REPO = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("RETORT_BINARY", REPO / "build/release/retort"))
@@ -24,12 +25,31 @@ MODEL = Path(os.environ.get("RETORT_TEST_MODEL", CACHE / "models/smollm2-135m-in
 START_SECONDS = 240  # sanitizers are slow
 
 
+def wait_for(value, condition, seconds: float = 60):
+    """The first value() that fulfils the condition."""
+    end = time.monotonic() + seconds
+    while not condition(now := value()):
+        assert time.monotonic() < end, f"never became what was waited for: {now}"
+        time.sleep(0.02)
+    return now
+
+
+def target(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:  # closed since it was listed
+        return ""
+
+
 class Server:
     """A `retort serve` process: its address, its log, and ways to ask it something."""
 
-    def __init__(self, *flags: str):
+    def __init__(self, *flags: str, environment: dict[str, str] | None = None):
         command = [str(BINARY), "serve", str(MODEL), "--host", "127.0.0.1", "--port", "0", *flags]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        variables = {**os.environ, **(environment or {})}
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, encoding="utf-8", env=variables
+        )
         self.log: list[str] = []
         self._ready: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read_log, daemon=True)
@@ -43,6 +63,8 @@ class Server:
         self.port = int(self.url.rsplit(":", 1)[1])
 
     def _read_log(self):
+        # A line that is not UTF-8 is a fault of the server's; to stop reading would make it wait for us for ever.
+        self.process.stderr.reconfigure(errors="backslashreplace")
         for line in self.process.stderr:
             self.log.append(line)
             if found := re.search(r"Retort is ready at (http://\S+)", line):
@@ -50,7 +72,12 @@ class Server:
         self._ready.put("")
 
     def client(self, **options) -> openai.OpenAI:
-        return openai.OpenAI(**{"base_url": self.url + "/v1", "api_key": "none", "max_retries": 0, "timeout": 240, **options})
+        return openai.OpenAI(
+            **{"base_url": self.url + "/v1", "api_key": "none", "max_retries": 0, "timeout": 240, **options}
+        )
+
+    def connect(self, **options) -> Connection:
+        return Connection(self.port, **options)
 
     def ask(self, method: str, path: str, body=None, headers=None) -> tuple[int, dict, dict]:
         """Status, JSON (or {}), headers (names in lower case)."""
@@ -61,19 +88,28 @@ class Server:
         text = response.read()
         connection.close()
         is_json = response.getheader("Content-Type") == "application/json"
-        return response.status, json.loads(text) if is_json and text else {}, {k.lower(): v for k, v in response.getheaders()}
+        return (
+            response.status,
+            json.loads(text) if is_json and text else {},
+            {k.lower(): v for k, v in response.getheaders()},
+        )
 
     def load(self) -> dict:
         return self.ask("GET", "/load")[1]
 
     def wait_for_load(self, condition, seconds: float = 60) -> dict:
-        end = time.monotonic() + seconds
-        while True:
-            load = self.load()
-            if condition(load):
-                return load
-            assert time.monotonic() < end, f"the load never became what was waited for: {load}"
-            time.sleep(0.02)
+        return wait_for(self.load, condition, seconds)
+
+    def wait_for_log(self, text: str, seconds: float = 60):
+        wait_for(lambda: "".join(self.log), lambda log: text in log, seconds)
+
+    def wait_for_num_sockets(self, at_most: int, seconds: float = 60):
+        wait_for(self.num_sockets, lambda number: number <= at_most, seconds)
+
+    def num_sockets(self) -> int:
+        """Open ones: the listener's, one a connection, and the program's own."""
+        folder = Path(f"/proc/{self.process.pid}/fd")
+        return sum(target(link).startswith("socket:") for link in folder.iterdir())
 
     def stop(self) -> int:
         if self.process.poll() is None:
@@ -91,8 +127,8 @@ def start_server():
         pytest.skip(f"{MODEL} is missing: scripts/fetch_model.py smollm2-135m fetches it")
     servers = []
 
-    def start(*flags: str) -> Server:
-        servers.append(Server(*flags))
+    def start(*flags: str, **options) -> Server:
+        servers.append(Server(*flags, **options))
         return servers[-1]
 
     yield start
@@ -108,7 +144,9 @@ def server(start_server):
     shared = start_server("--served-model-name", "smollm2", "--max-model-len", "2048")
     yield shared
     assert shared.stop() == 0, "".join(shared.log[-40:])
-    assert not any("ERROR: " in line or "WARNING: ThreadSanitizer" in line for line in shared.log), "".join(shared.log[-200:])
+    assert not any("ERROR: " in line or "WARNING: ThreadSanitizer" in line for line in shared.log), "".join(
+        shared.log[-200:]
+    )
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,14 @@ TEST(Message, MakesIdsThatDiffer) {
   EXPECT_FALSE(is_sane_request_id(std::string(129, 'x')));
 }
 
+TEST(Message, MakesTextOfClientsFitForALogLine) {
+  EXPECT_EQ(printable("plain, é and 😀"), "plain, é and 😀");
+  EXPECT_EQ(printable("a\nb\r\x1b[2J\x7f"), "a\\x0ab\\x0d\\x1b[2J\\x7f");
+  EXPECT_EQ(printable("\u009b2J, \u00a0"), "\\x9b2J, \u00a0") << "terminals take U+009B for ESC [";
+  EXPECT_EQ(printable("a\xff"), "a\uFFFD");
+  EXPECT_LT(printable(std::string(100'000, '\n')).size(), 5000u);
+}
+
 TEST(Message, WritesErrorsInTheShapeOfOpenAi) {
   const Response response = error_response({.status = 429,
                                             .message = "queue full",

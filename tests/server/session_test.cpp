@@ -174,6 +174,20 @@ TEST_F(SessionTest, ReadsChunkedBodies) {
             "abcde");
 }
 
+TEST_F(SessionTest, RefusesBodiesWhoseEndIsNotSure) {
+  start();
+  for (const char* encoding :
+       {"gzip", "identity", "chunked, gzip", "gzip, chunked", "chunked\r\nTransfer-Encoding: x"}) {
+    Client client(port_);
+    client.send(
+        fmt::format("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+                    "{}\r\n\r\n0\r\n\r\n{}",
+                    encoding, get("/get")));
+    EXPECT_EQ(status_of(client.read_answer()), 400) << encoding;
+    EXPECT_EQ(client.read_to_end(), "") << "what follows is taken for no request";
+  }
+}
+
 TEST_F(SessionTest, StreamsInChunksOrToTheEndOfTheConnection) {
   start();
   Client client(port_);

@@ -9,7 +9,14 @@
 namespace retort::http {
 namespace {
 
-constexpr std::string_view kBearer = "Bearer ";
+// The key of "Bearer KEY"; the scheme's case does not matter (RFC 9110, 11.1).
+std::string_view bearer_key(std::string_view authorization) {
+  constexpr std::string_view kBearer = "bearer ";
+  const bool is_bearer = authorization.size() >= kBearer.size() &&
+                         std::equal(kBearer.begin(), kBearer.end(), authorization.begin(),
+                                    [](char scheme, unsigned char given) { return scheme == std::tolower(given); });
+  return is_bearer ? authorization.substr(kBearer.size()) : std::string_view();
+}
 
 // "localhost:8000" → "localhost", "[::1]:8000" → "::1".
 std::string_view without_port(std::string_view host) {
@@ -46,8 +53,7 @@ Guard::Digest Guard::digest(std::string_view key) {
 
 bool Guard::knows_key(const Request& request) const {
   if (keys_.empty()) return true;
-  const std::string_view header = request.header("Authorization");
-  const Digest given = digest(header.starts_with(kBearer) ? header.substr(kBearer.size()) : "");
+  const Digest given = digest(bearer_key(request.header("Authorization")));
   bool is_known = false;  // every key is compared, in constant time: the time taken tells nothing
   for (const Digest& key : keys_) is_known |= CRYPTO_memcmp(key.data(), given.data(), key.size()) == 0;
   return is_known;

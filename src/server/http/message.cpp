@@ -8,6 +8,7 @@
 #include <random>
 
 #include "server/fields/json_input.h"
+#include "text/unicode.h"
 
 namespace retort::http {
 namespace {
@@ -68,6 +69,23 @@ std::string make_request_id() {
   thread_local std::mt19937_64 generator{std::random_device{}()};
   const uint64_t high = generator(), low = generator();
   return fmt::format("{:016x}{:016x}", high, low);
+}
+
+std::string printable(std::string_view text) {
+  constexpr size_t kMaxBytes = 1000;
+  std::string result;
+  unsigned char before = 0;
+  for (const unsigned char c : replace_invalid_utf8(text.substr(0, kMaxBytes))) {
+    const bool is_c1_control = before == 0xC2 && c < 0xA0;  // U+0080 … U+009F
+    if (is_c1_control) result.pop_back();
+    if (c < ' ' || c == 0x7F || is_c1_control)
+      fmt::format_to(std::back_inserter(result), "\\x{:02x}", c);
+    else
+      result += static_cast<char>(c);
+    before = c;
+  }
+  if (text.size() > kMaxBytes) result += "…";
+  return result;
 }
 
 std::string format_head(int status, const Headers& headers) {

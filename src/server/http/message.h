@@ -41,6 +41,9 @@ ApiResult<std::string> path_of_target(std::string_view target);
 bool is_sane_request_id(std::string_view id);
 std::string make_request_id();  // 32 hex digits
 
+// For the log: what a client wrote may not break its lines, nor fill it, nor steer the terminal that shows it.
+std::string printable(std::string_view text);
+
 // "HTTP/1.1 200 OK\r\n…\r\n\r\n".
 std::string format_head(int status, const Headers& headers);
 

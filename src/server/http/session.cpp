@@ -44,6 +44,16 @@ bool has_body(const Parser& parser) {
   return parser.chunked() || parser.content_length().value_or(0) > 0;
 }
 
+// With any transfer encoding but chunked alone nobody can say where the body ends: what one reads as the body of a
+// request, another (a proxy before us) may take for the next one.
+template <class Parser>
+bool is_end_known(const Parser& parser) {
+  const auto& message = parser.get();
+  const auto num_encodings = message.count(beast::http::field::transfer_encoding);
+  const auto encoding = message[beast::http::field::transfer_encoding];
+  return num_encodings == 0 || (num_encodings == 1 && message.version() == 11 && beast::iequals(encoding, "chunked"));
+}
+
 bool is_json(std::string_view content_type) {
   const std::string_view type = content_type.substr(0, content_type.find_first_of("; \t"));
   constexpr std::string_view kJson = "application/json";
@@ -138,7 +148,9 @@ asio::awaitable<Session::ErrorCode> Session::read_header(Parser& parser) {
   arm(service_.limits.header_timeout);
   const auto [error, size] = co_await beast::http::async_read_header(socket_, buffer_, parser, kAwait);
   disarm();
-  co_return is_timed_out_ ? ErrorCode(beast::error::timeout) : error;
+  if (is_timed_out_) co_return beast::error::timeout;
+  if (!error && !is_end_known(parser)) co_return beast::http::error::bad_transfer_encoding;
+  co_return error;
 }
 
 asio::awaitable<Session::ErrorCode> Session::read_body(Parser& parser) {
@@ -255,9 +267,9 @@ asio::awaitable<void> Session::answer(Exchange& exchange, const Route& route) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const Request& request = exchange.request();
   const auto level = route.access == Access::kPublic ? spdlog::level::debug : spdlog::level::info;
-  spdlog::log(level, "{} {} {} {}{:.3f} s{} [{}] {}", request.method, request.path,
+  spdlog::log(level, "{} {} {} {}{:.3f} s{} [{}] {}", request.method, printable(request.path),
               exchange.has_started() ? exchange.status() : kClientLeft,
-              exchange.note.empty() ? "" : exchange.note + ", ", seconds,
+              exchange.note.empty() ? "" : printable(exchange.note) + ", ", seconds,
               is_peer_gone_ && !exchange.is_complete() ? ", client left" : "", peer_, request.id);
   count_exchange(-1);
 }
@@ -276,7 +288,7 @@ asio::awaitable<void> Session::run_handler(Exchange& exchange, const Route& rout
   }
   if (fault.empty() && exchange.has_started()) co_return;
   if (is_peer_gone_) co_return;
-  log::error("{} {} [{}]: {}", exchange.request().method, exchange.request().path, exchange.request().id,
+  log::error("{} {} [{}]: {}", exchange.request().method, printable(exchange.request().path), exchange.request().id,
              fault.empty() ? "the handler gave no answer" : fault);
   exchange.close_after();
   if (exchange.has_started()) co_return;  // the answer ends in its middle, and the closed connection says so
