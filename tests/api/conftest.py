@@ -22,10 +22,10 @@ REPO = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("RETORT_BINARY", REPO / "build/release/retort"))
 CACHE = Path(os.environ.get("RETORT_CACHE", Path.home() / ".cache/retort"))
 MODEL = Path(os.environ.get("RETORT_TEST_MODEL", CACHE / "models/smollm2-135m-instruct-q4_1.gguf"))
-START_SECONDS = 240  # sanitizers are slow
+START_SECONDS = WAIT_SECONDS = 240  # sanitizers are slow
 
 
-def wait_for(value, condition, seconds: float = 60):
+def wait_for(value, condition, seconds: float = WAIT_SECONDS):
     """The first value() that fulfils the condition."""
     end = time.monotonic() + seconds
     while not condition(now := value()):
@@ -97,13 +97,13 @@ class Server:
     def load(self) -> dict:
         return self.ask("GET", "/load")[1]
 
-    def wait_for_load(self, condition, seconds: float = 60) -> dict:
+    def wait_for_load(self, condition, seconds: float = WAIT_SECONDS) -> dict:
         return wait_for(self.load, condition, seconds)
 
-    def wait_for_log(self, text: str, seconds: float = 60):
+    def wait_for_log(self, text: str, seconds: float = WAIT_SECONDS):
         wait_for(lambda: "".join(self.log), lambda log: text in log, seconds)
 
-    def wait_for_num_sockets(self, at_most: int, seconds: float = 60):
+    def wait_for_num_sockets(self, at_most: int, seconds: float = WAIT_SECONDS):
         wait_for(self.num_sockets, lambda number: number <= at_most, seconds)
 
     def num_sockets(self) -> int:

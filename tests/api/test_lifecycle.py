@@ -1,0 +1,206 @@
+"""Clients that leave or do not read, servers that are told to end, and what others notice of it: nothing."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+
+import pytest
+from conftest import BINARY, MODEL
+from raw_http import request
+
+LONG = {"prompt": "Once upon a time", "max_tokens": 1900, "ignore_eos": True, "temperature": 0}
+SHORT = {"prompt": "One, two, three,", "max_tokens": 4, "temperature": 0}
+# Few tokens to compute, and an answer of megabytes: every choice repeats the prompt and what was likely at each place.
+LARGE = {
+    "prompt": " one two three" * 50,
+    "max_tokens": 2,
+    "n": 64,
+    "echo": True,
+    "logprobs": 20,
+    "stream": True,
+    "seed": 1,
+}
+
+
+def start_long(server, **options):
+    """A connection on which a long answer has begun to be made."""
+    connection = server.connect()
+    connection.send(request("POST", "/v1/completions", {**LONG, **options}))
+    if options.get("stream"):
+        assert connection.read_head().status == 200
+        assert connection.read_chunk()
+    else:
+        server.wait_for_load(lambda load: load["num_running"] > 0)
+    return connection
+
+
+def rest_of_stream(connection) -> str:
+    return b"".join(connection.read_chunks()).decode()
+
+
+@pytest.mark.parametrize("way", ["close", "reset"])
+@pytest.mark.parametrize("options", [{"stream": True}, {"stream": True, "n": 4}, {}, {"n": 4}], ids=str)
+def test_a_client_that_leaves_costs_nothing_more(server, way, options):
+    before = server.wait_for_load(lambda load: load["server_load"] == 0)
+    getattr(start_long(server, **options), way)()
+    after = server.wait_for_load(lambda load: load["server_load"] == 0)
+    assert after["generated_tokens"] - before["generated_tokens"] < LONG["max_tokens"], "nobody waited for its end"
+    assert after["kv_cache_usage"] == 0
+
+
+def test_a_client_that_leaves_while_its_request_waits(start_server):
+    server = start_server("--max-num-seqs", "1", "--max-model-len", "2048")
+    running = start_long(server, stream=True)
+    waiting = server.connect().send(request("POST", "/v1/completions", SHORT))
+    server.wait_for_load(lambda load: load["num_waiting"] == 1)
+    waiting.close()
+    server.wait_for_load(lambda load: load["num_waiting"] == 0)
+    assert server.load()["num_running"] == 1, "the other one goes on"
+    running.close()
+    server.wait_for_load(lambda load: load["server_load"] == 0)
+    assert server.ask("POST", "/v1/completions", SHORT)[0] == 200
+    assert server.stop() == 0
+
+
+def test_a_client_that_does_not_read_holds_up_nobody(server):
+    """Its answer is larger than what the sockets hold. The engine finishes it and serves others; it loses nothing."""
+    alone = server.ask("POST", "/v1/completions", SHORT)[1]["choices"]
+    with server.connect(receive_buffer=4096) as connection:
+        connection.send(request("POST", "/v1/completions", LARGE, "x-request-id: slow-reader"))
+        server.wait_for_load(lambda load: load["num_running"] > 0)
+        assert server.ask("POST", "/v1/completions", SHORT)[1]["choices"] == alone
+        server.wait_for_load(lambda load: load["server_load"] == 0)
+        assert server.ask("POST", "/v1/completions", SHORT)[1]["choices"] == alone
+        assert not any("slow-reader" in line for line in server.log), "the answer still waits for its reader"
+        assert connection.read_head().status == 200
+        text = rest_of_stream(connection)
+    server.wait_for_log("slow-reader")
+    assert text.endswith("\n\ndata: [DONE]\n\n")
+    events = [json.loads(event[len("data: ") :])["choices"][0] for event in text.split("\n\n")[:-2]]
+    for index in range(LARGE["n"]):
+        assert "".join(event["text"] for event in events if event["index"] == index).startswith(LARGE["prompt"])
+    assert len(text) > 5_000_000, "more than the kernel keeps for a connection"
+
+
+def test_health_is_known_while_a_long_prompt_is_computed(server):
+    prompt = " ".join(f"word{number}" for number in range(400))
+    with server.connect() as connection:
+        connection.send(request("POST", "/v1/completions", {"prompt": prompt, "max_tokens": 1}))
+        server.wait_for_load(lambda load: load["num_running"] == 1)
+        assert server.ask("GET", "/health")[0] == 200
+        assert not connection.has_input(), "the prompt is still being computed"
+        assert connection.read_answer().json()["usage"]["prompt_tokens"] > 1000
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_running_requests_finish(start_server, ending):
+    server = start_server("--max-model-len", "2048", "--shutdown-timeout", "600")
+    idle = server.connect().send(request("GET", "/health"))
+    assert idle.read_answer().status == 200
+    options = {"max_tokens": 100}
+    streamed, whole = start_long(server, **options, stream=True), start_long(server, **options)
+    server.process.send_signal(ending)
+    server.wait_for_log("shutting down")
+
+    assert server.ask("GET", "/health")[0] == 200
+    assert server.ask("GET", "/ready")[0] == 503
+    for path, body in (
+        ("/v1/completions", SHORT),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+    ):
+        status, answer, headers = server.ask("POST", path, body)
+        assert (status, answer["error"]["message"]) == (503, "the server is shutting down")
+        assert int(headers["retry-after"]) > 0
+    refused = idle.send(request("POST", "/v1/completions", SHORT)).read_answer()
+    assert (refused.status, refused.headers["connection"]) == (503, "close")
+    assert server.process.poll() is None, "all this while requests run"
+
+    text = rest_of_stream(streamed)
+    assert '"finish_reason":"length"' in text
+    assert text.endswith("\n\ndata: [DONE]\n\n")
+    assert whole.read_answer().json()["usage"]["completion_tokens"] == options["max_tokens"]
+    assert server.process.wait(timeout=240) == 0
+    with pytest.raises(ConnectionRefusedError):
+        server.connect()
+
+
+@pytest.mark.parametrize("seconds", ["0", "1"])
+def test_what_does_not_finish_in_time_is_told(start_server, seconds):
+    server = start_server("--max-model-len", "2048", "--shutdown-timeout", seconds)
+    streamed, whole = start_long(server, stream=True), start_long(server, n=2)
+    server.process.send_signal(signal.SIGTERM)
+    text = rest_of_stream(streamed)
+    assert '"finish_reason":"abort"' in text
+    assert text.endswith("\n\ndata: [DONE]\n\n")
+    answer = whole.read_answer()
+    assert answer.status == 200
+    assert [choice["finish_reason"] for choice in answer.json()["choices"]] == ["abort", "abort"]
+    assert server.process.wait(timeout=240) == 0
+    server.wait_for_log("stopped")
+
+
+def test_a_server_ends_though_a_client_does_not_read(start_server):
+    server = start_server("--max-model-len", "2048", "--shutdown-timeout", "1")
+    connection = server.connect(receive_buffer=4096)
+    connection.send(request("POST", "/v1/completions", LARGE))
+    server.wait_for_load(lambda load: load["num_running"] > 0)
+    server.wait_for_load(lambda load: load["server_load"] == 0)
+    assert server.stop() == 0
+    server.wait_for_log("ending the requests that still run")
+
+
+def test_a_second_signal_ends_at_once(start_server):
+    server = start_server("--max-model-len", "2048", "--shutdown-timeout", "600")
+    connection = start_long(server, stream=True)
+    server.process.send_signal(signal.SIGTERM)
+    server.wait_for_log("shutting down")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=240) == 0
+    assert b"[DONE]" not in connection.read_to_end()
+    assert any("second signal" in line for line in server.log)
+
+
+def run_serve(*flags: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [str(BINARY), "serve", str(MODEL), *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, env={**os.environ, **environment})
+
+
+def test_a_taken_port_is_said_before_the_model_is_loaded(start_server):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = run_serve("--port", str(port))
+    assert ended.returncode != 0
+    assert re.search(rf"cannot listen on 127\.0\.0\.1:{port}: .*in use.*--port", ended.stderr), ended.stderr
+    assert "weights" not in ended.stderr
+    assert ended.stderr.count("\n") == 1, "that, and nothing else"
+
+
+def test_every_instruction_set_gives_the_same_text_alone_and_among_others(server, start_server):
+    """Between the sets texts may differ: they round norms and attention differently. What they predict is alike."""
+    question = {"prompt": "Red, yellow, green and", "max_tokens": 4, "temperature": 0, "logprobs": 0}
+
+    def prompt_logprobs(where):
+        answer = where.ask("POST", "/v1/completions", {**question, "max_tokens": 1, "prompt_logprobs": 0})[1]
+        return [next(iter(entry.values()))["logprob"] for entry in answer["choices"][0]["prompt_logprobs"][1:]]
+
+    wanted = prompt_logprobs(server)
+    refused = run_serve("--port", "0", RETORT_ISA="mmx")
+    assert refused.returncode != 0
+    found = re.search(r"RETORT_ISA: expected one this machine supports \((.*?)\), got 'mmx'", refused.stderr)
+    supported = found.group(1).split(", ")
+    assert "scalar" in supported
+    for name in supported:
+        forced = start_server("--max-model-len", "512", environment={"RETORT_ISA": name})
+        assert any(f"{name} kernels" in line for line in forced.log)
+        alone = forced.ask("POST", "/v1/completions", question)[1]["choices"]
+        other = start_long(forced, stream=True, max_tokens=400)
+        assert forced.ask("POST", "/v1/completions", question)[1]["choices"] == alone, name
+        other.close()
+        distances = [abs(a - b) for a, b in zip(wanted, prompt_logprobs(forced), strict=True)]
+        assert sum(distances) / len(distances) < 0.4, name
+        assert forced.stop() == 0
