@@ -1,10 +1,13 @@
 // retort bench: how fast a model runs here, against what this machine's memory and arithmetic allow.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/log.h"
 #include "cli/command.h"
 #include "cli/hub/model_cache.h"
 #include "cli/hub/progress.h"
 #include "cli/measure/bandwidth.h"
+#include "cli/measure/breakdown.h"
 #include "cli/measure/speed.h"
 #include "cli/terminal.h"
 #include "kernels/peak.h"
@@ -17,7 +20,7 @@ struct BenchOptions {
   int prompt = 512, generate = 64, context = 0, repetitions = 3, threads = 0;
   std::vector<int> batches = {1, 4, 8};
   std::string kv_type = "bf16";
-  bool json = false;
+  bool breakdown = false, json = false;
 };
 
 struct Limits {
@@ -119,6 +122,53 @@ void print_json(const Report& report) {
   fmt::print("{}\n", json.dump(2));
 }
 
+Result<std::vector<Breakdown>> run_breakdown(const BenchOptions& options) {
+  RETORT_TRY(log::init("warning"));
+  LlmOptions llm_options;
+  RETORT_ASSIGN(llm_options.model, find_model(options.model));
+  llm_options.num_threads = options.threads;
+  llm_options.engine.max_num_seqs = *std::ranges::max_element(options.batches);
+  RETORT_ASSIGN(const auto llm, Llm::load(llm_options));
+  measure_breakdown(*llm, 1, 32, 8);  // the first steps take new memory
+  std::vector<Breakdown> breakdowns;
+  for (const int batch : options.batches) breakdowns.push_back(measure_breakdown(*llm, batch, 32, options.generate));
+  return breakdowns;
+}
+
+void print_breakdown(const std::vector<Breakdown>& breakdowns) {
+  fmt::print("share of the engine thread's time{:>28} beside it, %\n", "");
+  fmt::print("{:<10} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "sequences", "tokens/s", "model", "schedule", "sample",
+             "deliver", "text");
+  for (const Breakdown& b : breakdowns) {
+    const auto share = [&](double seconds) { return 100 * seconds / b.times.total(); };
+    fmt::print("{:<10} {:>9.1f} {:>9.2f} {:>9.2f} {:>9.2f} {:>9.2f} {:>9.2f}\n", b.batch, b.tokens_per_second,
+               share(b.times.model), share(b.times.schedule), share(b.times.sample), share(b.times.deliver),
+               share(b.text_seconds));
+  }
+}
+
+void print_breakdown_json(const std::vector<Breakdown>& breakdowns) {
+  auto json = nlohmann::ordered_json::array();
+  for (const Breakdown& b : breakdowns)
+    json.push_back({{"batch", b.batch},
+                    {"steps", b.num_steps},
+                    {"tokens_per_second", b.tokens_per_second},
+                    {"seconds",
+                     {{"model", b.times.model},
+                      {"schedule", b.times.schedule},
+                      {"sample", b.times.sample},
+                      {"deliver", b.times.deliver},
+                      {"text", b.text_seconds}}}});
+  fmt::print("{}\n", json.dump(2));
+}
+
+int bench_breakdown(const BenchOptions& options) {
+  const auto breakdowns = run_breakdown(options);
+  if (!breakdowns) return report(breakdowns.error());
+  options.json ? print_breakdown_json(*breakdowns) : print_breakdown(*breakdowns);
+  return 0;
+}
+
 }  // namespace
 
 RunCommand add_bench_command(CLI::App& app) {
@@ -147,6 +197,8 @@ RunCommand add_bench_command(CLI::App& app) {
   app.add_option("--kv-cache-dtype", options->kv_type, "Keys and values as bf16 or f32")
       ->check(CLI::IsMember({"bf16", "f32"}))
       ->capture_default_str();
+  app.add_flag("--breakdown", options->breakdown,
+               "Run the whole engine with a chat's sampling, and tell what share of a step is not the model's");
   app.add_flag("--json", options->json, "Print JSON");
   app.footer(
       "GB/s: weights, keys and values read. GOP/s: multiplications and additions in weight matrices. Both stand "
@@ -155,6 +207,7 @@ RunCommand add_bench_command(CLI::App& app) {
       "an\n"
       "instruction set.");
   return [options] {
+    if (options->breakdown) return bench_breakdown(*options);
     const auto report_or_error = run_bench(*options);
     if (!report_or_error) return report(report_or_error.error());
     options->json ? print_json(*report_or_error) : print_table(*report_or_error);

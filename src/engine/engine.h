@@ -16,12 +16,21 @@ struct EngineConfig {
   int64_t max_model_len = 0;         // tokens of prompt and answer together; 0, and at most: what all blocks hold
   int max_num_seqs = 64;             // decoding at once
   int max_num_batched_tokens = 512;  // in one step
-  double max_step_ms = 200;          // the next token of a running answer waits no longer for others' prompts; 0: no limit
-  int max_waiting = 1024;            // requests queued before submit() says kUnavailable
+  double max_step_ms = 200;  // the next token of a running answer waits no longer for others' prompts; 0: no limit
+  int max_waiting = 1024;    // requests queued before submit() says kUnavailable
   bool enable_prefix_caching = true;
   int num_speculative_tokens = kMaxDrafts;  // guessed at most in one step of a sequence, ngram.h; 0: none
-  uint64_t seed = 0;                      // for requests that bring none
-  std::vector<TokenId> stop_tokens = {};  // the model's own, unless a request ignores them
+  uint64_t seed = 0;                        // for requests that bring none
+  std::vector<TokenId> stop_tokens = {};    // the model's own, unless a request ignores them
+};
+
+// Where the engine thread's time has gone, in seconds since the start.
+struct StepTimes {
+  double schedule = 0;  // what to compute, and guesses
+  double model = 0;
+  double sample = 0;   // and the books of blocks and requests
+  double deliver = 0;  // in on_event
+  double total() const { return schedule + model + sample + deliver; }
 };
 
 struct EngineStats {
@@ -30,6 +39,7 @@ struct EngineStats {
   uint64_t prompt_tokens = 0, cached_prompt_tokens = 0, generated_tokens = 0;
   uint64_t draft_tokens = 0, accepted_draft_tokens = 0;  // guessed and computed; of these right
   uint64_t num_steps = 0, num_preemptions = 0, num_finished = 0;
+  StepTimes times;
   Clock::time_point step_started{};  // of the step that runs now; epoch when idle
   bool alive = true;                 // false once the engine thread has ended for any reason but stop()
 };

@@ -11,6 +11,8 @@ namespace {
 
 constexpr uint64_t kSeedDraw = 0x73656564;  // sets the engine's own draws apart from those of samples
 
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
 }  // namespace
 
 EngineCore::EngineCore(const EngineConfig& config, ModelRunner& runner)
@@ -68,7 +70,7 @@ void EngineCore::end_all(FinishReason reason, std::string_view why) {
   for (RequestId id : ids) end(id, reason, why);
 }
 
-void EngineCore::abandon(std::string_view why) const {
+void EngineCore::abandon(std::string_view why) {
   for (const auto& [id, live] : live_)
     for (size_t i = 0; i < live.samples.size(); ++i)
       if (!live.samples[i].finished)
@@ -81,11 +83,13 @@ void EngineCore::expire(Clock::time_point now) {
 }
 
 void EngineCore::plan_step() {
+  const auto start = Clock::now();
   if (config_.num_speculative_tokens > 0)
     for (auto& [id, live] : live_)
       for (Sample& sample : live.samples)
         if (sample.sequence && sample.sequence->is_decoding()) propose(live, sample);
   step_ = &scheduler_.plan();
+  counters_.times.schedule += seconds_since(start);
 }
 
 // No further than the answer may go.
@@ -111,6 +115,8 @@ void EngineCore::run_step() {
   } catch (...) {
     return fail_step(step, "an exception of unknown type");
   }
+  const auto computed = Clock::now();
+  const double delivered_before = counters_.times.deliver;
   ++counters_.num_steps;
   scheduler_.commit(step);
   for (const auto& scheduled : step.sequences) {
@@ -127,7 +133,9 @@ void EngineCore::run_step() {
     log::error("[engine] request {}: {}", id, why);
     end(id, FinishReason::kError, why);
   }
-  scheduler_.learn(shape, std::chrono::duration<double>(Clock::now() - start).count());
+  scheduler_.learn(shape, seconds_since(start));
+  counters_.times.model += std::chrono::duration<double>(computed - start).count();
+  counters_.times.sample += seconds_since(computed) - (counters_.times.deliver - delivered_before);
 }
 
 std::span<const float> EngineCore::run(const Step& step) {
@@ -170,8 +178,7 @@ Status EngineCore::sample_all(const ScheduledSequence& scheduled, std::span<cons
   const bool prompt_is_new = first.num_tokens() == first.num_prompt_tokens;
   if (prompt_is_new) finish_prompt(live, first);
   const size_t begin = prompt_is_new ? 0 : first.sample_idx, end_idx = prompt_is_new ? live.samples.size() : begin + 1;
-  for (size_t i = begin; i < end_idx; ++i)
-    RETORT_TRY(sample_run(live, live.samples[i], logits, scheduled.num_drafts));
+  for (size_t i = begin; i < end_idx; ++i) RETORT_TRY(sample_run(live, live.samples[i], logits, scheduled.num_drafts));
   forget_if_finished(it);
   return {};
 }
@@ -246,7 +253,11 @@ void EngineCore::forget_if_finished(LiveIterator it) {
   ++counters_.num_finished;
 }
 
-void EngineCore::tell(const Live& live, TokenEvent event) noexcept { live.on_event(std::move(event)); }
+void EngineCore::tell(const Live& live, TokenEvent event) noexcept {
+  const auto start = Clock::now();
+  live.on_event(std::move(event));
+  counters_.times.deliver += seconds_since(start);
+}
 
 void EngineCore::report(EngineStats& stats) const {
   const BlockPool& pool = scheduler_.blocks();
@@ -258,6 +269,7 @@ void EngineCore::report(EngineStats& stats) const {
   stats.generated_tokens = counters_.generated_tokens;
   stats.draft_tokens = counters_.draft_tokens;
   stats.accepted_draft_tokens = counters_.accepted_draft_tokens;
+  stats.times = counters_.times;
   stats.num_steps = counters_.num_steps;
   stats.num_preemptions = scheduler_.num_preemptions();
   stats.num_finished = counters_.num_finished;

@@ -27,7 +27,7 @@ class EngineCore {
   void end(RequestId id, FinishReason reason, std::string_view why = {});
   void end_all(FinishReason reason, std::string_view why);
   // Tells every request that it ends with kError, and does nothing else: for when the state can no longer be trusted.
-  void abandon(std::string_view why) const;
+  void abandon(std::string_view why);
   // Ends the requests whose deadline has passed.
   void expire(Clock::time_point now);
   // A step in its two halves: what to compute; then run, sample, tell. An exception of the runner ends the step's
@@ -70,7 +70,7 @@ class EngineCore {
   Status sample_one(Live& live, Sample& sample, std::span<const float> logits);
   void finish_sample(Sample& sample);
   void forget_if_finished(LiveIterator it);
-  static void tell(const Live& live, TokenEvent event) noexcept;
+  void tell(const Live& live, TokenEvent event) noexcept;
 
   EngineConfig config_;
   ModelRunner& runner_;

@@ -30,7 +30,12 @@ Json load(const ApiContext& api) {
           {"accepted_draft_tokens", stats.accepted_draft_tokens},
           {"num_steps", stats.num_steps},
           {"num_preemptions", stats.num_preemptions},
-          {"num_finished", stats.num_finished}};
+          {"num_finished", stats.num_finished},
+          {"step_seconds",
+           {{"schedule", stats.times.schedule},
+            {"model", stats.times.model},
+            {"sample", stats.times.sample},
+            {"deliver", stats.times.deliver}}}};
 }
 
 boost::asio::awaitable<void> answer(http::Exchange& exchange, ApiStatus status) {

@@ -96,3 +96,11 @@ def test_simulate_runs_a_trace(tmp_path):
     assert report["cached_prompt_tokens"] > 0
     assert 0 < report["itl_seconds"]["p50"] <= report["itl_seconds"]["max"]
     assert "steps a second" in run("simulate", "--requests", "20").stdout
+
+
+def test_bench_breakdown_accounts_for_every_step():
+    report = json.loads(run("bench", MODEL, "--breakdown", "--batch", "1,3", "--generate", "4", "--json").stdout)
+    assert [row["batch"] for row in report] == [1, 3]
+    for row in report:
+        assert row["steps"] >= 4 and row["seconds"]["model"] > 0
+        assert all(seconds >= 0 for seconds in row["seconds"].values())

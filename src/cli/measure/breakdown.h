@@ -1,0 +1,22 @@
+// Where the time of a whole engine goes: not the forward pass alone, as speed.h times it, but scheduling, sampling and
+// turning tokens into text as well.
+#pragma once
+
+#include "base/result.h"
+#include "engine/llm.h"
+
+namespace retort {
+
+struct Breakdown {
+  int batch = 0;
+  uint64_t num_steps = 0;
+  StepTimes times;          // of the engine thread, in these steps
+  double text_seconds = 0;  // spent beside it by the thread that turns tokens into text
+  double tokens_per_second = 0;
+};
+
+// `batch` requests of `prompt` arbitrary tokens each generate `generate` tokens with the sampling parameters of a chat
+// (temperature 0.6, top_p 0.95).
+Breakdown measure_breakdown(Llm& llm, int batch, int prompt, int generate);
+
+}  // namespace retort
