@@ -15,9 +15,8 @@
 
 namespace retort {
 
-// How far ahead of the group being read one of its lines is asked for. A line a group is enough to lead the hardware
-// prefetcher over page borders; asking for all of them, or into the first-level cache, takes the miss slots that the
-// reads need.
+// How far ahead of the group being read its like is asked for, into the second-level cache: the more rows share a
+// group, the longer the arithmetic between two reads, and the less of what comes next the reads themselves bring near.
 inline constexpr int kPrefetchBytes = 4096;
 
 // Scales and minima (negated where they are to be subtracted) of one group; [1] only where scales are per half group.
@@ -87,7 +86,7 @@ void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationP
     for (int g = 0; g < groups; ++g) {
       const unsigned char* entry = tile + kFormat.entry_offset(g);
       const unsigned char* group = tile + kFormat.group_offset(g);
-      V::prefetch(group + kPrefetchBytes);
+      for (size_t line = 0; line < kFormat.group_bytes(); line += 64) V::prefetch(group + kPrefetchBytes + line);
       for (int part = 0; part < V::kParts; ++part) {
         const PartScales<V> s = part_scales<V, kFormat>(entry, g, part);
         const typename V::Quants w = V::template unpack<kFormat>(group, part);

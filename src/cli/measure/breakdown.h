@@ -10,7 +10,7 @@ namespace retort {
 struct Breakdown {
   int batch = 0;
   uint64_t num_steps = 0;
-  StepTimes times;          // of the engine thread, in these steps
+  StepTimes times = {};     // of the engine thread, in these steps
   double text_seconds = 0;  // spent beside it by the thread that turns tokens into text
   double tokens_per_second = 0;
 };
