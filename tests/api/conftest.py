@@ -44,8 +44,8 @@ def target(link: Path) -> str:
 class Server:
     """A `retort serve` process: its address, its log, and ways to ask it something."""
 
-    def __init__(self, *flags: str, environment: dict[str, str] | None = None):
-        command = [str(BINARY), "serve", str(MODEL), "--host", "127.0.0.1", "--port", "0", *flags]
+    def __init__(self, *flags: str, model: str | Path = MODEL, environment: dict[str, str] | None = None):
+        command = [str(BINARY), "serve", str(model), "--host", "127.0.0.1", "--port", "0", *flags]
         variables = {**os.environ, **(environment or {})}
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, encoding="utf-8", env=variables
@@ -121,7 +121,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def start_server():
-    """start_server(*flags): a server of one's own, ended with the session if the test does not end it."""
+    """start_server(*flags, model=…): a server of one's own, ended with the session if the test does not end it."""
     assert BINARY.exists(), f"{BINARY} is missing: build it, or name another with RETORT_BINARY"
     if not MODEL.exists():
         pytest.skip(f"{MODEL} is missing: scripts/fetch_model.py smollm2-135m fetches it")
