@@ -43,6 +43,7 @@ class Server {
     add("POST", "/stream", stream);
     add("GET", "/stream", stream);
     add("GET", "/rest/*", echo, http::Access::kKey);
+    service_.router.add({"POST", "/query", http::Access::kPublic, echo, true});
     add("POST", "/tokenize", [this](http::Exchange& exchange) { return openai::tokenize(api_, exchange); });
     add("POST", "/detokenize", [this](http::Exchange& exchange) { return openai::detokenize(api_, exchange); });
   }

@@ -12,6 +12,7 @@
 #include "server/openai/endpoints.h"
 #include "server/openapi.h"
 #include "server/page.h"
+#include "server/simple/endpoints.h"
 #include "server/status_routes.h"
 
 namespace retort {
@@ -86,6 +87,7 @@ App::App(const ServerConfig& config)
     if (num_exchanges_ == 0) all_answered_.notify_all();
   };
   openai::add_routes(service_.router, api_);
+  simple::add_routes(service_.router, api_);
   add_status_routes(service_.router, api_, RETORT_VERSION);
   add_openapi_route(service_.router);
   add_page_route(service_.router);

@@ -3,7 +3,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <optional>
-#include <string_view>
+#include <type_traits>
 
 #include "server/api_context.h"
 #include "server/fields/json_input.h"
@@ -11,15 +11,21 @@
 
 namespace retort {
 
-// None: the request has been answered with its error, or with that of `model`.
-template <class Prepared>
-boost::asio::awaitable<std::optional<Prepared>> prepare_request(ApiContext& api, http::Exchange& exchange,
-                                                                const ApiResult<const ServedModel*>& model,
-                                                                ApiResult<Prepared> (*prepare)(const ServedModel&,
-                                                                                               const Json& body)) {
+template <class Prepare>
+using PreparedBy = typename std::invoke_result_t<Prepare, const ServedModel&, const Json&>::value_type;
+
+// prepare(model, body) → ApiResult<Prepared>. None: the request has been answered with its error, or with that of
+// `model`, in the shape of `error_body`.
+template <class Prepare>
+boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
+    ApiContext& api, http::Exchange& exchange, const ApiResult<const ServedModel*>& model, Prepare prepare,
+    Json (*error_body)(const ApiError&) = error_json) {
+  using Prepared = PreparedBy<Prepare>;
   std::optional<ApiError> error;
   if (model) {
-    auto work = [served = *model, prepare, body = exchange.take_body()]() -> ApiResult<Prepared> {
+    std::string body = exchange.take_body();
+    if (body.empty() && !exchange.request().query.empty()) body = "{}";  // every field is in the query
+    auto work = [served = *model, prepare = std::move(prepare), body = std::move(body)]() -> ApiResult<Prepared> {
       RETORT_API_ASSIGN(const Json json, parse_json(body));
       return prepare(*served, json);
     };
@@ -30,7 +36,7 @@ boost::asio::awaitable<std::optional<Prepared>> prepare_request(ApiContext& api,
     error = model.error();
   }
   exchange.note = error->message;
-  http::Response response = http::error_response(*error);
+  http::Response response = http::error_response(*error, error_body(*error));
   co_await exchange.respond(std::move(response));
   co_return std::nullopt;
 }

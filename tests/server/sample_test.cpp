@@ -1,11 +1,11 @@
-#include "server/openai/sample.h"
+#include "server/sample.h"
 
 #include <gtest/gtest.h>
 
 #include "byte_tokenizer.h"
 #include "server/control_tokens.h"
 
-namespace retort::openai {
+namespace retort {
 namespace {
 
 using testing::byte_tokenizer;
@@ -126,4 +126,4 @@ TEST(ControlTokens, LeavesOtherTextAlone) {
 }
 
 }  // namespace
-}  // namespace retort::openai
+}  // namespace retort

@@ -18,6 +18,12 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
+auto parse_target(std::string_view target) {
+  return target.starts_with('/') ? boost::urls::parse_origin_form(target) : boost::urls::parse_uri(target);
+}
+
+bool is_valid_utf8(std::string_view text) { return valid_utf8_prefix(text) == text.size(); }
+
 std::string http_date() {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};
@@ -42,21 +48,35 @@ size_t Request::count(std::string_view name) const {
 
 Response json_response(const Json& body) { return {.body = dump_json(body)}; }
 
-Response error_response(const ApiError& error) {
-  Response response{.status = error.status, .body = dump_json(error_json(error))};
+Response error_response(const ApiError& error) { return error_response(error, error_json(error)); }
+
+Response error_response(const ApiError& error, const Json& body) {
+  Response response{.status = error.status, .body = dump_json(body)};
   if (error.retry_after) response.headers.emplace_back("Retry-After", std::to_string(*error.retry_after));
   if (error.retry_is_useless) response.headers.emplace_back("x-should-retry", "false");
   return response;
 }
 
 ApiResult<std::string> path_of_target(std::string_view target) {
-  const auto url = target.starts_with('/') ? boost::urls::parse_origin_form(target) : boost::urls::parse_uri(target);
+  const auto url = parse_target(target);
   if (!url) return refuse(400, "the request target is not a valid path");
   std::string path = url->path();
   const bool is_printable =
       std::none_of(path.begin(), path.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; });
   if (!is_printable || !path.starts_with('/')) return refuse(400, "the request target is not a valid path");
   return path;
+}
+
+ApiResult<Parameters> query_of_target(std::string_view target) {
+  Parameters query;
+  const auto url = parse_target(target);
+  if (!url) return query;
+  for (const auto parameter : url->params()) {
+    const bool is_text = is_valid_utf8(parameter.key) && is_valid_utf8(parameter.value);
+    if (!is_text) return refuse(400, "the query of the request target is not UTF-8");
+    query.emplace_back(parameter.key, parameter.value);
+  }
+  return query;
 }
 
 bool is_sane_request_id(std::string_view id) {

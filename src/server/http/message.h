@@ -11,10 +11,12 @@
 namespace retort::http {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
+using Parameters = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
   std::string method = {};
   std::string path = {};  // percent-decoded, begins with '/'
+  Parameters query = {};  // only for a route that takes them
   Headers headers = {};
   std::string body = {};
   std::string id = {};  // x-request-id: the client's if it is a sane one, else made here
@@ -32,10 +34,14 @@ struct Response {
 };
 
 Response json_response(const Json& body);
-Response error_response(const ApiError& error);
+Response error_response(const ApiError& error);                    // in OpenAI's shape
+Response error_response(const ApiError& error, const Json& body);  // in another
 
 // The path of a request target in origin form ("/v1/models?x=1") or absolute form; an error says what is wrong with it.
 ApiResult<std::string> path_of_target(std::string_view target);
+
+// The parameters of its query ("?a=1&b=two+words"), decoded; an error for what is not UTF-8.
+ApiResult<Parameters> query_of_target(std::string_view target);
 
 // An id from a client may appear in headers and logs only when it is short and plain.
 bool is_sane_request_id(std::string_view id);

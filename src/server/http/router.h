@@ -21,6 +21,7 @@ struct Route {
   std::string path;    // exact; or ending with "/*": anything longer that begins so
   Access access = Access::kKey;
   Handler handler = {};
+  bool takes_query = false;  // its fields may come as query parameters, without a body
 };
 
 class Router {

@@ -61,6 +61,12 @@ bool is_json(std::string_view content_type) {
                                                    [](unsigned char a, char b) { return std::tolower(a) == b; });
 }
 
+// Other sites' pages may make a browser send a request without a body; it names them as its origin.
+template <class Parser>
+bool needs_no_type(const Route& route, const Parser& parser) {
+  return route.takes_query && !has_body(parser) && parser.get().count(beast::http::field::origin) == 0;
+}
+
 }  // namespace
 
 Session::Session(Socket socket, std::string peer, Service& service)
@@ -208,7 +214,12 @@ tl::expected<const Route*, Response> Session::admit(const Parser& parser, Reques
     return tl::unexpected<Response>(std::move(response));
   }
   if (match.route == nullptr) return tl::unexpected<Response>(not_served(match, request));
-  if (request.method == "POST" && !is_json(request.header("Content-Type")))
+  if (match.route->takes_query) {
+    auto query = query_of_target(to_string(parser.get().target()));
+    if (!query) return no(400, query.error().message);
+    request.query = std::move(*query);
+  }
+  if (request.method == "POST" && !is_json(request.header("Content-Type")) && !needs_no_type(*match.route, parser))
     return no(415, fmt::format("Content-Type: expected application/json, got '{}'", request.header("Content-Type")));
   if (parser.content_length().value_or(0) > service_.limits.max_body_bytes)
     return tl::unexpected<Response>(error_of(beast::http::error::body_limit));

@@ -2,10 +2,9 @@
 #include <ctime>
 
 #include "server/openai/answer.h"
-#include "server/openai/chat_request.h"
 #include "server/openai/endpoints.h"
+#include "server/openai/jobs.h"
 #include "server/openai/logprobs.h"
-#include "server/openai/prompt.h"
 #include "server/prepare.h"
 
 namespace retort::openai {
@@ -60,46 +59,11 @@ struct Prepared {
   Job job;
 };
 
-// With echo the answer begins with the last message when that is the assistant's too.
-std::string echo_of(const ChatRequest& request) {
-  const Json& last = request.messages.back();
-  return request.echo && last["role"] == "assistant" && last["content"].is_string() ? last["content"].get<std::string>()
-                                                                                    : "";
-}
-
 // From the body to the engine's request. On a text worker.
 ApiResult<Prepared> prepare(const ServedModel& model, const Json& body) {
   RETORT_API_ASSIGN(ChatRequest request, parse_chat_request(body));
   RETORT_API_TRY(check_model_name(model, request.model));
-
-  ChatTemplateInput input{
-      .messages = request.messages,
-      .tools = {},
-      .kwargs = request.chat_template_kwargs,
-      .add_generation_prompt = request.add_generation_prompt.value_or(!request.continue_final_message),
-      .continue_final_message = request.continue_final_message};
-  RETORT_API_ASSIGN(ChatPrompt prompt,
-                    build_chat_prompt(model, std::move(input), request.add_special_tokens.value_or(false)));
-  RETORT_API_TRY(fit_prompt(model, request, prompt.tokens));
-  RETORT_API_ASSIGN(SamplingParams params, sampling_params(model, request, prompt.tokens.size()));
-  if (request.logprobs) params.logprobs = request.top_logprobs;
-
-  Job job;
-  job.sample_options.push_back({.stop = request.stop,
-                                .stop_token_ids = request.stop_token_ids,
-                                .include_stop = request.include_stop_str_in_output,
-                                .skip_special_tokens = request.skip_special_tokens,
-                                .splits_reasoning = true,
-                                .starts_inside_reasoning = prompt.starts_inside_reasoning,
-                                .keeps_tokens = request.logprobs || request.return_token_ids});
-  job.echoes.push_back(echo_of(request));
-  job.requests.push_back({.prompt = std::move(prompt.tokens),
-                          .params = std::move(params),
-                          .num_samples = request.n,
-                          .priority = request.priority,
-                          .deadline = {},
-                          .cache_salt = request.cache_salt,
-                          .on_event = {}});
+  RETORT_API_ASSIGN(Job job, chat_job(model, request));
   return Prepared{std::move(request), std::move(job)};
 }
 
@@ -116,7 +80,7 @@ boost::asio::awaitable<void> chat_completions(ApiContext& api, http::Exchange& e
                   .model = (*model)->id,
                   .created = std::time(nullptr)};
   ChatAnswer answer(**model, request, std::move(head), prepared->job);
-  co_await run_job(api, exchange, request, std::move(prepared->job), answer);
+  co_await run_job(api, exchange, request.stream, std::move(prepared->job), answer);
 }
 
 }  // namespace retort::openai

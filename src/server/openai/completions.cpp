@@ -2,10 +2,9 @@
 #include <ctime>
 
 #include "server/openai/answer.h"
-#include "server/openai/completion_request.h"
 #include "server/openai/endpoints.h"
+#include "server/openai/jobs.h"
 #include "server/openai/logprobs.h"
-#include "server/openai/prompt.h"
 #include "server/prepare.h"
 
 namespace retort::openai {
@@ -36,7 +35,7 @@ class CompletionAnswer : public Answer {
     if (!completion_.logprobs) return {};
     std::vector<CompletionLogprob> entries;
     if (completion_.echo && !choice.has_begun)
-      entries = of_prompt(prompt_tokens(choice.prompt_idx), prompt_logprobs(choice.prompt_idx));
+      entries = of_prompt(prompts()[choice.prompt_idx].tokens, prompts()[choice.prompt_idx].logprobs);
     const std::vector<CompletionLogprob> generated = of_generated(delta.tokens);
     entries.insert(entries.end(), generated.begin(), generated.end());
     return completion_logprobs(tokenizer(), entries, offsets_[index_of(choice)]);
@@ -51,45 +50,11 @@ struct Prepared {
   Job job;
 };
 
-ApiResult<EngineRequest> to_engine_request(const ServedModel& model, const CompletionRequest& request,
-                                           std::vector<TokenId> prompt) {
-  RETORT_API_TRY(fit_prompt(model, request, prompt));
-  RETORT_API_ASSIGN(SamplingParams params, sampling_params(model, request, prompt.size()));
-  params.logprobs = request.logprobs;
-  if (request.echo && request.logprobs && !params.prompt_logprobs) params.prompt_logprobs = request.logprobs;
-  return EngineRequest{.prompt = std::move(prompt),
-                       .params = std::move(params),
-                       .num_samples = request.n,
-                       .priority = request.priority,
-                       .deadline = {},
-                       .cache_salt = request.cache_salt,
-                       .on_event = {}};
-}
-
 // From the body to the engine's requests. On a text worker.
 ApiResult<Prepared> prepare(const ServedModel& model, const Json& body) {
   RETORT_API_ASSIGN(CompletionRequest request, parse_completion_request(body));
   RETORT_API_TRY(check_model_name(model, request.model));
-
-  Job job;
-  for (RawPrompt& raw : request.prompts) {
-    const auto* text = std::get_if<std::string>(&raw);
-    std::vector<TokenId> tokens = text != nullptr
-                                      ? encode_raw_prompt(model, *text, request.add_special_tokens.value_or(true))
-                                      : std::move(std::get<std::vector<TokenId>>(raw));
-    RETORT_API_ASSIGN(EngineRequest engine_request, to_engine_request(model, request, std::move(tokens)));
-    const bool is_whole_text = text != nullptr && !request.truncate_prompt_tokens;
-    job.echoes.push_back(!request.echo   ? ""
-                         : is_whole_text ? *text
-                                         : model.tokenizer->decode(engine_request.prompt, request.skip_special_tokens));
-    job.requests.push_back(std::move(engine_request));
-    job.sample_options.push_back({.stop = request.stop,
-                                  .stop_token_ids = request.stop_token_ids,
-                                  .include_stop = request.include_stop_str_in_output,
-                                  .skip_special_tokens = request.skip_special_tokens,
-                                  .keeps_tokens = request.logprobs || request.return_token_ids,
-                                  .drops_output = request.max_tokens == 0});
-  }
+  RETORT_API_ASSIGN(Job job, completion_job(model, request));
   return Prepared{std::move(request), std::move(job)};
 }
 
@@ -106,7 +71,7 @@ boost::asio::awaitable<void> completions(ApiContext& api, http::Exchange& exchan
                   .model = (*model)->id,
                   .created = std::time(nullptr)};
   CompletionAnswer answer(**model, request, std::move(head), prepared->job);
-  co_await run_job(api, exchange, request, std::move(prepared->job), answer);
+  co_await run_job(api, exchange, request.stream, std::move(prepared->job), answer);
 }
 
 }  // namespace retort::openai

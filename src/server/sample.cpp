@@ -1,8 +1,8 @@
-#include "server/openai/sample.h"
+#include "server/sample.h"
 
 #include <algorithm>
 
-namespace retort::openai {
+namespace retort {
 
 Sample::Sample(const Tokenizer& tokenizer, const SampleOptions& options)
     : options_(options),
@@ -61,4 +61,4 @@ void Sample::finish(FinishReason reason, std::optional<TokenId> stop_token) {
   finish_reason_ = reason == FinishReason::kStop ? "stop" : reason == FinishReason::kLength ? "length" : "abort";
 }
 
-}  // namespace retort::openai
+}  // namespace retort

@@ -12,7 +12,7 @@
 #include "text/reasoning_parser.h"
 #include "text/stop_matcher.h"
 
-namespace retort::openai {
+namespace retort {
 
 struct SampleOptions {
   std::vector<std::string> stop = {};
@@ -64,4 +64,4 @@ class Sample {
   int num_tokens_ = 0, num_reasoning_tokens_ = 0;
 };
 
-}  // namespace retort::openai
+}  // namespace retort

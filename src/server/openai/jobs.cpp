@@ -1,0 +1,86 @@
+#include "server/openai/jobs.h"
+
+#include "server/openai/prompt.h"
+
+namespace retort::openai {
+namespace {
+
+// With echo the answer begins with the last message when that is the assistant's too.
+std::string echo_of(const ChatRequest& request) {
+  const Json& last = request.messages.back();
+  return request.echo && last["role"] == "assistant" && last["content"].is_string() ? last["content"].get<std::string>()
+                                                                                    : "";
+}
+
+EngineRequest engine_request(const GenerateRequest& request, std::vector<TokenId> prompt, SamplingParams params) {
+  return {.prompt = std::move(prompt),
+          .params = std::move(params),
+          .num_samples = request.n,
+          .priority = request.priority,
+          .deadline = {},
+          .cache_salt = request.cache_salt,
+          .on_event = {}};
+}
+
+SampleOptions sample_options(const GenerateRequest& request, bool with_logprobs) {
+  return {.stop = request.stop,
+          .stop_token_ids = request.stop_token_ids,
+          .include_stop = request.include_stop_str_in_output,
+          .skip_special_tokens = request.skip_special_tokens,
+          .keeps_tokens = with_logprobs || request.return_token_ids};
+}
+
+ApiResult<EngineRequest> of_prompt(const ServedModel& model, const CompletionRequest& request,
+                                   std::vector<TokenId> prompt) {
+  RETORT_API_TRY(fit_prompt(model, request, prompt));
+  RETORT_API_ASSIGN(SamplingParams params, sampling_params(model, request, prompt.size()));
+  params.logprobs = request.logprobs;
+  if (request.echo && request.logprobs && !params.prompt_logprobs) params.prompt_logprobs = request.logprobs;
+  return engine_request(request, std::move(prompt), std::move(params));
+}
+
+}  // namespace
+
+ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request) {
+  ChatTemplateInput input{
+      .messages = request.messages,
+      .tools = {},
+      .kwargs = request.chat_template_kwargs,
+      .add_generation_prompt = request.add_generation_prompt.value_or(!request.continue_final_message),
+      .continue_final_message = request.continue_final_message};
+  RETORT_API_ASSIGN(ChatPrompt prompt,
+                    build_chat_prompt(model, std::move(input), request.add_special_tokens.value_or(false)));
+  RETORT_API_TRY(fit_prompt(model, request, prompt.tokens));
+  RETORT_API_ASSIGN(SamplingParams params, sampling_params(model, request, prompt.tokens.size()));
+  if (request.logprobs) params.logprobs = request.top_logprobs;
+
+  SampleOptions options = sample_options(request, request.logprobs);
+  options.splits_reasoning = true;
+  options.starts_inside_reasoning = prompt.starts_inside_reasoning;
+  Job job;
+  job.sample_options.push_back(std::move(options));
+  job.echoes.push_back(echo_of(request));
+  job.requests.push_back(engine_request(request, std::move(prompt.tokens), std::move(params)));
+  return job;
+}
+
+ApiResult<Job> completion_job(const ServedModel& model, const CompletionRequest& request) {
+  Job job;
+  for (const RawPrompt& raw : request.prompts) {
+    const auto* text = std::get_if<std::string>(&raw);
+    std::vector<TokenId> tokens = text != nullptr
+                                      ? encode_raw_prompt(model, *text, request.add_special_tokens.value_or(true))
+                                      : std::get<std::vector<TokenId>>(raw);
+    RETORT_API_ASSIGN(EngineRequest asked, of_prompt(model, request, std::move(tokens)));
+    const bool is_whole_text = text != nullptr && !request.truncate_prompt_tokens;
+    job.echoes.push_back(!request.echo   ? ""
+                         : is_whole_text ? *text
+                                         : model.tokenizer->decode(asked.prompt, request.skip_special_tokens));
+    job.requests.push_back(std::move(asked));
+    job.sample_options.push_back(sample_options(request, request.logprobs.has_value()));
+    job.sample_options.back().drops_output = request.max_tokens == 0;
+  }
+  return job;
+}
+
+}  // namespace retort::openai

@@ -1,0 +1,128 @@
+#include "server/reply.h"
+
+#include <algorithm>
+
+namespace retort {
+
+Reply::Reply(const ServedModel& model, const Job& job) : model_(model) {
+  for (size_t prompt_idx = 0; prompt_idx < job.requests.size(); ++prompt_idx) {
+    const EngineRequest& request = job.requests[prompt_idx];
+    const auto n = static_cast<size_t>(request.num_samples);
+    prompts_.push_back({.tokens = request.prompt, .logprobs = {}, .first_choice = choices_.size(), .num_choices = n});
+    for (size_t i = 0; i < n; ++i) {
+      choices_.push_back({Sample(*model.tokenizer, job.sample_options[prompt_idx]), prompt_idx});
+      choices_.back().sample.prepend(job.echoes[prompt_idx]);
+    }
+  }
+}
+
+ApiStatus Reply::take(const Generation::News& news) {
+  const TokenEvent& event = news.event;
+  if (event.finish == FinishReason::kError) return refuse(500, event.error.empty() ? "the engine failed" : event.error);
+  Prompt& prompt = prompts_[news.request_idx];
+  prompt.num_cached_tokens = std::max(prompt.num_cached_tokens, event.num_cached_tokens);
+  if (!event.prompt_logprobs.empty()) prompt.logprobs = event.prompt_logprobs;
+  choices_[prompt.first_choice + static_cast<size_t>(event.sample_idx)].sample.take(event);
+  return {};
+}
+
+bool Reply::is_finished() const {
+  return std::all_of(choices_.begin(), choices_.end(),
+                     [](const Choice& choice) { return choice.sample.is_finished(); });
+}
+
+bool Reply::is_finished(size_t prompt_idx) const {
+  const auto first = choices_.begin() + static_cast<std::ptrdiff_t>(prompts_[prompt_idx].first_choice);
+  return std::all_of(first, first + static_cast<std::ptrdiff_t>(prompts_[prompt_idx].num_choices),
+                     [](const Choice& choice) { return choice.sample.is_finished(); });
+}
+
+Usage Reply::usage() const {
+  Usage usage;
+  for (const Prompt& prompt : prompts_) {
+    usage.prompt_tokens += static_cast<int64_t>(prompt.tokens.size());
+    usage.cached_tokens += prompt.num_cached_tokens;
+  }
+  for (const Choice& choice : choices_) {
+    usage.completion_tokens += choice.sample.num_tokens();
+    usage.reasoning_tokens += choice.sample.num_reasoning_tokens();
+  }
+  return usage;
+}
+
+std::string Reply::note() const {
+  const Usage numbers = usage();
+  return fmt::format("{} prompt tokens ({} cached), {} generated", numbers.prompt_tokens, numbers.cached_tokens,
+                     numbers.completion_tokens);
+}
+
+namespace {
+
+ApiError time_is_up() {
+  return {
+      .status = 408, .message = "the request did not finish within the server's time limit", .retry_is_useless = true};
+}
+
+boost::asio::awaitable<void> end_stream(http::Exchange& exchange, std::string last) {
+  co_await exchange.write(std::move(last));
+  co_await exchange.finish_stream();
+}
+
+// An error before the first byte has a status of its own, afterwards it is a part of the stream.
+boost::asio::awaitable<void> end_with_error(http::Exchange& exchange, const Reply& reply, ApiError error) {
+  exchange.note = error.message;
+  if (exchange.has_started()) {
+    std::string last = reply.error_chunks(error);
+    co_await end_stream(exchange, std::move(last));
+  } else {
+    http::Response response = http::error_response(error, reply.error(error));
+    co_await exchange.respond(std::move(response));
+  }
+}
+
+}  // namespace
+
+boost::asio::awaitable<void> run_job(const ApiContext& api, http::Exchange& exchange, bool stream, Job job,
+                                     Reply& reply) {
+  Generation generation(exchange, *api.model->engine, api.request_timeout);
+  if (ApiStatus status = generation.submit(std::move(job.requests)); !status) {
+    ApiError error = std::move(status).error();
+    if (error.status == 503 && api.working_model()) error.status = 429;  // nothing is wrong but the queue is full
+    co_await end_with_error(exchange, reply, std::move(error));
+    co_return;
+  }
+  while (!reply.is_finished()) {
+    const std::vector<Generation::News> news = co_await generation.next();
+    exchange.note = reply.note();
+    if (exchange.is_client_gone()) co_return;
+    if (generation.is_timed_out()) {
+      ApiError error = time_is_up();
+      co_await end_with_error(exchange, reply, std::move(error));
+      co_return;
+    }
+    for (const Generation::News& item : news) {
+      if (ApiStatus status = reply.take(item); !status) {
+        co_await end_with_error(exchange, reply, std::move(status).error());
+        co_return;
+      }
+      if (reply.is_finished(item.request_idx)) generation.cancel(item.request_idx);  // by a stop string, perhaps
+    }
+    if (!stream) continue;
+    std::string chunks = reply.chunks();
+    if (!exchange.has_started()) {
+      std::string type(reply.stream_type());
+      co_await exchange.start_stream(std::move(type));
+    }
+    co_await exchange.write(std::move(chunks));
+  }
+  exchange.note = reply.note();
+  if (stream) {
+    std::string last = reply.last_chunks();
+    co_await end_stream(exchange, std::move(last));
+  } else {
+    http::Response response = http::json_response(reply.whole());
+    co_await exchange.respond(std::move(response));
+  }
+}
+
+}  // namespace retort
