@@ -9,6 +9,7 @@
 #include "server/fields/json_input.h"
 #include "server/http/exchange.h"
 #include "server/http/session.h"
+#include "server/ollama/endpoints.h"
 #include "server/openai/endpoints.h"
 #include "server/openapi.h"
 #include "server/page.h"
@@ -88,6 +89,7 @@ App::App(const ServerConfig& config)
   };
   openai::add_routes(service_.router, api_);
   simple::add_routes(service_.router, api_);
+  ollama::add_routes(service_.router, api_, RETORT_VERSION);
   add_status_routes(service_.router, api_, RETORT_VERSION);
   add_openapi_route(service_.router);
   add_page_route(service_.router);

@@ -1,5 +1,7 @@
 #include "server/openapi.h"
 
+#include "server/ollama/endpoints.h"
+#include "server/ollama/request.h"
 #include "server/openai/chat_request.h"
 #include "server/openai/completion_request.h"
 #include "server/openai/endpoints.h"

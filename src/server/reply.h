@@ -31,7 +31,7 @@ class Reply {
   virtual ~Reply() = default;
 
   // The engine's own failure, if the event tells of one.
-  ApiStatus take(const Generation::News& news);
+  virtual ApiStatus take(const Generation::News& news);
   bool is_finished() const;
   bool is_finished(size_t prompt_idx) const;
   std::string note() const;  // "35 prompt tokens (32 cached), 120 generated", for the log

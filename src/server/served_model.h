@@ -20,6 +20,7 @@ struct ServedModel {
   Engine* engine = nullptr;
   ModelConfig config;
   int64_t max_model_len = 0;
+  size_t weight_bytes = 0;
   bool force_thinking = false;
   bool is_reasoning = false;  // its answers begin with <think> … </think>
   ControlTokens control_tokens;

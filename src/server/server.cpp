@@ -29,6 +29,7 @@ ServedModel served_model(Llm& llm, const ServerConfig& config) {
           .engine = &llm.engine(),
           .config = llm.config(),
           .max_model_len = llm.max_model_len(),
+          .weight_bytes = llm.weight_bytes(),
           .force_thinking = config.force_thinking,
           .is_reasoning = config.force_thinking || is_reasoning_model(llm.chat_template()),
           .control_tokens = ControlTokens(llm.tokenizer())};

@@ -15,18 +15,6 @@ constexpr float kMaxBias = 100;
 
 using Request = GenerateRequest;
 
-ApiStatus read_stop(const Json& value, Request& request) {
-  if (value.is_string())
-    request.stop = {value.get<std::string>()};
-  else if (value.is_array()) {
-    RETORT_API_ASSIGN(request.stop, read_strings(value, "stop", kMaxStops));
-  } else {
-    return expected("stop", "a string or a list of strings", value);
-  }
-  std::erase(request.stop, "");  // OpenAI's clients send "" for none
-  return {};
-}
-
 ApiStatus read_bad_words(const Json& value, Request& request) {
   RETORT_API_ASSIGN(request.bad_words, read_strings(value, "bad_words", kMaxBadWords));
   std::erase(request.bad_words, "");
@@ -170,6 +158,18 @@ std::vector<Field<Request>> other_fields() {
 }
 
 }  // namespace
+
+ApiStatus read_stop(const Json& value, GenerateRequest& request) {
+  if (value.is_string())
+    request.stop = {value.get<std::string>()};
+  else if (value.is_array()) {
+    RETORT_API_ASSIGN(request.stop, read_strings(value, "stop", kMaxStops));
+  } else {
+    return expected("stop", "a string or a list of strings", value);
+  }
+  std::erase(request.stop, "");  // OpenAI's clients send "" for none
+  return {};
+}
 
 const std::vector<Field<GenerateRequest>>& generate_fields() {
   static const std::vector<Field<Request>> fields = [] {

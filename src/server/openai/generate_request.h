@@ -41,6 +41,9 @@ struct GenerateRequest {
 
 const std::vector<Field<GenerateRequest>>& generate_fields();
 
+// A string or a list of strings.
+ApiStatus read_stop(const Json& value, GenerateRequest& request);
+
 // Rules between fields, after all have been read.
 ApiStatus check_generate_request(const GenerateRequest& request);
 
