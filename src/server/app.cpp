@@ -6,6 +6,7 @@
 #include <future>
 
 #include "base/log.h"
+#include "server/anthropic/endpoints.h"
 #include "server/fields/json_input.h"
 #include "server/http/exchange.h"
 #include "server/http/session.h"
@@ -88,6 +89,7 @@ App::App(const ServerConfig& config)
     if (num_exchanges_ == 0) all_answered_.notify_all();
   };
   openai::add_routes(service_.router, api_);
+  anthropic::add_routes(service_.router, api_);
   simple::add_routes(service_.router, api_);
   ollama::add_routes(service_.router, api_, RETORT_VERSION);
   add_status_routes(service_.router, api_, RETORT_VERSION);

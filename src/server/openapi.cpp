@@ -1,5 +1,6 @@
 #include "server/openapi.h"
 
+#include "server/anthropic/request.h"
 #include "server/ollama/endpoints.h"
 #include "server/ollama/request.h"
 #include "server/openai/chat_request.h"

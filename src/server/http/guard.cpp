@@ -53,7 +53,8 @@ Guard::Digest Guard::digest(std::string_view key) {
 
 bool Guard::knows_key(const Request& request) const {
   if (keys_.empty()) return true;
-  const Digest given = digest(bearer_key(request.header("Authorization")));
+  const std::string_view bearer = bearer_key(request.header("Authorization"));
+  const Digest given = digest(bearer.empty() ? request.header("x-api-key") : bearer);  // as Anthropic's clients send it
   bool is_known = false;  // every key is compared, in constant time: the time taken tells nothing
   for (const Digest& key : keys_) is_known |= CRYPTO_memcmp(key.data(), given.data(), key.size()) == 0;
   return is_known;

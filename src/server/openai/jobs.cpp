@@ -1,7 +1,5 @@
 #include "server/openai/jobs.h"
 
-#include "server/openai/prompt.h"
-
 namespace retort::openai {
 namespace {
 
@@ -41,15 +39,18 @@ ApiResult<EngineRequest> of_prompt(const ServedModel& model, const CompletionReq
 
 }  // namespace
 
-ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request) {
+ApiResult<ChatPrompt> chat_prompt(const ServedModel& model, const ChatRequest& request) {
   ChatTemplateInput input{
       .messages = request.messages,
       .tools = {},
       .kwargs = request.chat_template_kwargs,
       .add_generation_prompt = request.add_generation_prompt.value_or(!request.continue_final_message),
       .continue_final_message = request.continue_final_message};
-  RETORT_API_ASSIGN(ChatPrompt prompt,
-                    build_chat_prompt(model, std::move(input), request.add_special_tokens.value_or(false)));
+  return build_chat_prompt(model, std::move(input), request.add_special_tokens.value_or(false));
+}
+
+ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request) {
+  RETORT_API_ASSIGN(ChatPrompt prompt, chat_prompt(model, request));
   RETORT_API_TRY(fit_prompt(model, request, prompt.tokens));
   RETORT_API_ASSIGN(SamplingParams params, sampling_params(model, request, prompt.tokens.size()));
   if (request.logprobs) params.logprobs = request.top_logprobs;

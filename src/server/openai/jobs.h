@@ -4,9 +4,12 @@
 
 #include "server/openai/chat_request.h"
 #include "server/openai/completion_request.h"
+#include "server/openai/prompt.h"
 #include "server/reply.h"
 
 namespace retort::openai {
+
+ApiResult<ChatPrompt> chat_prompt(const ServedModel& model, const ChatRequest& request);
 
 // 400: the template refuses the conversation, the prompt does not fit the context, token ids out of range.
 ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request);

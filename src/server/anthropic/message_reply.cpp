@@ -1,0 +1,122 @@
+#include "server/anthropic/message_reply.h"
+
+#include "server/anthropic/endpoints.h"
+
+namespace retort::anthropic {
+namespace {
+
+Json text_block(std::string text) { return {{"type", "text"}, {"text", std::move(text)}}; }
+
+// Nothing is signed: whoever sends it back is believed.
+Json thinking_block(std::string thinking) {
+  return {{"type", "thinking"}, {"thinking", std::move(thinking)}, {"signature", ""}};
+}
+
+}  // namespace
+
+Json MessageReply::usage_json() const {
+  const Usage numbers = usage();
+  return {{"input_tokens", numbers.prompt_tokens - numbers.cached_tokens},
+          {"cache_creation_input_tokens", 0},
+          {"cache_read_input_tokens", numbers.cached_tokens},
+          {"output_tokens", numbers.completion_tokens},
+          {"output_tokens_details", Json::object({{"thinking_tokens", numbers.reasoning_tokens}})}};
+}
+
+Json MessageReply::message(Json content) const {
+  return {{"id", id_},
+          {"type", "message"},
+          {"role", "assistant"},
+          {"model", model().id},
+          {"content", std::move(content)},
+          {"stop_reason", nullptr},
+          {"stop_sequence", nullptr},
+          {"usage", usage_json()}};
+}
+
+Json MessageReply::stop_reason() const {
+  const Sample& sample = choices()[0].sample;
+  const std::string& reason = sample.finish_reason();
+  if (reason == "stop") return sample.stop_reason().is_string() ? "stop_sequence" : "end_turn";
+  if (reason == "length")
+    return sample.num_tokens() < *request_.max_tokens ? "model_context_window_exceeded" : "max_tokens";
+  return "pause_turn";  // the server ends; the client may send the turn back and have it gone on with
+}
+
+Json MessageReply::stop_sequence() const {
+  const Json& reason = choices()[0].sample.stop_reason();
+  return reason.is_string() ? reason : Json();
+}
+
+Delta MessageReply::take_delta() {
+  Delta delta = choices()[0].sample.take_delta();
+  if (!request_.include_reasoning) delta.reasoning.clear();
+  return delta;
+}
+
+Json MessageReply::whole() {
+  Delta delta = take_delta();
+  Json content = Json::array();
+  if (!delta.reasoning.empty())
+    content.push_back(thinking_block(request_.omits_thinking ? "" : std::move(delta.reasoning)));
+  if (!delta.content.empty()) content.push_back(text_block(std::move(delta.content)));
+  Json json = message(std::move(content));
+  json["stop_reason"] = stop_reason();
+  json["stop_sequence"] = stop_sequence();
+  return json;
+}
+
+void MessageReply::open(Block block, std::string& events) {
+  if (open_ == block) return;
+  if (open_ != Block::kNone)
+    events += sse_event("content_block_stop", {{"type", "content_block_stop"}, {"index", num_blocks_ - 1}});
+  open_ = block;
+  if (block == Block::kNone) return;
+  events += sse_event("content_block_start",
+                      {{"type", "content_block_start"},
+                       {"index", num_blocks_++},
+                       {"content_block", block == Block::kText ? text_block("") : thinking_block("")}});
+}
+
+void MessageReply::add_delta(Json delta, std::string& events) const {
+  events += sse_event("content_block_delta",
+                      {{"type", "content_block_delta"}, {"index", num_blocks_ - 1}, {"delta", std::move(delta)}});
+}
+
+void MessageReply::add_new(std::string& events) {
+  if (!has_begun_)
+    events += sse_event("message_start", {{"type", "message_start"}, {"message", message(Json::array())}});
+  has_begun_ = true;
+  Delta delta = take_delta();
+  if (!delta.reasoning.empty()) {
+    open(Block::kThinking, events);
+    if (!request_.omits_thinking)
+      add_delta({{"type", "thinking_delta"}, {"thinking", std::move(delta.reasoning)}}, events);
+  }
+  if (!delta.content.empty()) {
+    open(Block::kText, events);
+    add_delta({{"type", "text_delta"}, {"text", std::move(delta.content)}}, events);
+  }
+}
+
+std::string MessageReply::chunks() {
+  std::string events;
+  add_new(events);
+  return events;
+}
+
+std::string MessageReply::last_chunks() {
+  std::string events;
+  add_new(events);
+  open(Block::kNone, events);
+  events += sse_event("message_delta", {{"type", "message_delta"},
+                                        {"delta", {{"stop_reason", stop_reason()}, {"stop_sequence", stop_sequence()}}},
+                                        {"usage", usage_json()}});
+  return events += sse_event("message_stop", Json::object({{"type", "message_stop"}}));
+}
+
+Json MessageReply::error(const ApiError& error) const { return error_body(error); }
+
+std::string MessageReply::error_chunks(const ApiError& error) const { return sse_event("error", error_body(error)); }
+
+}  // namespace retort::anthropic

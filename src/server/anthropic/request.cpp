@@ -1,0 +1,126 @@
+#include "server/anthropic/request.h"
+
+namespace retort::anthropic {
+namespace {
+
+constexpr int64_t kMaxInt = 0x7fffffff;
+constexpr size_t kMaxStops = 16;
+
+using R = Request;
+
+ApiStatus read_stop_sequences(const Json& value, R& request) {
+  RETORT_API_ASSIGN(request.stop, read_strings(value, "stop_sequences", kMaxStops));
+  std::erase(request.stop, "");
+  return {};
+}
+
+struct Thinking {
+  std::string type, display = "summarized";
+};
+
+ApiStatus read_thinking(const Json& value, R& request) {
+  static const FieldTable<Thinking> table = [] {
+    Field<Thinking> type = string_field("type", &Thinking::type, "");
+    type.required = true;
+    return FieldTable<Thinking>(
+        {std::move(type), string_field("display", &Thinking::display, ""), refused_field<Thinking>("budget_tokens")});
+  }();
+  Thinking thinking;
+  RETORT_API_TRY(table.apply(value, thinking, "thinking."));
+  if (thinking.type != "enabled" && thinking.type != "adaptive" && thinking.type != "disabled")
+    return expected("thinking.type", "enabled, adaptive or disabled", thinking.type);
+  if (thinking.display != "summarized" && thinking.display != "omitted")
+    return expected("thinking.display", "summarized or omitted", thinking.display);
+  if (thinking.type != "adaptive") request.chat_template_kwargs["enable_thinking"] = thinking.type == "enabled";
+  request.include_reasoning = thinking.type != "disabled";
+  request.omits_thinking = thinking.display == "omitted";
+  return {};
+}
+
+ApiStatus keep_system(const Json& value, R& request) {
+  request.system = value;
+  return {};
+}
+
+ApiStatus keep_conversation(const Json& value, R& request) {
+  request.conversation = value;
+  return {};
+}
+
+Json conversation_schema() {
+  return {{"type", "array"},
+          {"minItems", 1},
+          {"description",
+           "The conversation: roles user, assistant, system; content a string or blocks. One that ends with the "
+           "assistant's turn is gone on with."},
+          {"items", {{"type", "object"}, {"required", {"role", "content"}}}}};
+}
+
+std::vector<Field<R>> prompt_fields() {
+  Field<R> model = string_field("model", &R::model, "The served model's name.");
+  model.required = true;
+  return {
+      std::move(model),
+      {"messages", conversation_schema(), keep_conversation, true},
+      {"system", {{"type", {"string", "array"}}, {"description", "A string, or blocks of text."}}, keep_system},
+      {"thinking",
+       {{"type", "object"},
+        {"description",
+         "{\"type\": \"enabled\" | \"adaptive\" | \"disabled\", \"display\": \"summarized\" | \"omitted\"}"}},
+       read_thinking},
+      ignored_field<R>("cache_control", "The prefix cache needs none."),
+      refused_field<R>("tools", {Json::array()}),
+      refused_field<R>("tool_choice", {{{"type", "auto"}}, {{"type", "none"}}}),
+      refused_field<R>("output_config", {Json::object()}),
+      refused_field<R>("speed", {"standard"}, "not supported"),
+  };
+}
+
+std::vector<Field<R>> answer_fields() {
+  Field<R> max_tokens = int_field("max_tokens", &R::max_tokens, {1, kMaxInt}, nullptr,
+                                  "At most so many generated tokens. Never more than the context leaves.");
+  max_tokens.required = true;
+  return {
+      std::move(max_tokens),
+      bool_field("stream", &R::stream, false, "Server-sent events instead of one body."),
+      number_field("temperature", &R::temperature, {0, 2}, nullptr, "0: greedy. Default: the model's own."),
+      number_field("top_p", &R::top_p, {0, 1, true}, nullptr, "Nucleus sampling."),
+      int_field("top_k", &R::top_k, {-1, kMaxInt}, nullptr, "Sample among the k most likely; 0 or -1: all."),
+      {"stop_sequences",
+       {{"type", "array"}, {"items", {{"type", "string"}}}, {"description", "Up to 16 strings that end the text."}},
+       read_stop_sequences},
+      ignored_field<R>("metadata", "For the caller's own records."),
+      ignored_field<R>("service_tier", "There is one tier."),
+      refused_field<R>("container", {}, "not supported"),
+      refused_field<R>("mcp_servers", {Json::array()}, "not supported"),
+      refused_field<R>("context_management", {}, "not supported"),
+      refused_field<R>("diagnostics", {}, "not supported"),
+      refused_field<R>("inference_geo", {}, "not supported"),
+  };
+}
+
+ApiResult<R> parse(const FieldTable<R>& table, const Json& body) {
+  R request;
+  RETORT_API_TRY(table.apply(body, request));
+  RETORT_API_ASSIGN(request.messages, to_chat_messages(request.system, request.conversation));
+  const Json& last = request.messages.back();
+  request.continue_final_message = last["role"] == "assistant" && !last.contains("tool_calls");
+  return request;
+}
+
+}  // namespace
+
+const FieldTable<R>& messages_table() {
+  static const FieldTable<R> table = FieldTable<R>(prompt_fields()).with(answer_fields());
+  return table;
+}
+
+const FieldTable<R>& count_table() {
+  static const FieldTable<R> table(prompt_fields());
+  return table;
+}
+
+ApiResult<R> parse_messages(const Json& body) { return parse(messages_table(), body); }
+ApiResult<R> parse_count(const Json& body) { return parse(count_table(), body); }
+
+}  // namespace retort::anthropic
