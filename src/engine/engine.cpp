@@ -24,7 +24,9 @@ EngineConfig with_limits(EngineConfig config, const ModelRunner& runner) {
 
 struct Engine::Impl {
   Impl(EngineConfig given, ModelRunner& runner)
-      : config(with_limits(std::move(given), runner)), vocab_size(runner.vocab_size()), core(config, runner) {}
+      : config(with_limits(std::move(given), runner)), vocab_size(runner.vocab_size()), core(config, runner) {
+    stats.num_kv_blocks = runner.num_blocks();
+  }
 
   void run();
   bool turn();

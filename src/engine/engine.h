@@ -2,10 +2,12 @@
 // called from any thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 
 #include "base/result.h"
+#include "engine/distribution.h"
 #include "engine/model_runner.h"
 #include "engine/ngram.h"
 #include "engine/request.h"
@@ -33,15 +35,24 @@ struct StepTimes {
   double total() const { return schedule + model + sample + deliver; }
 };
 
+// Classes for what steps hold and take: vLLM's for tokens; for seconds those around --max-step-ms.
+inline constexpr std::array kStepTokenBounds = {1.0,   8.0,    16.0,   32.0,   64.0,   128.0,  256.0,
+                                                512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0};
+inline constexpr std::array kStepSecondBounds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15,
+                                                 0.2,   0.25,   0.3,   0.5,  1.0,   2.5,  5.0, 10.0};
+
 struct EngineStats {
   int num_running = 0, num_waiting = 0;
+  int num_kv_blocks = 0;
   double kv_usage = 0;  // 0 … 1
   uint64_t prompt_tokens = 0, cached_prompt_tokens = 0, generated_tokens = 0;
   uint64_t draft_tokens = 0, accepted_draft_tokens = 0;  // guessed and computed; of these right
   uint64_t num_steps = 0, num_preemptions = 0, num_finished = 0;
-  StepTimes times;
-  Clock::time_point step_started{};  // of the step that runs now; epoch when idle
-  bool alive = true;                 // false once the engine thread has ended for any reason but stop()
+  StepTimes times = {};
+  Distribution<kStepTokenBounds> step_tokens = {};    // computed in a step, guesses included
+  Distribution<kStepSecondBounds> step_seconds = {};  // from a step's plan to its last event
+  Clock::time_point step_started{};                   // of the step that runs now; epoch when idle
+  bool alive = true;  // false once the engine thread has ended for any reason but stop()
 };
 
 class Engine {

@@ -56,9 +56,9 @@ void EngineCore::end(RequestId id, FinishReason reason, std::string_view why) {
   for (size_t i = 0; i < live.samples.size(); ++i) {
     Sample& sample = live.samples[i];
     if (sample.finished) continue;
-    finish_sample(sample);
     TokenEvent event{.sample_idx = static_cast<int>(i), .finish = reason, .error = std::string(why)};
     event.num_cached_tokens = live.num_cached_tokens;
+    finish_sample(sample, event);
     tell(live, std::move(event));
   }
   forget_if_finished(it);
@@ -89,7 +89,16 @@ void EngineCore::plan_step() {
       for (Sample& sample : live.samples)
         if (sample.sequence && sample.sequence->is_decoding()) propose(live, sample);
   step_ = &scheduler_.plan();
+  mark_scheduled(start);
   counters_.times.schedule += seconds_since(start);
+}
+
+void EngineCore::mark_scheduled(Clock::time_point now) {
+  for (const auto& scheduled : step_->sequences) {
+    if (scheduled.sequence->is_decoding()) continue;
+    Live& live = live_.at(scheduled.sequence->request_id);
+    if (live.scheduled == Clock::time_point{}) live.scheduled = now;
+  }
 }
 
 // No further than the answer may go.
@@ -133,7 +142,10 @@ void EngineCore::run_step() {
     log::error("[engine] request {}: {}", id, why);
     end(id, FinishReason::kError, why);
   }
-  scheduler_.learn(shape, seconds_since(start));
+  const double seconds = seconds_since(start);
+  scheduler_.learn(shape, seconds);
+  counters_.step_tokens.add(static_cast<double>(shape.num_tokens));
+  counters_.step_seconds.add(seconds);
   counters_.times.model += std::chrono::duration<double>(computed - start).count();
   counters_.times.sample += seconds_since(computed) - (counters_.times.deliver - delivered_before);
 }
@@ -236,14 +248,16 @@ Status EngineCore::sample_one(Live& live, Sample& sample, std::span<const float>
                     sequence.num_tokens() >= config_.max_model_len;
   if (full && !event.finish) event.finish = FinishReason::kLength;
   if (sequence.sample_idx == 0) event.prompt_logprobs = std::exchange(live.prompt_logprobs, {});
-  if (event.finish) finish_sample(sample);
+  if (event.finish) finish_sample(sample, event);
   tell(live, std::move(event));
   return {};
 }
 
-void EngineCore::finish_sample(Sample& sample) {
+void EngineCore::finish_sample(Sample& sample, TokenEvent& event) {
   sample.finished = true;
-  if (sample.sequence) scheduler_.remove(*std::exchange(sample.sequence, nullptr));
+  if (sample.sequence == nullptr) return;
+  event.num_preemptions = sample.sequence->num_preemptions;
+  scheduler_.remove(*std::exchange(sample.sequence, nullptr));
 }
 
 void EngineCore::forget_if_finished(LiveIterator it) {
@@ -255,6 +269,8 @@ void EngineCore::forget_if_finished(LiveIterator it) {
 
 void EngineCore::tell(const Live& live, TokenEvent event) noexcept {
   const auto start = Clock::now();
+  event.time = start;
+  event.scheduled = live.scheduled;
   live.on_event(std::move(event));
   counters_.times.deliver += seconds_since(start);
 }
@@ -270,6 +286,8 @@ void EngineCore::report(EngineStats& stats) const {
   stats.draft_tokens = counters_.draft_tokens;
   stats.accepted_draft_tokens = counters_.accepted_draft_tokens;
   stats.times = counters_.times;
+  stats.step_tokens = counters_.step_tokens;
+  stats.step_seconds = counters_.step_seconds;
   stats.num_steps = counters_.num_steps;
   stats.num_preemptions = scheduler_.num_preemptions();
   stats.num_finished = counters_.num_finished;

@@ -52,6 +52,7 @@ class EngineCore {
     SamplingParams params;
     std::function<void(TokenEvent)> on_event;
     std::optional<Clock::time_point> deadline;
+    Clock::time_point scheduled{};
     std::vector<TokenId> stop_tokens;
     uint64_t seed = 0;
     std::vector<Sample> samples;
@@ -68,7 +69,8 @@ class EngineCore {
   Status sample_run(Live& live, Sample& sample, std::span<const float> logits, int num_drafts);
   void finish_prompt(Live& live, Sequence& first);
   Status sample_one(Live& live, Sample& sample, std::span<const float> logits);
-  void finish_sample(Sample& sample);
+  void mark_scheduled(Clock::time_point now);
+  void finish_sample(Sample& sample, TokenEvent& event);
   void forget_if_finished(LiveIterator it);
   void tell(const Live& live, TokenEvent event) noexcept;
 

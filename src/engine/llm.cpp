@@ -149,5 +149,6 @@ Engine& Llm::engine() { return *impl_->engine; }
 int64_t Llm::max_model_len() const { return impl_->engine->config().max_model_len; }
 size_t Llm::weight_bytes() const { return impl_->transformer->weight_bytes(); }
 size_t Llm::kv_bytes() const { return impl_->kv->num_bytes(); }
+KvType Llm::kv_type() const { return impl_->kv->type(); }
 
 }  // namespace retort

@@ -37,6 +37,7 @@ class Llm {
   int64_t max_model_len() const;
   size_t weight_bytes() const;
   size_t kv_bytes() const;
+  KvType kv_type() const;
 
  private:
   struct Impl;

@@ -49,6 +49,8 @@ struct SampledToken {
 
 enum class FinishReason { kStop, kLength, kAbort, kError };
 
+using Clock = std::chrono::steady_clock;
+
 // News of one sequence: a token, its end, or both. They arrive in order; the last has `finish`.
 struct TokenEvent {
   int sample_idx = 0;                     // which of the request's n samples
@@ -57,12 +59,14 @@ struct TokenEvent {
   std::optional<TokenId> stop_token = {};  // with kStop: the stop token that ended it; it is not among `tokens`
   std::string error = {};                  // with kError, and with kAbort when a deadline or a shutdown is the reason
   int num_cached_tokens = 0;               // prompt tokens that were not computed, known from the first event on
+  Clock::time_point time = {};             // when the engine told it
+  Clock::time_point scheduled = {};        // when the request's first step was planned; epoch: it never ran
+  int num_preemptions = 0;                 // with `finish`: of this sample
   // In the first event when asked for: [i] is of prompt token i, itself first, then the n most likely; [0] is empty.
   std::vector<std::vector<TokenLogprob>> prompt_logprobs = {};
 };
 
 using RequestId = uint64_t;
-using Clock = std::chrono::steady_clock;
 
 struct EngineRequest {
   std::vector<TokenId> prompt = {};  // not empty

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "server/api_error.h"
+#include "server/metrics/metrics.h"
 #include "server/served_model.h"
 #include "server/text_workers.h"
 
@@ -16,6 +17,7 @@ struct ApiContext {
   std::chrono::milliseconds request_timeout{600'000};
   std::chrono::seconds step_timeout{60};
   TextWorkers workers{2};
+  Metrics metrics = {};
 
   // The model, or 503 while there is none.
   ApiResult<const ServedModel*> loaded_model() const;

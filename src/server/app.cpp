@@ -88,6 +88,9 @@ App::App(const ServerConfig& config)
     num_exchanges_ = service_.num_exchanges;
     if (num_exchanges_ == 0) all_answered_.notify_all();
   };
+  service_.on_answer = [this](std::string_view method, std::string_view handler, int status) {
+    api_.metrics.count_answer(method, handler, status);
+  };
   openai::add_routes(service_.router, api_);
   anthropic::add_routes(service_.router, api_);
   simple::add_routes(service_.router, api_);
@@ -110,7 +113,10 @@ void App::on_io_thread(std::function<void()> work) {
 
 void App::set_model(ServedModel model) {
   model_ = std::make_unique<ServedModel>(std::move(model));
-  on_io_thread([this] { api_.model = model_.get(); });
+  on_io_thread([this] {
+    api_.model = model_.get();
+    api_.metrics.serve(*model_);
+  });
 }
 
 bool App::drain(std::chrono::milliseconds grace) {

@@ -9,11 +9,12 @@ namespace retort {
 
 namespace asio = boost::asio;
 
-Generation::Generation(http::Exchange& exchange, Engine& engine, std::chrono::milliseconds timeout)
-    : exchange_(exchange),
-      engine_(engine),
+Generation::Generation(ApiContext& api, http::Exchange& exchange)
+    : api_(api),
+      exchange_(exchange),
+      engine_(*api.model->engine),
       bell_(exchange.executor()),
-      deadline_(Clock::now() + timeout),
+      deadline_(Clock::now() + api.request_timeout),
       inbox_(std::make_shared<Inbox>(Inbox{exchange.executor(), this})) {
   exchange_.on_client_gone([this] { bell_.cancel(); });
 }
@@ -22,6 +23,9 @@ Generation::~Generation() {
   inbox_->owner = nullptr;
   exchange_.on_client_gone({});
   for (const RequestId id : ids_) engine_.cancel(id);
+  for (RequestRecord& record : records_) record.end(FinishReason::kAbort);
+  if (!ids_.empty())
+    api_.metrics.requests().count_call(std::chrono::duration<double>(Clock::now() - exchange_.arrival()).count());
 }
 
 ApiStatus Generation::submit(std::vector<EngineRequest> requests) {
@@ -32,14 +36,31 @@ ApiStatus Generation::submit(std::vector<EngineRequest> requests) {
       };
       asio::post(inbox->executor, std::move(deliver));
     };
+    RequestRecord record(api_.metrics.requests(), requests[i], exchange_.arrival());
     const Result<RequestId> id = engine_.submit(std::move(requests[i]));
-    if (!id) return tl::unexpected<ApiError>(to_api_error(id.error()));
+    if (!id) return tl::unexpected<ApiError>(refusal(id.error()));
     ids_.push_back(*id);
+    records_.push_back(std::move(record));
   }
   return {};
 }
 
+ApiError Generation::refusal(const Error& error) {
+  ApiError answer = to_api_error(error);
+  if (answer.status == 503 && api_.working_model()) {  // nothing is wrong but the queue is full
+    answer.status = 429;
+    api_.metrics.requests().count_rejection(RequestMetrics::kQueueIsFull);
+  }
+  return answer;
+}
+
+void Generation::cancel(size_t request_idx) {
+  engine_.cancel(ids_[request_idx]);
+  records_[request_idx].end(FinishReason::kStop);
+}
+
 void Generation::deliver(News news) {
+  records_[news.request_idx].take(news.event);
   news_.push_back(std::move(news));
   bell_.cancel();
 }

@@ -1,5 +1,5 @@
 // The engine requests of one API call: submitted together, their events waited for, cancelled when the call ends for
-// any reason. Lives on the I/O thread; events reach it there.
+// any reason. What happens to them is counted. Lives on the I/O thread; events reach it there.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "server/api_context.h"
 #include "server/api_error.h"
 #include "server/http/exchange.h"
 
@@ -20,17 +21,19 @@ class Generation {
     TokenEvent event;
   };
 
-  Generation(http::Exchange& exchange, Engine& engine, std::chrono::milliseconds timeout);
+  // With the model of `api`, which must be loaded, and its time limit.
+  Generation(ApiContext& api, http::Exchange& exchange);
   ~Generation();
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
-  // All or none: 503 when the engine's queue is full or it ends.
+  // All or none: 429 when the engine's queue is full, 503 when it ends.
   ApiStatus submit(std::vector<EngineRequest> requests);
   // Waits for events and takes all that have come: while a slow reader is written to they gather here. Empty when there
   // will be no more of use: the client is gone or the time is up.
   boost::asio::awaitable<std::vector<News>> next();
-  void cancel(size_t request_idx) { engine_.cancel(ids_[request_idx]); }
+  // The request has all that its caller wants, and so ends as if it had stopped by itself.
+  void cancel(size_t request_idx);
   bool is_timed_out() const { return is_timed_out_; }
 
  private:
@@ -40,13 +43,16 @@ class Generation {
     Generation* owner;  // null once it is gone; I/O thread only
   };
   void deliver(News news);
+  ApiError refusal(const Error& error);
 
+  ApiContext& api_;
   http::Exchange& exchange_;
   Engine& engine_;
   boost::asio::steady_timer bell_;  // rings by being cancelled; expires when the time is up
   Clock::time_point deadline_;
   std::shared_ptr<Inbox> inbox_;
   std::vector<RequestId> ids_;
+  std::vector<RequestRecord> records_;  // as ids_
   std::vector<News> news_;
   bool is_timed_out_ = false;
 };

@@ -62,6 +62,12 @@ Json error_schema() {
           {"required", Json::array({"error"})}};
 }
 
+Json metrics_path() {
+  Json path = get("The same and more for Prometheus", false);
+  path["get"]["responses"]["200"]["content"] = {{"text/plain", {{"schema", {{"type", "string"}}}}}};
+  return path;
+}
+
 Json model_path() {
   Json path = get("One model", false);
   path["parameters"] =
@@ -92,6 +98,7 @@ Json openapi_document(const std::string& version) {
         {"/ready", get("200 when requests are taken, 503 while loading or draining", true)},
         {"/ping", get("As /health", true)},
         {"/load", get("What the engine does now and has done", false)},
+        {"/metrics", metrics_path()},
         {"/version", get("The server's version", false)}}},
       {"components",
        {{"securitySchemes", {{"key", {{"type", "http"}, {"scheme", "bearer"}}}}},

@@ -82,13 +82,10 @@ boost::asio::awaitable<void> end_with_error(http::Exchange& exchange, const Repl
 
 }  // namespace
 
-boost::asio::awaitable<void> run_job(const ApiContext& api, http::Exchange& exchange, bool stream, Job job,
-                                     Reply& reply) {
-  Generation generation(exchange, *api.model->engine, api.request_timeout);
+boost::asio::awaitable<void> run_job(ApiContext& api, http::Exchange& exchange, bool stream, Job job, Reply& reply) {
+  Generation generation(api, exchange);
   if (ApiStatus status = generation.submit(std::move(job.requests)); !status) {
-    ApiError error = std::move(status).error();
-    if (error.status == 503 && api.working_model()) error.status = 429;  // nothing is wrong but the queue is full
-    co_await end_with_error(exchange, reply, std::move(error));
+    co_await end_with_error(exchange, reply, std::move(status).error());
     co_return;
   }
   while (!reply.is_finished()) {

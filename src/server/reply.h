@@ -73,7 +73,6 @@ class Reply {
 };
 
 // Submits, streams or gathers, and answers every way it can end.
-boost::asio::awaitable<void> run_job(const ApiContext& api, http::Exchange& exchange, bool stream, Job job,
-                                     Reply& reply);
+boost::asio::awaitable<void> run_job(ApiContext& api, http::Exchange& exchange, bool stream, Job job, Reply& reply);
 
 }  // namespace retort

@@ -21,6 +21,7 @@ struct ServedModel {
   ModelConfig config;
   int64_t max_model_len = 0;
   size_t weight_bytes = 0;
+  std::string kv_cache_dtype = {};  // as --kv-cache-dtype spells it
   bool force_thinking = false;
   bool is_reasoning = false;  // its answers begin with <think> … </think>
   ControlTokens control_tokens;

@@ -18,6 +18,16 @@ namespace {
 
 constexpr auto kFlushTime = 2s;  // for the last words of answers that were cut off
 
+std::string_view name_of(KvType type) {
+  switch (type) {
+    case KvType::kF32:
+      return "f32";
+    case KvType::kBF16:
+      return "bf16";
+  }
+  return "unknown";
+}
+
 ServedModel served_model(Llm& llm, const ServerConfig& config) {
   const std::string& own_name = llm.config().name;
   return {.id = !config.served_model_name.empty() ? config.served_model_name
@@ -30,6 +40,7 @@ ServedModel served_model(Llm& llm, const ServerConfig& config) {
           .config = llm.config(),
           .max_model_len = llm.max_model_len(),
           .weight_bytes = llm.weight_bytes(),
+          .kv_cache_dtype = std::string(name_of(llm.kv_type())),
           .force_thinking = config.force_thinking,
           .is_reasoning = config.force_thinking || is_reasoning_model(llm.chat_template()),
           .control_tokens = ControlTokens(llm.tokenizer())};

@@ -49,6 +49,11 @@ boost::asio::awaitable<void> answer_json(http::Exchange& exchange, Json json) {
   co_await exchange.respond(std::move(response));
 }
 
+boost::asio::awaitable<void> answer_metrics(http::Exchange& exchange, const Metrics& metrics) {
+  http::Response response{.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics.text()};
+  co_await exchange.respond(std::move(response));
+}
+
 }  // namespace
 
 std::string engine_fault(const EngineStats& stats, Clock::time_point now, std::chrono::seconds step_timeout) {
@@ -68,6 +73,8 @@ void add_status_routes(http::Router& router, ApiContext& api, std::string versio
   router.add(
       {"GET", "/ready", Access::kPublic, [&api](Exchange& exchange) { return answer(exchange, readiness(api)); }});
   router.add({"GET", "/load", Access::kKey, [&api](Exchange& exchange) { return answer_json(exchange, load(api)); }});
+  router.add(
+      {"GET", "/metrics", Access::kKey, [&api](Exchange& exchange) { return answer_metrics(exchange, api.metrics); }});
   router.add({"GET", "/version", Access::kKey, [version = std::move(version)](Exchange& exchange) {
                 return answer_json(exchange, Json::object({{"version", version}}));
               }});

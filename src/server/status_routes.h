@@ -1,4 +1,4 @@
-// /health /ready /ping /version /load: how the server is.
+// /health /ready /ping /version /load /metrics: how the server is.
 #pragma once
 
 #include "server/api_context.h"

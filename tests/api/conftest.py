@@ -46,6 +46,7 @@ class Server:
 
     def __init__(self, *flags: str, model: str | Path = MODEL, environment: dict[str, str] | None = None):
         command = [str(BINARY), "serve", str(model), "--host", "127.0.0.1", "--port", "0", *flags]
+        self.started = time.time()
         variables = {**os.environ, **(environment or {})}
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, encoding="utf-8", env=variables

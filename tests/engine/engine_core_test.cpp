@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <numeric>
 #include <random>
 #include <thread>
 
@@ -105,8 +106,7 @@ std::vector<Answer> answers_to_many(int num_speculative_tokens, EngineStats& sta
       {.temperature = 1, .seed = 3, .max_tokens = 120},
       {.temperature = 0, .max_tokens = 150, .stop_token_ids = {33}},
   };
-  for (const auto& params : kinds)
-    all.push_back(t.add({.prompt = prompt_of(10), .params = params, .num_samples = 2}));
+  for (const auto& params : kinds) all.push_back(t.add({.prompt = prompt_of(10), .params = params, .num_samples = 2}));
   t.finish();
   stats = t.stats();
   std::vector<Answer> out;
@@ -315,6 +315,56 @@ TEST(EngineCore, AnImpossibleChoiceEndsItsRequestOnly) {
     EXPECT_EQ(answer.tokens, std::vector<TokenId>{5});
   }
   EXPECT_EQ(other.so_far()[0].finish, FinishReason::kLength);
+}
+
+// What an observer needs to know of a request's way, from its events alone.
+TEST(EngineCore, EventsTellWhenTheyWereAndWhenTheRequestFirstRan) {
+  CoreUnderTest t({.num_blocks = 12, .max_num_seqs = 4});
+  std::vector<std::vector<TokenEvent>> events(12);
+  for (size_t i = 0; i < events.size(); ++i)
+    t.core.add(i + 1, {.prompt = prompt_of(20 + static_cast<int>(i)),
+                       .params = {.temperature = 0, .max_tokens = 120},
+                       .on_event = [&events, i](TokenEvent event) { events[i].push_back(std::move(event)); }});
+  t.finish();
+  int num_preemptions = 0;
+  for (const auto& of_one : events) {
+    ASSERT_FALSE(of_one.empty());
+    EXPECT_NE(of_one[0].scheduled, Clock::time_point{});
+    EXPECT_LE(of_one[0].scheduled, of_one[0].time);
+    for (size_t i = 1; i < of_one.size(); ++i) {
+      EXPECT_EQ(of_one[i].scheduled, of_one[0].scheduled) << "also after a preemption";
+      EXPECT_LE(of_one[i - 1].time, of_one[i].time);
+    }
+    num_preemptions += of_one.back().num_preemptions;
+  }
+  EXPECT_GT(events.back()[0].scheduled, events.front()[0].time) << "it had to wait for a seat";
+  EXPECT_GT(num_preemptions, 0);
+  EXPECT_EQ(num_preemptions, t.stats().num_preemptions);
+}
+
+TEST(EngineCore, ARequestThatNeverRanSaysSo) {
+  CoreUnderTest t({.max_num_seqs = 1});
+  t.add({.prompt = prompt_of(10), .params = {.max_tokens = 100}});
+  t.step();
+  TokenEvent last;
+  t.core.add(9, {.prompt = prompt_of(5), .on_event = [&](TokenEvent event) { last = std::move(event); }});
+  t.core.end(9, FinishReason::kAbort);
+  EXPECT_EQ(last.scheduled, Clock::time_point{});
+  EXPECT_NE(last.time, Clock::time_point{});
+}
+
+TEST(EngineCore, StepsAreCountedByTheirTokensAndSeconds) {
+  CoreUnderTest t({.max_num_batched_tokens = 64});
+  t.runner.before_run = [](auto) { std::this_thread::sleep_for(std::chrono::milliseconds(12)); };
+  t.answer({.prompt = prompt_of(70), .params = {.temperature = 0, .max_tokens = 3}});
+  const EngineStats stats = t.stats();  // steps of 64, 6, 1 and 1 tokens
+  EXPECT_EQ(stats.step_tokens.counts[0], 2u) << "up to 1";
+  EXPECT_EQ(stats.step_tokens.counts[1], 1u) << "up to 8";
+  EXPECT_EQ(stats.step_tokens.counts[4], 1u) << "up to 64";
+  EXPECT_EQ(stats.step_tokens.sum, 72);
+  EXPECT_EQ(std::accumulate(stats.step_seconds.counts.begin(), stats.step_seconds.counts.end(), 0u), stats.num_steps);
+  EXPECT_EQ(stats.step_seconds.counts[0] + stats.step_seconds.counts[3], 0u) << "none within 10 ms";
+  EXPECT_GE(stats.step_seconds.sum, 4 * 0.012);
 }
 
 struct House {

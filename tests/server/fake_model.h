@@ -71,6 +71,7 @@ class FakeModel {
                       .engine = engine_.get(),
                       .config = {},
                       .max_model_len = engine_->config().max_model_len,
+                      .kv_cache_dtype = "bf16",
                       .control_tokens = ControlTokens(tokenizer_)};
     model.config.name = "fake-model";
     model.config.temperature = 0.0f;  // unless a request asks otherwise

@@ -3,6 +3,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <functional>
 #include <string>
 
@@ -21,6 +22,7 @@ class Exchange {
   Exchange& operator=(const Exchange&) = delete;
 
   const Request& request() const { return request_; }
+  std::chrono::steady_clock::time_point arrival() const { return arrival_; }  // when it had been read
   std::string take_body() { return std::move(request_.body); }
   std::string_view rest_of_path() const;  // what "*" of the route stands for
   boost::asio::any_io_executor executor() const;
@@ -50,6 +52,7 @@ class Exchange {
   Headers common_headers(const std::string& content_type, Headers more);
 
   Request request_;
+  std::chrono::steady_clock::time_point arrival_ = std::chrono::steady_clock::now();
   Session& session_;
   const Route* route_;
   Headers extra_headers_;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <string_view>
 #include <unordered_set>
 
 #include "server/http/guard.h"
@@ -29,6 +30,8 @@ struct Service {
   int num_exchanges = 0;                          // requests read and not yet answered
   std::unordered_set<Session*> sessions = {};     // every open connection
   std::function<void()> on_exchange_change = {};  // num_exchanges has changed
+  // An answer has gone out, or the client before it (499); `handler` is the route's path, empty where there was none.
+  std::function<void(std::string_view method, std::string_view handler, int status)> on_answer = {};
 };
 
 }  // namespace retort::http

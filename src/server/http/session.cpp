@@ -23,6 +23,8 @@ constexpr auto kLingerTime = 2s;                   // for a client that still se
 constexpr int kClientLeft = 499;                   // in the log, as nginx has it: gone before there was an answer
 constexpr size_t kLingerBytes = 64u << 20;
 
+int status_of(const Exchange& exchange) { return exchange.has_started() ? exchange.status() : kClientLeft; }
+
 template <class View>
 std::string to_string(View view) {
   return std::string(view.data(), view.size());
@@ -136,7 +138,7 @@ asio::awaitable<bool> Session::serve_one() {
   if (admitted)
     co_await answer(exchange, **admitted);
   else
-    co_await exchange.respond(std::move(admitted).error());
+    co_await refuse(exchange, std::move(admitted).error());
   co_return exchange.keep_alive() && !service_.is_draining;
 }
 
@@ -249,9 +251,14 @@ asio::awaitable<void> Session::refuse_unread(Request request, Response response)
   Exchange exchange(*this, std::move(request), nullptr);
   exchange.close_after();
   add_cors_headers(exchange);
+  co_await refuse(exchange, std::move(response));
+  co_await linger();
+}
+
+asio::awaitable<void> Session::refuse(Exchange& exchange, Response response) {
   log::debug("{} refused with {}: {}", peer_, response.status, response.body);
   co_await exchange.respond(std::move(response));
-  co_await linger();
+  count_answer(exchange, {});
 }
 
 // Closing with unread input would reset the connection, and the client might never see the answer.
@@ -270,19 +277,26 @@ asio::awaitable<void> Session::linger() {
 }
 
 asio::awaitable<void> Session::answer(Exchange& exchange, const Route& route) {
-  const auto start = std::chrono::steady_clock::now();
   count_exchange(+1);
   watch_peer();
   co_await run_handler(exchange, route);
   stop_watching();
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  log_answer(exchange, route);
+  count_answer(exchange, route.path);
+  count_exchange(-1);
+}
+
+void Session::log_answer(const Exchange& exchange, const Route& route) const {
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - exchange.arrival()).count();
   const Request& request = exchange.request();
   const auto level = route.access == Access::kPublic ? spdlog::level::debug : spdlog::level::info;
-  spdlog::log(level, "{} {} {} {}{:.3f} s{} [{}] {}", request.method, printable(request.path),
-              exchange.has_started() ? exchange.status() : kClientLeft,
+  spdlog::log(level, "{} {} {} {}{:.3f} s{} [{}] {}", request.method, printable(request.path), status_of(exchange),
               exchange.note.empty() ? "" : printable(exchange.note) + ", ", seconds,
               is_peer_gone_ && !exchange.is_complete() ? ", client left" : "", peer_, request.id);
-  count_exchange(-1);
+}
+
+void Session::count_answer(const Exchange& exchange, std::string_view handler) const {
+  if (service_.on_answer) service_.on_answer(exchange.request().method, handler, status_of(exchange));
 }
 
 void Session::count_exchange(int change) {

@@ -45,11 +45,14 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<ErrorCode> read_body(Parser& parser);
   boost::asio::awaitable<void> refuse_unread(Request request,
                                              Response response);  // an answer to a request that was not read whole
+  boost::asio::awaitable<void> refuse(Exchange& exchange, Response response);
   boost::asio::awaitable<void> answer(Exchange& exchange, const Route& route);
   boost::asio::awaitable<void> run_handler(Exchange& exchange, const Route& route);
   boost::asio::awaitable<void> linger();
   void add_cors_headers(Exchange& exchange) const;
   void count_exchange(int change);
+  void log_answer(const Exchange& exchange, const Route& route) const;
+  void count_answer(const Exchange& exchange, std::string_view handler) const;
 
   Request to_request(const Parser& parser) const;
   // The route, or the answer for a request that may not have its body read.
