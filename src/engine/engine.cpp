@@ -72,6 +72,9 @@ Status Engine::Impl::check(const EngineRequest& request) const {
     return fail(ErrorKind::kBadInput,
                 "[engine] prompt: expected at most {} tokens (the context holds {}), got {}, {} too many", longest,
                 config.max_model_len, length, length - longest);
+  if (request.pooling && (request.params.max_tokens != 0 || request.num_samples != 1))
+    return fail(ErrorKind::kBadInput, "[engine] pooling: expected max_tokens 0 and one sample, got {} and {}",
+                request.params.max_tokens, request.num_samples);
   if (request.num_samples < 1 || request.num_samples > config.max_num_seqs)
     return fail(ErrorKind::kBadInput, "[engine] num_samples: expected 1 to {}, got {}", config.max_num_seqs,
                 request.num_samples);

@@ -37,6 +37,8 @@ void EngineCore::add(RequestId id, EngineRequest request) {
   live.samples.resize(request.num_samples);
   live.samples[0].counts = TokenCounts(live.params, request.prompt);
   if (live.params.prompt_logprobs) live.prompt_logprobs.resize(1);
+  live.pooling = request.pooling;
+  const bool needs_every_row = live.params.prompt_logprobs || live.pooling == Pooling::kMean;
   if (live.deadline) deadlines_.emplace(*live.deadline, id);
   const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch());
   live.samples[0].sequence = &scheduler_.add({.request_id = id,
@@ -45,7 +47,7 @@ void EngineCore::add(RequestId id, EngineRequest request) {
                                               .priority = request.priority,
                                               .arrived_ms = now.count(),
                                               .cache_salt = std::move(request.cache_salt),
-                                              .score_prompt = live.params.prompt_logprobs.has_value()});
+                                              .score_prompt = needs_every_row});
   live_.emplace(id, std::move(live));
 }
 
@@ -128,7 +130,14 @@ void EngineCore::run_step() {
   const double delivered_before = counters_.times.deliver;
   ++counters_.num_steps;
   scheduler_.commit(step);
+  std::span<const float> hidden = runner_.hidden();
   for (const auto& scheduled : step.sequences) {
+    if (live_.at(scheduled.sequence->request_id).pooling) {
+      const auto rows = hidden.first(scheduled.num_logits() * runner_.hidden_size());
+      hidden = hidden.subspan(rows.size());
+      pool(scheduled, rows);
+      continue;
+    }
     const auto rows = logits.first(scheduled.num_logits() * vocab_size_);
     logits = logits.subspan(rows.size());
     if (scheduled.num_scored_rows > 0) score_prompt(scheduled, rows);
@@ -158,8 +167,9 @@ std::span<const float> EngineCore::run(const Step& step) {
     batch_.push_back({.tokens = std::span(s.sequence->tokens).subspan(s.first_position, s.num_tokens),
                       .first_position = s.first_position,
                       .block_table = s.sequence->block_table,
-                      .num_logits = s.num_logits()});
-    num_rows += s.num_logits();
+                      .num_logits = s.num_logits(),
+                      .wants_hidden = live_.at(s.sequence->request_id).pooling.has_value()});
+    if (!batch_.back().wants_hidden) num_rows += s.num_logits();
   }
   const auto logits = runner_.run(batch_);
   RETORT_CHECK(std::ssize(logits) == num_rows * vocab_size_);
@@ -172,6 +182,26 @@ void EngineCore::fail_step(const Step& step, std::string_view why) {
   for (const auto& s : step.sequences) ids.insert(s.sequence->request_id);
   log::error("[engine] step of {} tokens: {}; {} requests end with an error", step.shape.num_tokens, why, ids.size());
   for (RequestId id : ids) end(id, FinishReason::kError, why);
+}
+
+// hidden [num_logits, hidden_size]. The rows are added in their order, so the sum does not depend on the chunks.
+void EngineCore::pool(const ScheduledSequence& scheduled, std::span<const float> hidden) {
+  const auto it = live_.find(scheduled.sequence->request_id);
+  Live& live = it->second;
+  const auto size = static_cast<size_t>(runner_.hidden_size());
+  live.embedding.resize(size);
+  for (; !hidden.empty(); hidden = hidden.subspan(size))
+    for (size_t i = 0; i < size; ++i) live.embedding[i] += hidden[i];
+  if (!scheduled.samples) return;
+  Sequence& sequence = *scheduled.sequence;
+  if (live.pooling == Pooling::kMean)
+    for (float& value : live.embedding) value /= static_cast<float>(sequence.num_prompt_tokens);
+  finish_prompt(live, sequence);
+  TokenEvent event{.finish = FinishReason::kStop, .num_cached_tokens = live.num_cached_tokens};
+  event.embedding = std::move(live.embedding);
+  finish_sample(live.samples[0], event);
+  tell(live, std::move(event));
+  forget_if_finished(it);
 }
 
 void EngineCore::score_prompt(const ScheduledSequence& scheduled, std::span<const float> logits) {

@@ -58,11 +58,14 @@ class EngineCore {
     std::vector<Sample> samples;
     int num_cached_tokens = 0;
     std::vector<std::vector<TokenLogprob>> prompt_logprobs;
+    std::optional<Pooling> pooling;
+    std::vector<float> embedding;  // with pooling: so far
   };
   using LiveIterator = std::unordered_map<RequestId, Live>::iterator;
 
   std::span<const float> run(const Step& step);
   void fail_step(const Step& step, std::string_view why);
+  void pool(const ScheduledSequence& scheduled, std::span<const float> hidden);
   void score_prompt(const ScheduledSequence& scheduled, std::span<const float> logits);
   void propose(const Live& live, Sample& sample) const;
   Status sample_all(const ScheduledSequence& scheduled, std::span<const float> logits);

@@ -23,6 +23,8 @@ class TransformerRunner final : public ModelRunner {
   std::span<const float> run(std::span<const ForwardSequence> batch) override {
     return transformer_.forward(batch, kv_);
   }
+  int64_t hidden_size() const override { return transformer_.config().hidden_size; }
+  std::span<const float> hidden() const override { return transformer_.hidden(); }
 
  private:
   Transformer& transformer_;

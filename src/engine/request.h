@@ -47,6 +47,9 @@ struct SampledToken {
   std::vector<TokenLogprob> top_logprobs;  // most likely first
 };
 
+// What of a prompt's final hidden states becomes its embedding.
+enum class Pooling { kLast, kMean };
+
 enum class FinishReason { kStop, kLength, kAbort, kError };
 
 using Clock = std::chrono::steady_clock;
@@ -62,6 +65,7 @@ struct TokenEvent {
   Clock::time_point time = {};             // when the engine told it
   Clock::time_point scheduled = {};        // when the request's first step was planned; epoch: it never ran
   int num_preemptions = 0;                 // with `finish`: of this sample
+  std::vector<float> embedding = {};  // with pooling, in the only event: [hidden_size], as it comes, not normalised
   // In the first event when asked for: [i] is of prompt token i, itself first, then the n most likely; [0] is empty.
   std::vector<std::vector<TokenLogprob>> prompt_logprobs = {};
 };
@@ -71,8 +75,9 @@ using RequestId = uint64_t;
 struct EngineRequest {
   std::vector<TokenId> prompt = {};  // not empty
   SamplingParams params = {};
-  int num_samples = 1;  // n: share the prompt's KV
-  int priority = 0;     // lower is sooner (vLLM)
+  int num_samples = 1;                  // n: share the prompt's KV
+  std::optional<Pooling> pooling = {};  // the prompt's embedding is wanted, and max_tokens is 0
+  int priority = 0;                     // lower is sooner (vLLM)
   std::optional<Clock::time_point> deadline = {};
   std::string cache_salt = {};                    // prefix-cache entries are shared only between equal salts
   std::function<void(TokenEvent)> on_event = {};  // called from the engine thread; must not block and must not throw

@@ -36,7 +36,9 @@ struct Transformer::Impl {
   void embed(std::span<const ForwardSequence> batch);
   void run_attention(const LayerWeights& layer, const KvLayerView& kv);
   void run_ffn(const LayerWeights& layer, int64_t first_row, int64_t rows);
+  int64_t gather_last(std::span<const ForwardSequence> batch, bool wants_hidden);
   std::span<const float> run_head(std::span<const ForwardSequence> batch);
+  void keep_hidden(std::span<const ForwardSequence> batch);
 
   void norm_rows(const float* in, int64_t rows, const std::vector<float>& weight);
   void rotate(const LayerWeights& layer);
@@ -65,6 +67,7 @@ struct Transformer::Impl {
   std::vector<float> gate, up;  // [rows ≤ kFfnRows, ffn_size]
   Activations gated;            // [rows ≤ kFfnRows, ffn_size]
   std::vector<float> last;      // [num_logits, hidden_size]
+  std::vector<float> states;    // [rows of sequences that want hidden states, hidden_size]
   std::vector<float> logits;    // [num_logits, vocab_size]
 };
 
@@ -76,6 +79,7 @@ std::span<const float> Transformer::Impl::forward(std::span<const ForwardSequenc
     for (int64_t row = 0; row < num_rows; row += kFfnRows)
       run_ffn(weights.layer(i), row, std::min(kFfnRows, num_rows - row));
   }
+  keep_hidden(batch);
   return run_head(batch);
 }
 
@@ -149,18 +153,35 @@ void Transformer::Impl::embed(std::span<const ForwardSequence> batch) {
     });
 }
 
-// Logits of each sequence's last num_logits rows.
-std::span<const float> Transformer::Impl::run_head(std::span<const ForwardSequence> batch) {
-  int64_t num_logits = 0;
-  for (const ForwardSequence& sequence : batch) num_logits += sequence.num_logits;
-  if (num_logits == 0) return {};
-  grow(last, num_logits * config.hidden_size);
-  grow(logits, num_logits * config.vocab_size);
+// last = each sequence's last num_logits rows, of those that want the one or the other; their number.
+int64_t Transformer::Impl::gather_last(std::span<const ForwardSequence> batch, bool wants_hidden) {
+  int64_t rows = 0;
+  for (const ForwardSequence& sequence : batch)
+    if (sequence.wants_hidden == wants_hidden) rows += sequence.num_logits;
+  grow(last, rows * config.hidden_size);
   float* target = last.data();
   for (size_t i = 0; i < batch.size(); ++i) {
+    if (batch[i].wants_hidden != wants_hidden) continue;
     const int64_t first = sequences[i].first_row + sequences[i].num_rows - batch[i].num_logits;
     target = std::copy_n(hidden.data() + first * config.hidden_size, batch[i].num_logits * config.hidden_size, target);
   }
+  return rows;
+}
+
+void Transformer::Impl::keep_hidden(std::span<const ForwardSequence> batch) {
+  const int64_t rows = gather_last(batch, true);
+  states.resize(static_cast<size_t>(rows * config.hidden_size));
+  for_each_row(rows, config.hidden_size, [&](int64_t row) {
+    const int64_t begin = row * config.hidden_size;
+    elementwise.rms_norm(last.data() + begin, weights.output_norm().data(), config.rms_eps, config.hidden_size,
+                         states.data() + begin);
+  });
+}
+
+std::span<const float> Transformer::Impl::run_head(std::span<const ForwardSequence> batch) {
+  const int64_t num_logits = gather_last(batch, false);
+  if (num_logits == 0) return {};
+  grow(logits, num_logits * config.vocab_size);
   norm_rows(last.data(), num_logits, weights.output_norm());
   matmul.run(normed, {{&weights.head(), nullptr, logits.data(), config.vocab_size}});
   return {logits.data(), static_cast<size_t>(num_logits * config.vocab_size)};
@@ -219,5 +240,6 @@ size_t Transformer::bytes_per_token() const { return impl_->weights.matrix_bytes
 std::span<const float> Transformer::forward(std::span<const ForwardSequence> batch, KvStore& kv) {
   return impl_->forward(batch, kv);
 }
+std::span<const float> Transformer::hidden() const { return impl_->states; }
 
 }  // namespace retort

@@ -22,6 +22,7 @@ struct ForwardSequence {
   int64_t first_position;                // of tokens[0]; everything before it is in the KV store
   std::span<const int32_t> block_table;  // covers first_position + tokens.size() positions
   int64_t num_logits = 1;  // how many of its last tokens need logits: 0 (not the end of a prompt), 1, or more (scoring)
+  bool wants_hidden = false;  // not logits but what the head would read: hidden() has those rows
 };
 
 class Transformer {
@@ -35,10 +36,12 @@ class Transformer {
   const ModelConfig& config() const;
   size_t weight_bytes() const;     // resident, packed
   size_t bytes_per_token() const;  // of weights read to decode one token: the memory limit of decode speed
-  // Returns logits [Σ num_logits, vocab_size], sequences in order; valid until the next call. Keys and values of the
-  // new tokens are stored. Tokens must be below vocab_size and blocks below kv.num_blocks(), which must have been made
-  // for this config.
+  // Returns logits [Σ num_logits, vocab_size] of the sequences that want them, in order; valid until the next call.
+  // Keys and values of the new tokens are stored. Tokens must be below vocab_size and blocks below kv.num_blocks(),
+  // which must have been made for this config.
   std::span<const float> forward(std::span<const ForwardSequence> batch, KvStore& kv);
+  // Of the last forward(): [Σ num_logits, hidden_size] of the sequences with wants_hidden, in order.
+  std::span<const float> hidden() const;
 
  private:
   struct Impl;

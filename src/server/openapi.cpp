@@ -5,111 +5,144 @@
 #include "server/ollama/request.h"
 #include "server/openai/chat_request.h"
 #include "server/openai/completion_request.h"
+#include "server/openai/embedding_request.h"
 #include "server/openai/endpoints.h"
 #include "server/simple/generate_request.h"
 
 namespace retort {
 namespace {
 
-Json reference(const char* schema) { return {{"$ref", std::string("#/components/schemas/") + schema}}; }
+constexpr const char* kSse = "text/event-stream";
+constexpr const char* kLines = "application/x-ndjson";
+
+struct Operation {
+  const char* api;
+  const char* method;
+  const char* path;
+  const char* summary;
+  const char* request = nullptr;  // the schema of its body
+  const char* stream = nullptr;   // the type of a streamed answer, where there is one
+  bool is_public = false;
+};
+
+constexpr Operation kOperations[] = {
+    {"OpenAI", "post", "/v1/chat/completions", "Answer a conversation", "ChatRequest", kSse},
+    {"OpenAI", "post", "/v1/completions", "Continue a text", "CompletionRequest", kSse},
+    {"OpenAI", "post", "/v1/embeddings", "Vectors that stand for texts", "EmbeddingRequest"},
+    {"OpenAI", "get", "/v1/models", "The served model"},
+    {"OpenAI", "get", "/v1/models/{id}", "One model"},
+    {"OpenAI", "post", "/tokenize", "Text or messages to token ids", "TokenizeRequest"},
+    {"OpenAI", "post", "/detokenize", "Token ids to text", "DetokenizeRequest"},
+    {"Anthropic", "post", "/v1/messages", "Answer a conversation", "MessagesRequest", kSse},
+    {"Anthropic", "post", "/v1/messages/count_tokens", "Count a conversation's tokens", "CountTokensRequest"},
+    {"Ollama", "post", "/api/chat", "Answer a conversation", "OllamaChat", kLines},
+    {"Ollama", "post", "/api/generate", "Answer a prompt", "OllamaGenerate", kLines},
+    {"Ollama", "post", "/api/embed", "Vectors that stand for texts", "OllamaEmbed"},
+    {"Ollama", "post", "/api/embeddings", "The vector of one text, as it was asked for before", "OllamaEmbeddings"},
+    {"Ollama", "get", "/api/tags", "The served model"},
+    {"Ollama", "get", "/api/ps", "The loaded model"},
+    {"Ollama", "post", "/api/show", "What is known of the model", "OllamaShow"},
+    {"Ollama", "get", "/api/version", "The server's version"},
+    {"Simple", "post", "/generate", "Answer a prompt; fields in the body or in the query", "SimpleRequest"},
+    {"Simple", "post", "/generate-batch", "Answer a list of prompts, in its order", "SimpleBatch"},
+    {"Server", "get", "/health", "200 while the engine works, 503 when it is dead or stuck", nullptr, nullptr, true},
+    {"Server", "get", "/ready", "200 when requests are taken, 503 while loading or draining", nullptr, nullptr, true},
+    {"Server", "get", "/ping", "As /health", nullptr, nullptr, true},
+    {"Server", "get", "/load", "What the engine does now and has done"},
+    {"Server", "get", "/metrics", "The same and more for Prometheus"},
+    {"Server", "get", "/version", "The server's version"},
+};
+
+Json reference(std::string_view schema) { return {{"$ref", fmt::format("#/components/schemas/{}", schema)}}; }
 
 Json json_content(Json schema) { return {{"application/json", {{"schema", std::move(schema)}}}}; }
 
-Json answers(Json content) {
-  return {{"200", {{"description", "Done."}, {"content", std::move(content)}}},
-          {"default", {{"description", "Refused or failed."}, {"content", json_content(reference("Error"))}}}};
+// What never gets as far as its API (no key, no such path, a body too large) is refused in OpenAI's shape.
+Json error_of(std::string_view api) {
+  if (api == "Ollama") return {{"anyOf", {reference("OllamaError"), reference("Error")}}};
+  if (api == "Anthropic") return {{"anyOf", {reference("AnthropicError"), reference("Error")}}};
+  return reference("Error");
 }
 
-Json get(const char* summary, bool is_public) {
-  Json operation = {{"summary", summary}, {"responses", answers(json_content(Json::object({{"type", "object"}})))}};
-  if (is_public) operation["security"] = Json::array();
-  return Json::object({{"get", std::move(operation)}});
-}
-
-Json post(const char* summary, const char* request_schema, bool streams) {
+Json describe(const Operation& operation) {
   Json content = json_content(Json::object({{"type", "object"}}));
-  if (streams) content["text/event-stream"] = {{"schema", {{"type", "string"}}}};
-  Json operation = {{"summary", summary},
-                    {"requestBody", {{"required", true}, {"content", json_content(reference(request_schema))}}},
-                    {"responses", answers(std::move(content))}};
-  return Json::object({{"post", std::move(operation)}});
+  if (operation.stream != nullptr) content[operation.stream] = {{"schema", {{"type", "string"}}}};
+  Json json = {
+      {"summary", operation.summary},
+      {"tags", Json::array({operation.api})},
+      {"responses",
+       {{"200", {{"description", "Done."}, {"content", std::move(content)}}},
+        {"default", {{"description", "Refused or failed."}, {"content", json_content(error_of(operation.api))}}}}}};
+  if (operation.request != nullptr)
+    json["requestBody"] = {{"required", true}, {"content", json_content(reference(operation.request))}};
+  if (operation.is_public) json["security"] = Json::array();
+  return json;
 }
 
 // The fields may come as query parameters as well, with or without a body.
-Json with_query(Json path, const Json& schema) {
+void allow_query(Json& operation, const Json& schema) {
   Json parameters = Json::array();
   for (const auto& [name, property] : schema["properties"].items())
     parameters.push_back({{"name", name}, {"in", "query"}, {"schema", property}});
-  path["post"]["parameters"] = std::move(parameters);
-  path["post"]["requestBody"]["required"] = false;
-  return path;
+  operation["parameters"] = std::move(parameters);
+  operation["requestBody"]["required"] = false;
 }
 
-Json list_of(Json items) { return {{"type", "array"}, {"minItems", 1}, {"items", std::move(items)}}; }
-
-Json error_schema() {
-  const Json text_or_null = {{"type", Json::array({"string", "null"})}};
-  return {{"type", "object"},
-          {"properties",
-           {{"error",
-             {{"type", "object"},
-              {"properties",
-               {{"message", {{"type", "string"}}},
-                {"type", {{"type", "string"}}},
-                {"param", text_or_null},
-                {"code", text_or_null}}},
-              {"required", {"message", "type", "param", "code"}}}}}},
-          {"required", Json::array({"error"})}};
-}
-
-Json metrics_path() {
-  Json path = get("The same and more for Prometheus", false);
-  path["get"]["responses"]["200"]["content"] = {{"text/plain", {{"schema", {{"type", "string"}}}}}};
-  return path;
-}
-
-Json model_path() {
-  Json path = get("One model", false);
-  path["parameters"] =
+Json paths() {
+  Json paths = Json::object();
+  for (const Operation& operation : kOperations) paths[operation.path][operation.method] = describe(operation);
+  paths["/metrics"]["get"]["responses"]["200"]["content"] = {{"text/plain", {{"schema", {{"type", "string"}}}}}};
+  allow_query(paths["/generate"]["post"], simple::generate_table().schema());
+  paths["/v1/models/{id}"]["parameters"] =
       Json::array({{{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}}});
-  return path;
+  return paths;
+}
+
+Json object_of(Json properties) {
+  Json required = Json::array();
+  for (const auto& [name, schema] : properties.items()) required.push_back(name);
+  return {{"type", "object"}, {"properties", std::move(properties)}, {"required", std::move(required)}};
+}
+
+Json schemas() {
+  const Json text = {{"type", "string"}}, text_or_null = {{"type", Json::array({"string", "null"})}};
+  return {
+      {"ChatRequest", openai::chat_table().schema()},
+      {"CompletionRequest", openai::completion_table().schema()},
+      {"EmbeddingRequest", openai::embedding_table().schema()},
+      {"TokenizeRequest", openai::tokenize_schema()},
+      {"DetokenizeRequest", openai::detokenize_schema()},
+      {"MessagesRequest", anthropic::messages_table().schema()},
+      {"CountTokensRequest", anthropic::count_table().schema()},
+      {"OllamaChat", ollama::chat_table().schema()},
+      {"OllamaGenerate", ollama::generate_table().schema()},
+      {"OllamaEmbed", ollama::embed_schema()},
+      {"OllamaEmbeddings", ollama::embeddings_schema()},
+      {"OllamaShow", ollama::show_schema()},
+      {"SimpleRequest", simple::generate_table().schema()},
+      {"SimpleBatch", {{"type", "array"}, {"minItems", 1}, {"items", simple::batch_item_table().schema()}}},
+      {"Error",
+       object_of(Json::object(
+           {{"error",
+             object_of({{"message", text}, {"type", text}, {"param", text_or_null}, {"code", text_or_null}})}}))},
+      {"AnthropicError",
+       object_of({{"type", {{"const", "error"}}}, {"error", object_of({{"type", text}, {"message", text}})}})},
+      {"OllamaError", object_of(Json::object({{"error", text}}))},
+  };
 }
 
 }  // namespace
 
 Json openapi_document(const std::string& version) {
-  return {
-      {"openapi", "3.1.0"},
-      {"info",
-       {{"title", "Retort"},
-        {"version", version},
-        {"license", {{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}}}},
-      {"security", Json::array({{{"key", Json::array()}}})},
-      {"paths",
-       {{"/v1/chat/completions", post("Answer a conversation", "ChatRequest", true)},
-        {"/v1/completions", post("Continue a text", "CompletionRequest", true)},
-        {"/v1/models", get("The served model", false)},
-        {"/v1/models/{id}", model_path()},
-        {"/tokenize", post("Text or messages to token ids", "TokenizeRequest", false)},
-        {"/detokenize", post("Token ids to text", "DetokenizeRequest", false)},
-        {"/generate", with_query(post("Answer a prompt", "SimpleRequest", false), simple::generate_table().schema())},
-        {"/generate-batch", post("Answer a list of prompts, in its order", "SimpleBatch", false)},
-        {"/health", get("200 while the engine works, 503 when it is dead or stuck", true)},
-        {"/ready", get("200 when requests are taken, 503 while loading or draining", true)},
-        {"/ping", get("As /health", true)},
-        {"/load", get("What the engine does now and has done", false)},
-        {"/metrics", metrics_path()},
-        {"/version", get("The server's version", false)}}},
-      {"components",
-       {{"securitySchemes", {{"key", {{"type", "http"}, {"scheme", "bearer"}}}}},
-        {"schemas",
-         {{"ChatRequest", openai::chat_table().schema()},
-          {"CompletionRequest", openai::completion_table().schema()},
-          {"TokenizeRequest", openai::tokenize_schema()},
-          {"DetokenizeRequest", openai::detokenize_schema()},
-          {"SimpleRequest", simple::generate_table().schema()},
-          {"SimpleBatch", list_of(simple::batch_item_table().schema())},
-          {"Error", error_schema()}}}}}};
+  return {{"openapi", "3.1.0"},
+          {"info",
+           {{"title", "Retort"},
+            {"version", version},
+            {"license", {{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}}}},
+          {"security", Json::array({{{"key", Json::array()}}})},
+          {"paths", paths()},
+          {"components",
+           {{"securitySchemes", {{"key", {{"type", "http"}, {"scheme", "bearer"}}}}}, {"schemas", schemas()}}}};
 }
 
 }  // namespace retort

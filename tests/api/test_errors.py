@@ -55,7 +55,7 @@ def test_the_sdk_raises_its_own_exceptions(client):
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("owner/name")
     with pytest.raises(openai.NotFoundError):
-        client.embeddings.create(model="smollm2", input="x")
+        client.moderations.create(input="x")
     with pytest.raises(openai.BadRequestError, match=r"messages\[0\].content\[0\]: content of type 'image_url'"):
         part = {"type": "image_url", "image_url": {"url": "data:,"}}
         client.chat.completions.create(model="smollm2", messages=[{"role": "user", "content": [part]}])
@@ -65,7 +65,9 @@ def test_the_sdk_raises_its_own_exceptions(client):
 def test_a_prompt_too_long_says_by_how_much(client, server, streamed):
     with pytest.raises(openai.BadRequestError) as caught:
         client.completions.create(model="smollm2", prompt=" word" * 3000, stream=streamed)
-    found = re.fullmatch(r"This model's maximum context length is 2048 tokens; the prompt has (\d+)", caught.value.body["message"])
+    found = re.fullmatch(
+        r"This model's maximum context length is 2048 tokens; the prompt has (\d+)", caught.value.body["message"]
+    )
     assert int(found.group(1)) >= 3000
     assert caught.value.code == "context_length_exceeded"
 

@@ -1,5 +1,5 @@
-"""Writes model_goldens.json: tiny models of generated weights with the logits of numpy_transformer.py, and rotary frequencies of
-published configs. Run from anywhere with numpy installed: python tests/data/make_model_goldens.py
+"""Writes model_goldens.json: tiny models of generated weights with the hidden states and logits of numpy_transformer.py, and
+rotary frequencies of published configs. Run from anywhere with numpy installed: python tests/data/make_model_goldens.py
 """
 
 import json
@@ -10,8 +10,13 @@ import numpy as np
 import numpy_transformer as reference
 
 LINEAR = {"rope_type": "linear", "factor": 2.5}
-LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-          "original_max_position_embeddings": 16}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "beta_fast": 4.0, "beta_slow": 1.0}
 
 
@@ -19,9 +24,17 @@ def model(architecture, heads, kv_heads, head_dim, tied=False, hidden=None, **mo
     config = {
         "model_type": architecture,
         "architectures": [{"qwen2": "Qwen2", "qwen3": "Qwen3", "llama": "Llama"}[architecture] + "ForCausalLM"],
-        "hidden_size": hidden or heads * head_dim, "intermediate_size": 72, "num_hidden_layers": 2, "vocab_size": 61,
-        "num_attention_heads": heads, "num_key_value_heads": kv_heads, "max_position_embeddings": 256,
-        "rms_norm_eps": 1e-6, "rope_theta": 100.0, "tie_word_embeddings": tied, "hidden_act": "silu",
+        "hidden_size": hidden or heads * head_dim,
+        "intermediate_size": 72,
+        "num_hidden_layers": 2,
+        "vocab_size": 61,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "max_position_embeddings": 256,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 100.0,
+        "tie_word_embeddings": tied,
+        "hidden_act": "silu",
     }
     if hidden:
         config["head_dim"] = head_dim
@@ -50,16 +63,54 @@ MODELS = {
 # Rotary settings of published models: position encodings far beyond what a tiny model reaches.
 ROPES = {
     "r1_distill_qwen_1_5b": model("qwen2", 12, 2, 128, rope_theta=10000.0, max_position_embeddings=131072),
-    "qwen2_5_7b_yarn": model("qwen2", 28, 4, 128, rope_theta=1e6, max_position_embeddings=32768,
-                             rope_scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}),
-    "llama_3_1_8b": model("llama", 32, 8, 128, rope_theta=500000.0, max_position_embeddings=131072,
-                          rope_scaling={"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-                                        "original_max_position_embeddings": 8192}),
-    "llama_3_2_1b": model("llama", 32, 8, 64, rope_theta=500000.0, max_position_embeddings=131072,
-                          rope_scaling={"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-                                        "original_max_position_embeddings": 8192}),
-    "linear": model("llama", 32, 32, 128, rope_theta=10000.0, max_position_embeddings=8192,
-                    rope_scaling={"rope_type": "linear", "factor": 4.0}),
+    "qwen2_5_7b_yarn": model(
+        "qwen2",
+        28,
+        4,
+        128,
+        rope_theta=1e6,
+        max_position_embeddings=32768,
+        rope_scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768},
+    ),
+    "llama_3_1_8b": model(
+        "llama",
+        32,
+        8,
+        128,
+        rope_theta=500000.0,
+        max_position_embeddings=131072,
+        rope_scaling={
+            "rope_type": "llama3",
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192,
+        },
+    ),
+    "llama_3_2_1b": model(
+        "llama",
+        32,
+        8,
+        64,
+        rope_theta=500000.0,
+        max_position_embeddings=131072,
+        rope_scaling={
+            "rope_type": "llama3",
+            "factor": 32.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192,
+        },
+    ),
+    "linear": model(
+        "llama",
+        32,
+        32,
+        128,
+        rope_theta=10000.0,
+        max_position_embeddings=8192,
+        rope_scaling={"rope_type": "linear", "factor": 4.0},
+    ),
 }
 
 NUM_TOKENS = 70  # three KV blocks, the last partial
@@ -72,8 +123,15 @@ def numbers(array):
 
 def model_case(name, config):
     tokens = [(i * i * 7 + i * 3 + len(name)) % config["vocab_size"] for i in range(NUM_TOKENS)]
-    case = {"name": name, "config": config, "tokens": tokens, "rows": ROWS,
-            "logits": numbers(reference.forward(config, tokens)[ROWS])}
+    hidden, logits = reference.forward(config, tokens)
+    case = {
+        "name": name,
+        "config": config,
+        "tokens": tokens,
+        "rows": ROWS,
+        "hidden": numbers(hidden[ROWS]),
+        "logits": numbers(logits[ROWS]),
+    }
     scaling = config.get("rope_scaling") or {}
     if scaling.get("rope_type") == "llama3":
         plain, _ = reference.rope_frequencies(config | {"rope_scaling": None})
@@ -86,9 +144,17 @@ def rope_case(name, config):
     return {"name": name, "config": config, "frequencies": [float(x) for x in frequencies], "magnitude": magnitude}
 
 
-goldens = {"models": [model_case(*item) for item in MODELS.items()], "ropes": [rope_case(*item) for item in ROPES.items()]}
+goldens = {
+    "models": [model_case(*item) for item in MODELS.items()],
+    "ropes": [rope_case(*item) for item in ROPES.items()],
+}
 path = pathlib.Path(__file__).parent / "model_goldens.json"
-path.write_text("{\n" + ",\n".join(
-    f'"{key}": [\n' + ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases) + "\n]"
-    for key, cases in goldens.items()) + "\n}\n")
+path.write_text(
+    "{\n"
+    + ",\n".join(
+        f'"{key}": [\n' + ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases) + "\n]"
+        for key, cases in goldens.items()
+    )
+    + "\n}\n"
+)
 print(f"{path.name}: {path.stat().st_size} bytes")

@@ -48,9 +48,15 @@ def shapes(config):
         layer = f"model.layers.{i}."
         out[layer + "input_layernorm.weight"] = (hidden,)
         out[layer + "post_attention_layernorm.weight"] = (hidden,)
-        linears = {"self_attn.q_proj": (q_size, hidden), "self_attn.k_proj": (kv_size, hidden),
-                   "self_attn.v_proj": (kv_size, hidden), "self_attn.o_proj": (hidden, q_size),
-                   "mlp.gate_proj": (ffn, hidden), "mlp.up_proj": (ffn, hidden), "mlp.down_proj": (hidden, ffn)}
+        linears = {
+            "self_attn.q_proj": (q_size, hidden),
+            "self_attn.k_proj": (kv_size, hidden),
+            "self_attn.v_proj": (kv_size, hidden),
+            "self_attn.o_proj": (hidden, q_size),
+            "mlp.gate_proj": (ffn, hidden),
+            "mlp.up_proj": (ffn, hidden),
+            "mlp.down_proj": (hidden, ffn),
+        }
         for name, shape in linears.items():
             out[layer + name + ".weight"] = shape
             if has_bias(config, name):
@@ -131,7 +137,8 @@ def attention(q, k, v):
 
 
 def forward(config, tokens):
-    """Logits [len(tokens), vocab_size] of a model of generated weights."""
+    """Of a model of generated weights: the hidden states that its head reads [len(tokens), hidden_size], and logits
+    [len(tokens), vocab_size]."""
     weights = {name: tensor(name, shape) for name, shape in shapes(config).items()}
     dim, eps = head_dim(config), config["rms_norm_eps"]
     frequencies, magnitude = rope_frequencies(config)
@@ -158,4 +165,4 @@ def forward(config, tokens):
         hidden = hidden + linear(gated, layer + "mlp.down_proj")
     hidden = rms_norm(hidden, weights["model.norm.weight"], eps)
     head = weights["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"]
-    return hidden @ head.T
+    return hidden, hidden @ head.T

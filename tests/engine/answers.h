@@ -20,6 +20,7 @@ struct Answer {
   std::string error = {};
   int num_cached_tokens = 0;
   int num_events = 0;
+  std::vector<float> embedding = {};
   std::vector<std::vector<TokenLogprob>> prompt_logprobs = {};
 };
 
@@ -41,6 +42,7 @@ class Answers {
       answer.stop_token = event.stop_token;
       answer.error = event.error;
       answer.num_cached_tokens = event.num_cached_tokens;
+      answer.embedding = std::move(event.embedding);
       if (++answer.num_events > 1)
         EXPECT_TRUE(event.prompt_logprobs.empty()) << "given in the first event only";
       else

@@ -60,11 +60,24 @@ class FakeRunner : public ModelRunner {
     if (before_run) before_run(batch);
     for (const auto& sequence : batch) store(sequence);
     logits_.clear();
+    hidden_.clear();
     for (const auto& sequence : batch) {
       const int64_t end = sequence.first_position + std::ssize(sequence.tokens);
-      for (int64_t position = end - sequence.num_logits; position < end; ++position) append_logits(sequence, position);
+      for (int64_t position = end - sequence.num_logits; position < end; ++position) append_row(sequence, position);
     }
     return logits_;
+  }
+
+  int64_t hidden_size() const override { return kHiddenSize; }
+  std::span<const float> hidden() const override { return hidden_; }
+
+  static constexpr int64_t kHiddenSize = 4;
+  // Depends on every token of the context.
+  static std::vector<float> hidden_after(std::span<const TokenId> context) {
+    const uint64_t hash = hash_context(context);
+    std::vector<float> hidden;
+    for (int i = 0; i < kHiddenSize; ++i) hidden.push_back(static_cast<float>((hash >> (16 * i)) & 0xffff) - 0x8000);
+    return hidden;
   }
 
   // The scripted token leads by far; the others differ, so that sampling has something to choose from.
@@ -95,22 +108,23 @@ class FakeRunner : public ModelRunner {
       slot(sequence, sequence.first_position + i) = {sequence.tokens[i], sequence.first_position + i};
   }
 
-  void append_logits(const ForwardSequence& sequence, int64_t position) {
+  void append_row(const ForwardSequence& sequence, int64_t position) {
     context_.clear();
     for (int64_t i = 0; i <= position; ++i) {
       const Slot& s = slot(sequence, i);
       ASSERT_EQ(s.position, i) << "the block table leads to a slot of another position";
       context_.push_back(s.token);
     }
-    const auto row = logits_after(context_, script_, vocab_size_);
-    logits_.insert(logits_.end(), row.begin(), row.end());
+    const auto row = sequence.wants_hidden ? hidden_after(context_) : logits_after(context_, script_, vocab_size_);
+    auto& rows = sequence.wants_hidden ? hidden_ : logits_;
+    rows.insert(rows.end(), row.begin(), row.end());
   }
 
   int32_t vocab_size_;
   TokenScript script_;
   std::vector<Slot> slots_;  // [num_blocks, kBlockTokens]
   std::vector<TokenId> context_;
-  std::vector<float> logits_;
+  std::vector<float> logits_, hidden_;
 };
 
 }  // namespace retort::testing

@@ -108,6 +108,28 @@ TEST_P(AgainstNumpy, GgufLogits) {
   EXPECT_LT(difference, 1e-4f);
 }
 
+// In one batch with a sequence that wants logits: each gets its own.
+TEST_P(AgainstNumpy, HiddenStates) {
+  const auto& [name, isa] = GetParam();
+  const Json& golden = golden_model(name);
+  const TempDir folder;
+  Runner runner(tiny_model(name).write_gguf(folder / "tiny.gguf"), isa, KvType::kF32);
+  const auto tokens = golden.at("tokens").get<std::vector<int32_t>>();
+  const auto num_tokens = static_cast<int64_t>(tokens.size());
+  const std::vector<int32_t> table = {5, 2, 7}, other_table = {1, 3, 4};
+  const ForwardSequence batch[] = {
+      {.tokens = tokens, .first_position = 0, .block_table = other_table, .num_logits = num_tokens},
+      {.tokens = tokens, .first_position = 0, .block_table = table, .num_logits = num_tokens, .wants_hidden = true}};
+  const auto logits = runner.run(batch);
+  const auto hidden = runner.transformer().hidden();
+  const auto hidden_size = static_cast<size_t>(runner.transformer().config().hidden_size);
+  ASSERT_EQ(hidden.size(), tokens.size() * hidden_size);
+  EXPECT_LT(largest_difference(rows_of(logits, golden.at("rows"), runner.vocab_size()), golden.at("logits")), 1e-4f);
+  EXPECT_LT(
+      largest_difference(rows_of({hidden.begin(), hidden.end()}, golden.at("rows"), hidden_size), golden.at("hidden")),
+      1e-4f);
+}
+
 TEST_P(AgainstNumpy, HuggingFaceLogits) {
   const auto& [name, isa] = GetParam();
   const Json& golden = golden_model(name);

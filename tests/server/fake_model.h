@@ -74,6 +74,7 @@ class FakeModel {
                       .kv_cache_dtype = "bf16",
                       .control_tokens = ControlTokens(tokenizer_)};
     model.config.name = "fake-model";
+    model.config.hidden_size = FakeRunner::kHiddenSize;
     model.config.temperature = 0.0f;  // unless a request asks otherwise
     return model;
   }

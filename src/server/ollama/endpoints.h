@@ -9,6 +9,8 @@ namespace retort::ollama {
 
 boost::asio::awaitable<void> chat(ApiContext& api, http::Exchange& exchange);
 boost::asio::awaitable<void> generate(ApiContext& api, http::Exchange& exchange);
+boost::asio::awaitable<void> embed(ApiContext& api, http::Exchange& exchange);
+boost::asio::awaitable<void> embeddings(ApiContext& api, http::Exchange& exchange);
 boost::asio::awaitable<void> list_models(ApiContext& api, http::Exchange& exchange);
 boost::asio::awaitable<void> list_running(ApiContext& api, http::Exchange& exchange);
 boost::asio::awaitable<void> show(ApiContext& api, http::Exchange& exchange);
@@ -20,7 +22,9 @@ Json error_body(const ApiError& error);
 // "2026-01-31T12:00:00.123456Z"
 std::string timestamp(std::chrono::system_clock::time_point time);
 
-// Of /api/show, for the OpenAPI document.
+// Request schemas, for the OpenAPI document.
 Json show_schema();
+Json embed_schema();
+Json embeddings_schema();
 
 }  // namespace retort::ollama

@@ -127,6 +127,8 @@ void add_routes(http::Router& router, ApiContext& api, std::string version) {
   };
   add("POST", "/api/chat", chat);
   add("POST", "/api/generate", generate);
+  add("POST", "/api/embed", embed);
+  add("POST", "/api/embeddings", embeddings);
   add("GET", "/api/tags", list_models);
   add("GET", "/api/ps", list_running);
   add("POST", "/api/show", show);

@@ -25,30 +25,30 @@ FieldTable<CompletionRequest> make_table() {
 
 }  // namespace
 
-ApiResult<std::vector<RawPrompt>> read_prompts(const Json& value) {
+ApiResult<std::vector<RawPrompt>> read_prompts(const Json& value, std::string_view name) {
   constexpr std::string_view kForms = "a string, a list of strings, a list of token ids or a list of such lists";
   std::vector<RawPrompt> prompts;
   if (value.is_string()) {
     prompts.emplace_back(value.get<std::string>());
     return prompts;
   }
-  if (!value.is_array() || value.empty()) return expected("prompt", kForms, value);
+  if (!value.is_array() || value.empty()) return expected(name, kForms, value);
   if (value[0].is_number()) {
-    RETORT_API_ASSIGN(auto ids, read_token_ids(value, "prompt"));
+    RETORT_API_ASSIGN(auto ids, read_token_ids(value, name));
     prompts.emplace_back(std::move(ids));
     return prompts;
   }
   if (value.size() > kMaxPrompts)
-    return expected("prompt", fmt::format("at most {} prompts", kMaxPrompts), Json(value.size()));
+    return expected(name, fmt::format("at most {} prompts", kMaxPrompts), Json(value.size()));
   for (size_t i = 0; i < value.size(); ++i) {
-    const std::string path = fmt::format("prompt[{}]", i);
+    const std::string path = fmt::format("{}[{}]", name, i);
     if (value[i].is_string()) {
       prompts.emplace_back(value[i].get<std::string>());
     } else if (value[i].is_array()) {
       RETORT_API_ASSIGN(auto ids, read_token_ids(value[i], path));
       prompts.emplace_back(std::move(ids));
     } else {
-      return expected("prompt", kForms, value);
+      return expected(name, kForms, value);
     }
   }
   return prompts;

@@ -18,6 +18,6 @@ const FieldTable<CompletionRequest>& completion_table();
 ApiResult<CompletionRequest> parse_completion_request(const Json& body);
 
 // A string, a list of strings, token ids, or a list of lists of token ids.
-ApiResult<std::vector<RawPrompt>> read_prompts(const Json& value);
+ApiResult<std::vector<RawPrompt>> read_prompts(const Json& value, std::string_view name = "prompt");
 
 }  // namespace retort::openai

@@ -9,6 +9,7 @@ namespace retort::openai {
 
 boost::asio::awaitable<void> chat_completions(ApiContext& api, http::Exchange& exchange);
 boost::asio::awaitable<void> completions(ApiContext& api, http::Exchange& exchange);
+boost::asio::awaitable<void> embeddings(ApiContext& api, http::Exchange& exchange);
 boost::asio::awaitable<void> list_models(ApiContext& api, http::Exchange& exchange);
 boost::asio::awaitable<void> get_model(ApiContext& api, http::Exchange& exchange);
 boost::asio::awaitable<void> tokenize(ApiContext& api, http::Exchange& exchange);

@@ -11,6 +11,7 @@ void add_routes(http::Router& router, ApiContext& api) {
   };
   add("POST", "/v1/chat/completions", chat_completions);
   add("POST", "/v1/completions", completions);
+  add("POST", "/v1/embeddings", embeddings);
   add("GET", "/v1/models", list_models);
   add("GET", "/v1/models/*", get_model);
   add("POST", "/tokenize", tokenize);
