@@ -51,6 +51,15 @@ std::vector<std::string> cgroup_folders() {
   return {"/sys/fs/cgroup"};
 }
 
+// Pages of files that the kernel gives back before a limit hurts: memory.current counts them.
+uint64_t reclaimable_bytes(const std::string& cgroup_folder) {
+  std::ifstream in(cgroup_folder + "/memory.stat");
+  std::string key;
+  for (uint64_t value = 0; in >> key >> value;)
+    if (key == "inactive_file") return value;
+  return 0;
+}
+
 double cgroup_cpu_quota() {
   double quota = 1e9;
   for (const auto& folder : cgroup_folders()) {
@@ -173,10 +182,16 @@ Memory memory_of_machine() {
     const auto limit = read_number(folder + "/memory.max");
     const auto used = read_number(folder + "/memory.current");
     if (!limit || !used) continue;
+    const uint64_t needed = *used - std::min(*used, reclaimable_bytes(folder));
     memory.limit = std::min(memory.limit, *limit);
-    memory.available = std::min(memory.available, *limit > *used ? *limit - *used : 0);
+    memory.available = std::min(memory.available, *limit > needed ? *limit - needed : 0);
   }
   return memory;
+}
+
+double memory_share_in_use() {
+  const Memory memory = memory_of_machine();
+  return memory.limit == 0 ? 0 : 1 - static_cast<double>(memory.available) / static_cast<double>(memory.limit);
 }
 
 uint64_t resident_bytes() {

@@ -33,6 +33,7 @@ struct Memory {
   uint64_t available;  // bytes this process could still take before that limit
 };
 Memory memory_of_machine();
-uint64_t resident_bytes();  // of this process
+double memory_share_in_use();  // of that limit, 0 … 1
+uint64_t resident_bytes();     // of this process
 
 }  // namespace retort

@@ -1,6 +1,7 @@
 // retort serve: the OpenAI-compatible server.
 #include "server/server.h"
 
+#include <charconv>
 #include <fstream>
 #include <set>
 
@@ -18,7 +19,8 @@ struct ServeOptions {
   EngineConfig engine;
   std::string config_file, api_key_file, log_level = "info";
   int header_timeout = 10, idle_timeout = 75, request_timeout = 600, shutdown_timeout = 30;
-  int step_timeout = 60;
+  int step_timeout = 60, degrade_recovery = 30;
+  std::string degrade_memory = "90%", degrade_mode = "limit";
   std::string speculative_config;
   // Accepted so that vLLM's command lines work.
   int tensor_parallel_size = 1;
@@ -61,6 +63,18 @@ void add_http_flags(CLI::App& app, ServeOptions& options) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
       ->group(group);
+  app.add_option("--max-held-body-bytes", server.max_held_body_bytes,
+                 "Bodies of all requests together that are not answered yet")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("256M")
+      ->group(group);
+  app.add_option("--max-requests-per-key", server.max_requests_per_key,
+                 "Requests (POST) of one API key under way at once; 0: as many as come")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(group);
+  app.add_flag("--enable-admin", server.enable_admin, "POST /reset_prefix_cache and GET /server_info; needs an API key")
+      ->group(group);
   app.add_option("--request-timeout", options.request_timeout, "Seconds from a request to the end of its answer")
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
@@ -96,9 +110,10 @@ void add_engine_flags(CLI::App& app, ServeOptions& options) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str()
       ->group(group);
-  app.add_option("--speculative-config", options.speculative_config,
-                 "Guessing of tokens that stood in the text before, as JSON in vLLM's form; guesses run where they pay and\n"
-                 "never change an answer; {\"method\": \"none\"} turns them off")
+  app.add_option(
+         "--speculative-config", options.speculative_config,
+         "Guessing of tokens that stood in the text before, as JSON in vLLM's form; guesses run where they pay and\n"
+         "never change an answer; {\"method\": \"none\"} turns them off")
       ->default_str(R"({"method": "ngram", "num_speculative_tokens": 7})")
       ->group(group);
   app.add_option("--step-timeout", options.step_timeout, "Seconds in one step after which /health says 503")
@@ -113,6 +128,49 @@ void add_engine_flags(CLI::App& app, ServeOptions& options) {
                "Reuse the keys and values of prompts that begin alike")
       ->default_str("on")
       ->group(group);
+}
+
+void add_degrade_flags(CLI::App& app, ServeOptions& options) {
+  const char* group = "When it gets too much";
+  auto& degrade = options.server.degrade;
+  app.add_option("--degrade-memory", options.degrade_memory,
+                 "Share of the memory (cgroup's or machine's) in use above which new requests get at most 512 tokens, "
+                 "at a temperature of at most 0.3; 100%: no matter how much")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--degrade-timeouts", degrade.timeouts,
+                 "The same after so many requests in a row that ran out of time; 0: no matter how many")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--degrade-mode", options.degrade_mode, "limit: as said; reject: new requests are told 503")
+      ->check(CLI::IsMember({"limit", "reject"}))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--degrade-recovery", options.degrade_recovery,
+                 "Seconds without the cause after which all is as before")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+}
+
+// "90%".
+Result<double> parse_share(std::string_view flag, const std::string& text) {
+  double percent = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), percent);
+  const bool is_share = error == std::errc() && std::string_view(end, text.data() + text.size()) == "%";
+  if (!is_share || !(percent >= 0 && percent <= 100))
+    return fail(ErrorKind::kBadInput, "[serve] {}: expected a share from 0% to 100%, got '{}'", flag, text);
+  return percent / 100;
+}
+
+// What one flag demands of others.
+Status check_flags(const ServerConfig& server) {
+  if (server.enable_admin && server.api_keys.empty())
+    return fail(ErrorKind::kBadInput, "[serve] --enable-admin: expected an --api-key beside it, there is none");
+  if (server.max_requests_per_key > 0 && server.api_keys.empty())
+    return fail(ErrorKind::kBadInput, "[serve] --max-requests-per-key: expected an --api-key beside it, there is none");
+  return {};
 }
 
 void add_vllm_flags(CLI::App& app, ServeOptions& options) {
@@ -155,6 +213,10 @@ Result<int> serve(ServeOptions& options, const CLI::App& app) {
   using Seconds = std::chrono::seconds;
   RETORT_TRY(log::init(options.log_level));
   RETORT_TRY(read_api_keys(options));
+  RETORT_TRY(check_flags(options.server));
+  RETORT_ASSIGN(options.server.degrade.memory_share, parse_share("--degrade-memory", options.degrade_memory));
+  options.server.degrade.rejects = options.degrade_mode == "reject";
+  options.server.degrade.recovery = std::chrono::seconds(options.degrade_recovery);
   RETORT_ASSIGN(auto chosen, choose_model(options.model));
   const uint64_t seed = chosen.options.engine.seed;
   chosen.options.engine = options.engine;
@@ -191,6 +253,7 @@ RunCommand add_serve_command(CLI::App& app) {
   add_model_flags(app, options->model);
   add_engine_flags(app, *options);
   add_http_flags(app, *options);
+  add_degrade_flags(app, *options);
   app.add_option("--log-level", options->log_level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str()

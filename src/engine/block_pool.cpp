@@ -56,14 +56,14 @@ void BlockPool::release_table(std::vector<int32_t>& table) {
 }
 
 int32_t BlockPool::find(const BlockContent& content) {
-  if (!enable_caching_) return kNoBlock;
+  if (!enable_caching_ || is_parent_forgotten(content)) return kNoBlock;
   const int32_t block = look_up(hash_of(content), content);
   if (block != kNoBlock) add_ref(block);
   return block;
 }
 
 int32_t BlockPool::cache(int32_t block, const BlockContent& content) {
-  if (!enable_caching_) return block;
+  if (!enable_caching_ || is_parent_forgotten(content)) return block;
   Block& b = blocks_[block];
   RETORT_CHECK(b.num_refs > 0 && !b.is_cached && content.tokens.size() == kBlockTokens);
   const uint64_t hash = hash_of(content);
@@ -111,6 +111,16 @@ void BlockPool::forget(int32_t block) {
   b.parent = kNoBlock;
   b.is_cached = false;
   b.salt.clear();
+}
+
+void BlockPool::forget_all() {
+  for (Block& block : blocks_) {
+    block.is_cached = false;
+    block.parent = kNoBlock;
+    block.num_children = 0;
+    block.salt.clear();
+  }
+  index_.clear();
 }
 
 void BlockPool::link_before(int32_t block, int32_t successor) {

@@ -61,6 +61,9 @@ class BlockPool {
   // that was cached before with the same content; then the reference has moved there.
   int32_t cache(int32_t block, const BlockContent& content);
 
+  // Nothing that is cached now can be found again; what is owned stays with its owners.
+  void forget_all();
+
   // Every block is free or owned with exactly `expected_refs` references, [num_blocks]; lists and index agree; parents
   // are cached.
   Status check_integrity(std::span<const int32_t> expected_refs) const;
@@ -79,6 +82,10 @@ class BlockPool {
 
   uint64_t hash_of(const BlockContent& content) const;
   bool holds(const Block& block, const BlockContent& content) const;
+  // Before forget_all() it was: what comes after its tokens cannot be told by naming it.
+  bool is_parent_forgotten(const BlockContent& content) const {
+    return content.parent != kNoBlock && !blocks_[content.parent].is_cached;
+  }
   int32_t look_up(uint64_t hash, const BlockContent& content) const;
   void forget(int32_t block);
   void link_before(int32_t block, int32_t successor);

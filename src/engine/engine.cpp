@@ -43,6 +43,7 @@ struct Engine::Impl {
   std::vector<std::pair<RequestId, EngineRequest>> arrivals;
   std::vector<RequestId> cancels;
   RequestId next_id = 1;
+  bool resets_prefix_cache = false;
   bool stopping = false;
   Clock::time_point stop_at;
   EngineStats stats;  // as of the last step's plan or end
@@ -101,6 +102,12 @@ void Engine::cancel(RequestId id) {
   impl_->wake.notify_one();
 }
 
+void Engine::reset_prefix_cache() {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->resets_prefix_cache = true;
+  impl_->wake.notify_one();
+}
+
 void Engine::stop(std::chrono::milliseconds grace) {
   {
     const std::lock_guard lock(impl_->mutex);
@@ -138,17 +145,21 @@ void Engine::Impl::run() {
 bool Engine::Impl::turn() {
   std::vector<std::pair<RequestId, EngineRequest>> arrived;
   std::vector<RequestId> cancelled;
-  bool last_turns;
+  bool last_turns, resets;
   Clock::time_point deadline;
   {
     std::unique_lock lock(mutex);
-    wake.wait(lock, [&] { return stopping || !arrivals.empty() || !cancels.empty() || core.has_work(); });
+    wake.wait(lock, [&] {
+      return stopping || !arrivals.empty() || !cancels.empty() || resets_prefix_cache || core.has_work();
+    });
     arrived.swap(arrivals);
     cancelled.swap(cancels);
     stats.num_waiting += static_cast<int>(arrived.size());
+    resets = std::exchange(resets_prefix_cache, false);
     last_turns = stopping;
     deadline = stop_at;
   }
+  if (resets) core.reset_prefix_cache();
   for (auto& [id, request] : arrived) core.add(id, std::move(request));
   for (RequestId id : cancelled) core.end(id, FinishReason::kAbort);
   const auto now = Clock::now();

@@ -30,6 +30,7 @@ class EngineCore {
   void abandon(std::string_view why);
   // Ends the requests whose deadline has passed.
   void expire(Clock::time_point now);
+  void reset_prefix_cache() { scheduler_.reset_prefix_cache(); }
   // A step in its two halves: what to compute; then run, sample, tell. An exception of the runner ends the step's
   // requests with kError. No add() or end() in between.
   void plan_step();

@@ -2,8 +2,8 @@
 // Knows sequences, blocks and budgets, never a tensor, a text or a socket. Engine thread only.
 //
 // A turn: drafts are set on decoding sequences → plan() → the caller copies blocks, runs the model → commit() → fork()
-// where samples part, append() and accept(), or remove(), for each sequence that got tokens → learn(). Sequences may be added and removed between turns; blocks come
-// back at once.
+// where samples part, append() and accept(), or remove(), for each sequence that got tokens → learn(). Sequences may be
+// added and removed between turns; blocks come back at once.
 #pragma once
 
 #include <cstdint>
@@ -26,15 +26,15 @@ struct SchedulerConfig {
   // A request is overtaken by those of a better priority only while they come so soon after it, per level: nobody
   // starves.
   int64_t priority_ageing_ms = 10'000;
-  double max_step_seconds = 0;       // prompt chunks are cut so that a step is predicted to take no longer; 0: no limit
+  double max_step_seconds = 0;  // prompt chunks are cut so that a step is predicted to take no longer; 0: no limit
 };
 
 struct NewSequence {
   uint64_t request_id = 0;
   std::vector<TokenId> prompt;  // not empty, and its blocks are no more than there are
   int num_samples = 1;          // 1 … max_num_seqs
-  int priority = 0;        // lower is sooner
-  int64_t arrived_ms = 0;  // by any one clock
+  int priority = 0;             // lower is sooner
+  int64_t arrived_ms = 0;       // by any one clock
   std::string cache_salt = {};
   bool score_prompt = false;
 };
@@ -81,6 +81,9 @@ class Scheduler {
   void accept(Sequence& sequence) { advance(sequence, 1); }
   // Finished, cancelled or failed: it is gone and its blocks are free.
   void remove(Sequence& sequence);
+
+  // Prompts that come are computed whole, also where they begin as earlier ones did.
+  void reset_prefix_cache() { pool_.forget_all(); }
 
   bool has_work() const { return !running_.empty() || !waiting_.empty(); }
   int num_running() const { return static_cast<int>(running_.size()); }

@@ -16,11 +16,38 @@ ApiResult<const ServedModel*> ApiContext::loaded_model() const {
   return model;
 }
 
-ApiResult<const ServedModel*> ApiContext::working_model() const {
+ApiResult<const ServedModel*> ApiContext::live_model() const {
   if (is_draining) return unavailable("the server is shutting down");
   RETORT_API_ASSIGN(const ServedModel* loaded, loaded_model());
   if (!loaded->engine->stats().alive) return unavailable("the engine has stopped");
+  if (degradation.rejects()) {
+    const auto seconds = static_cast<int>(degradation.config().recovery.count());
+    const char* why = *degradation.cause() == DegradeCause::kMemory ? "is short of memory" : "cannot keep up";
+    return tl::unexpected<ApiError>(
+        {.status = 503,
+         .message =
+             fmt::format("the server {} and takes no new requests for now; please try again in {} s", why, seconds),
+         .retry_after = seconds});
+  }
   return loaded;
+}
+
+ApiResult<const ServedModel*> ApiContext::working_model() {
+  const ApiResult<const ServedModel*> live = live_model();
+  if (!live) {
+    if (model != nullptr && degradation.rejects()) metrics.requests().count_rejection(RequestMetrics::kDegraded);
+    return live;
+  }
+  const EngineConfig& config = (*live)->engine->config();
+  const int num_waiting = (*live)->engine->stats().num_waiting;
+  const bool is_full =
+      num_waiting >= config.max_waiting || num_waiting + num_preparing >= config.max_waiting + config.max_num_seqs;
+  if (!is_full) return live;
+  metrics.requests().count_rejection(RequestMetrics::kQueueIsFull);
+  return tl::unexpected<ApiError>({.status = 429,
+                                   .message = fmt::format("the queue is full: {} requests wait, --max-waiting is {}",
+                                                          num_waiting + num_preparing, config.max_waiting),
+                                   .retry_after = 1});
 }
 
 ApiStatus check_model_name(const ServedModel& model, const std::string& name) {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "server/api_error.h"
+#include "server/degradation.h"
 #include "server/metrics/metrics.h"
 #include "server/served_model.h"
 #include "server/text_workers.h"
@@ -18,11 +19,15 @@ struct ApiContext {
   std::chrono::seconds step_timeout{60};
   TextWorkers workers{2};
   Metrics metrics = {};
+  Degradation degradation{DegradeConfig{}};
+  int num_preparing = 0;  // requests on their way through the text workers
 
   // The model, or 503 while there is none.
   ApiResult<const ServedModel*> loaded_model() const;
-  // The model, or 503 when it takes no new work: loading, draining, or its engine dead.
-  ApiResult<const ServedModel*> working_model() const;
+  // The model, or 503 while it takes no new work: loading, draining, its engine dead, or all sent away (Degradation).
+  ApiResult<const ServedModel*> live_model() const;
+  // The same for a request that comes now, or 429 when the queue is full: said at once, before any work on it.
+  ApiResult<const ServedModel*> working_model();
 };
 
 // 404 for a request that names another model. Empty is the served one.

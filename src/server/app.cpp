@@ -6,6 +6,7 @@
 #include <future>
 
 #include "base/log.h"
+#include "server/admin_routes.h"
 #include "server/anthropic/endpoints.h"
 #include "server/fields/json_input.h"
 #include "server/http/exchange.h"
@@ -69,6 +70,7 @@ Result<std::unique_ptr<App>> App::bind(const ServerConfig& config) {
     log::warn("listening on {} without an API key: whoever reaches this machine can use the model (--api-key)",
               config.host);
   app->listener_->start(app->service_);
+  app->watchdog_.start();
   app->thread_ = std::thread([&io = app->io_] { io.run(); });
   return app;
 }
@@ -79,10 +81,14 @@ App::App(const ServerConfig& config)
                           .max_header_bytes = config.max_header_bytes,
                           .max_connections = config.max_connections,
                           .header_timeout = config.header_timeout,
-                          .idle_timeout = config.idle_timeout},
-               .guard = http::Guard({})} {
+                          .idle_timeout = config.idle_timeout,
+                          .max_held_body_bytes = std::max(config.max_held_body_bytes, config.max_body_bytes),
+                          .max_requests_per_key = config.max_requests_per_key},
+               .guard = http::Guard({})},
+      watchdog_(io_, api_) {
   api_.request_timeout = config.request_timeout;
   api_.step_timeout = config.step_timeout;
+  api_.degradation = Degradation(config.degrade);
   service_.on_exchange_change = [this] {
     const std::lock_guard lock(mutex_);
     num_exchanges_ = service_.num_exchanges;
@@ -96,6 +102,7 @@ App::App(const ServerConfig& config)
   simple::add_routes(service_.router, api_);
   ollama::add_routes(service_.router, api_, RETORT_VERSION);
   add_status_routes(service_.router, api_, RETORT_VERSION);
+  if (config.enable_admin) add_admin_routes(service_.router, api_, config);
   add_openapi_route(service_.router);
   add_page_route(service_.router);
 }
@@ -129,6 +136,7 @@ void App::shut_down() {
   if (!thread_.joinable()) return;
   on_io_thread([this] {
     listener_->close();
+    watchdog_.stop();
     service_.is_draining = true;
     for (http::Session* session : service_.sessions) session->close();
   });

@@ -14,6 +14,7 @@
 #include "server/api_context.h"
 #include "server/http/listener.h"
 #include "server/server.h"
+#include "server/watchdog.h"
 
 namespace retort {
 
@@ -40,6 +41,7 @@ class App {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> keep_running_;
   ApiContext api_;
   http::Service service_;
+  Watchdog watchdog_;
   std::unique_ptr<http::Listener> listener_;
   std::string url_;
   std::unique_ptr<ServedModel> model_;

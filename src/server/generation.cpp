@@ -1,5 +1,6 @@
 #include "server/generation.h"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -23,12 +24,26 @@ Generation::~Generation() {
   inbox_->owner = nullptr;
   exchange_.on_client_gone({});
   for (const RequestId id : ids_) engine_.cancel(id);
+  const bool is_well = std::ranges::all_of(records_, &RequestRecord::is_finished);
   for (RequestRecord& record : records_) record.end(FinishReason::kAbort);
-  if (!ids_.empty())
-    api_.metrics.requests().count_call(std::chrono::duration<double>(Clock::now() - exchange_.arrival()).count());
+  if (ids_.empty()) return;
+  if (is_well || is_timed_out_) api_.degradation.see_end(is_timed_out_, Clock::now());
+  api_.metrics.requests().count_call(std::chrono::duration<double>(Clock::now() - exchange_.arrival()).count());
+}
+
+void Generation::degrade(EngineRequest& request) const {
+  constexpr int kMaxTokens = 512;
+  constexpr float kTemperature = 0.3f;
+  request.params.max_tokens = std::min(request.params.max_tokens, kMaxTokens);
+  request.params.min_tokens = std::min(request.params.min_tokens, kMaxTokens);
+  request.params.temperature = std::min(request.params.temperature, kTemperature);
 }
 
 ApiStatus Generation::submit(std::vector<EngineRequest> requests) {
+  if (const auto cause = api_.degradation.cause()) {
+    exchange_.add_header("x-retort-degraded", std::string(name_of(*cause)));
+    for (EngineRequest& request : requests) degrade(request);
+  }
   for (size_t i = 0; i < requests.size(); ++i) {
     requests[i].on_event = [inbox = inbox_, i](TokenEvent event) {
       auto deliver = [inbox, news = News{i, std::move(event)}]() mutable {
@@ -47,7 +62,7 @@ ApiStatus Generation::submit(std::vector<EngineRequest> requests) {
 
 ApiError Generation::refusal(const Error& error) {
   ApiError answer = to_api_error(error);
-  if (answer.status == 503 && api_.working_model()) {  // nothing is wrong but the queue is full
+  if (answer.status == 503 && api_.live_model()) {  // nothing is wrong but the queue is full
     answer.status = 429;
     api_.metrics.requests().count_rejection(RequestMetrics::kQueueIsFull);
   }

@@ -27,7 +27,8 @@ class Generation {
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
-  // All or none: 429 when the engine's queue is full, 503 when it ends.
+  // All or none: 429 when the engine's queue is full, 503 when it ends. While the server is degraded they get less, and
+  // the answer says so in a header.
   ApiStatus submit(std::vector<EngineRequest> requests);
   // Waits for events and takes all that have come: while a slow reader is written to they gather here. Empty when there
   // will be no more of use: the client is gone or the time is up.
@@ -44,6 +45,7 @@ class Generation {
   };
   void deliver(News news);
   ApiError refusal(const Error& error);
+  void degrade(EngineRequest& request) const;
 
   ApiContext& api_;
   http::Exchange& exchange_;

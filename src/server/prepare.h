@@ -29,7 +29,9 @@ boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
       RETORT_API_ASSIGN(const Json json, parse_json(body));
       return prepare(*served, json);
     };
+    ++api.num_preparing;
     ApiResult<Prepared> prepared = co_await api.workers.run(std::move(work));
+    --api.num_preparing;
     if (prepared) co_return std::move(*prepared);
     error = std::move(prepared).error();
   } else {

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "engine/llm.h"
+#include "server/degradation.h"
 
 namespace retort {
 
@@ -21,11 +22,15 @@ struct ServerConfig {
       {};  // names besides the loopback ones that requests may give when bound to loopback
   size_t max_body_bytes = 16u << 20;
   size_t max_header_bytes = 32u << 10;
+  size_t max_held_body_bytes = 256u << 20;  // of all requests together; max_body_bytes if that is more
   int max_connections = 1024;
+  int max_requests_per_key = 0;  // at once; 0: as many as come
   std::chrono::seconds header_timeout{10}, idle_timeout{75};
   std::chrono::seconds request_timeout{600};  // from the arrival of a request to the end of its answer
   std::chrono::seconds shutdown_timeout{30};
   std::chrono::seconds step_timeout{60};  // an engine longer in one step is reported as stuck
+  DegradeConfig degrade = {};
+  bool enable_admin = false;    // /reset_prefix_cache, /server_info; only with api_keys
   bool force_thinking = false;  // the server adds <think> when the template did not
 };
 

@@ -13,8 +13,13 @@ ApiStatus health(const ApiContext& api) {
 }
 
 ApiStatus readiness(const ApiContext& api) {
-  RETORT_API_TRY(api.working_model());
+  RETORT_API_TRY(api.live_model());
   return health(api);
+}
+
+Json degradation_json(const Degradation& degradation) {
+  const auto cause = degradation.cause();
+  return cause ? Json(name_of(*cause)) : Json();
 }
 
 Json load(const ApiContext& api) {
@@ -31,6 +36,7 @@ Json load(const ApiContext& api) {
           {"num_steps", stats.num_steps},
           {"num_preemptions", stats.num_preemptions},
           {"num_finished", stats.num_finished},
+          {"degraded", degradation_json(api.degradation)},
           {"step_seconds",
            {{"schedule", stats.times.schedule},
             {"model", stats.times.model},
@@ -49,8 +55,9 @@ boost::asio::awaitable<void> answer_json(http::Exchange& exchange, Json json) {
   co_await exchange.respond(std::move(response));
 }
 
-boost::asio::awaitable<void> answer_metrics(http::Exchange& exchange, const Metrics& metrics) {
-  http::Response response{.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics.text()};
+boost::asio::awaitable<void> answer_metrics(http::Exchange& exchange, const ApiContext& api) {
+  http::Response response{.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                          .body = api.metrics.text(api.degradation)};
   co_await exchange.respond(std::move(response));
 }
 
@@ -73,8 +80,7 @@ void add_status_routes(http::Router& router, ApiContext& api, std::string versio
   router.add(
       {"GET", "/ready", Access::kPublic, [&api](Exchange& exchange) { return answer(exchange, readiness(api)); }});
   router.add({"GET", "/load", Access::kKey, [&api](Exchange& exchange) { return answer_json(exchange, load(api)); }});
-  router.add(
-      {"GET", "/metrics", Access::kKey, [&api](Exchange& exchange) { return answer_metrics(exchange, api.metrics); }});
+  router.add({"GET", "/metrics", Access::kKey, [&api](Exchange& exchange) { return answer_metrics(exchange, api); }});
   router.add({"GET", "/version", Access::kKey, [version = std::move(version)](Exchange& exchange) {
                 return answer_json(exchange, Json::object({{"version", version}}));
               }});

@@ -54,6 +54,29 @@ TEST(BlockPool, FreedBlocksStayFindableUntilReused) {
   EXPECT_EQ(integrity(pool, {1, 1}), "");
 }
 
+TEST(BlockPool, ForgetsAllButWhoOwnsWhat) {
+  BlockPool pool(4, true);
+  const auto a0 = block_of(0), a1 = block_of(100), a2 = block_of(200);
+  std::vector<int32_t> table = {pool.cache(pool.allocate(), {kNoBlock, "", a0})};
+  table.push_back(pool.cache(pool.allocate(), {table[0], "", a1}));
+  pool.forget_all();
+  EXPECT_EQ(pool.num_cached(), 0);
+  EXPECT_EQ(pool.find({kNoBlock, "", a0}), kNoBlock);
+  EXPECT_EQ(pool.find({table[0], "", a1}), kNoBlock);
+  table.push_back(pool.allocate());
+  EXPECT_EQ(pool.cache(table[2], {table[1], "", a2}), table[2]);
+  EXPECT_EQ(pool.num_cached(), 0) << "it would hang in the air";
+  EXPECT_EQ(integrity(pool, {1, 1, 1, 0}), "");
+
+  std::vector<int32_t> again = {pool.cache(pool.allocate(), {kNoBlock, "", a0})};
+  EXPECT_NE(again[0], table[0]);
+  EXPECT_TRUE(pool.is_cached(again[0]));
+  pool.release_table(table);
+  pool.release_table(again);
+  EXPECT_EQ(pool.num_free(), 4);
+  EXPECT_EQ(integrity(pool, {0, 0, 0, 0}), "");
+}
+
 TEST(BlockPool, TheLeastRecentlyUsedIsForgottenFirstAndChildrenBeforeParents) {
   BlockPool pool(4, true);
   const auto a0 = block_of(0), a1 = block_of(100), b0 = block_of(200), c0 = block_of(300);

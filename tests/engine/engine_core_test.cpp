@@ -367,6 +367,26 @@ TEST(EngineCore, StepsAreCountedByTheirTokensAndSeconds) {
   EXPECT_GE(stats.step_seconds.sum, 4 * 0.012);
 }
 
+// While others run, fork and are preempted: their answers are the same, and the books agree after every step.
+TEST(EngineCore, TheCacheCanBeResetAtAnyTime) {
+  const auto run = [](bool resets) {
+    CoreUnderTest t({.num_blocks = 12, .max_num_seqs = 4, .max_num_batched_tokens = 24});
+    std::mt19937 random(4);
+    std::vector<Answers> answers;
+    for (int i = 0; i < 12; ++i)
+      answers.push_back(t.add({.prompt = prompt_of(40 + i), .params = {.max_tokens = 90}, .num_samples = 1 + i % 3}));
+    while (t.core.has_work() && !::testing::Test::HasFatalFailure()) {
+      if (resets && random() % 5 == 0) t.core.reset_prefix_cache();
+      t.step();
+    }
+    std::vector<std::vector<TokenId>> tokens;
+    for (const auto& answer : answers)
+      for (const auto& sample : answer.so_far()) tokens.push_back(sample.tokens);
+    return tokens;
+  };
+  EXPECT_EQ(run(true), run(false));
+}
+
 struct House {
   const char* name;
   CoreConfig config;

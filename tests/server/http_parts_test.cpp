@@ -88,14 +88,14 @@ TEST(Router, TellsNoSuchPathFromNotThisMethod) {
 }
 
 TEST(Guard, AsksForAKeyOnlyWhenThereIsOne) {
-  EXPECT_TRUE(Guard({}).knows_key({}));
+  EXPECT_FALSE(Guard({}).asks_for_key());
   const Guard guard({.api_keys = {"first", "second"}});
-  EXPECT_FALSE(guard.knows_key({}));
-  EXPECT_FALSE(guard.knows_key({.headers = {{"Authorization", "Bearer "}}}));
-  EXPECT_FALSE(guard.knows_key({.headers = {{"Authorization", "Bearer secon"}}}));
-  EXPECT_FALSE(guard.knows_key({.headers = {{"Authorization", "second"}}}));
-  EXPECT_TRUE(guard.knows_key({.headers = {{"Authorization", "Bearer second"}}}));
-  EXPECT_TRUE(guard.knows_key({.headers = {{"authorization", "Bearer first"}}}));
+  EXPECT_FALSE(guard.key_of({}));
+  EXPECT_FALSE(guard.key_of({.headers = {{"Authorization", "Bearer "}}}));
+  EXPECT_FALSE(guard.key_of({.headers = {{"Authorization", "Bearer secon"}}}));
+  EXPECT_FALSE(guard.key_of({.headers = {{"Authorization", "second"}}}));
+  EXPECT_EQ(guard.key_of({.headers = {{"Authorization", "Bearer second"}}}), 1);
+  EXPECT_EQ(guard.key_of({.headers = {{"authorization", "Bearer first"}}}), 0);
 }
 
 TEST(Guard, LetsOnlyLoopbackNamesReachALoopbackServer) {

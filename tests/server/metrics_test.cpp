@@ -119,7 +119,7 @@ TEST_F(RequestRecordTest, ARequestThatNeverRanOnlyWaited) {
 TEST(Metrics, ClientsCannotMakeSeries) {
   Metrics metrics;
   for (const char* method : {"GET", "BREW", "PROPFIND", "x\"y"}) metrics.count_answer(method, "", 404);
-  const std::string text = metrics.text();
+  const std::string text = metrics.text(Degradation({}));
   EXPECT_EQ(value_of(text, R"(http_requests_total{handler="none",method="GET",status="404"})"), 1);
   EXPECT_EQ(value_of(text, R"(http_requests_total{handler="none",method="other",status="404"})"), 3);
   EXPECT_EQ(text.find("BREW"), std::string::npos);
@@ -132,7 +132,7 @@ TEST(Metrics, TellHowTheEngineIs) {
   const ServedModel served = model.served();
   Metrics metrics;
   metrics.serve(served);
-  const std::string text = metrics.text();
+  const std::string text = metrics.text(Degradation({}));
   EXPECT_EQ(value_of(text, R"(vllm:num_requests_running{model_name="fake",engine="0"})"), 0);
   EXPECT_EQ(value_of(text, R"(vllm:iteration_tokens_total_bucket{model_name="fake",engine="0",le="+Inf"})"), 0);
   EXPECT_EQ(value_of(text,

@@ -371,6 +371,20 @@ TEST_F(SessionTest, TurnsAwayConnectionsOverTheLimit) {
   EXPECT_EQ(status_of(ask(get("/get"))), 200);
 }
 
+TEST_F(SessionTest, LimitsTheBodiesOfAllRequestsTogether) {
+  start({.max_held_body_bytes = 1000});
+  Client first(port_);
+  first.send(post("/wait", std::string(800, 'x')));
+  ASSERT_TRUE(comes_true([&] { return waiter_.num_waiting == 1; }));
+  EXPECT_EQ(status_of(ask(post("/echo", std::string(150, 'x')))), 200);
+  const std::string refused = ask(post("/echo", std::string(300, 'x')));
+  EXPECT_EQ(status_of(refused), 503);
+  EXPECT_NE(refused.find("Retry-After: 1"), std::string::npos);
+  EXPECT_NE(refused.find("the requests under way hold 800 bytes already"), std::string::npos);
+  first.close();
+  EXPECT_TRUE(comes_true([&] { return status_of(ask(post("/echo", std::string(900, 'x')))) == 200; }));
+}
+
 TEST_F(SessionTest, AsksForTheKeyBeforeAnythingElse) {
   start({}, {.api_keys = {"secret"}});
   for (const std::string& request :

@@ -51,13 +51,13 @@ Guard::Digest Guard::digest(std::string_view key) {
   return result;
 }
 
-bool Guard::knows_key(const Request& request) const {
-  if (keys_.empty()) return true;
+std::optional<size_t> Guard::key_of(const Request& request) const {
   const std::string_view bearer = bearer_key(request.header("Authorization"));
   const Digest given = digest(bearer.empty() ? request.header("x-api-key") : bearer);  // as Anthropic's clients send it
-  bool is_known = false;  // every key is compared, in constant time: the time taken tells nothing
-  for (const Digest& key : keys_) is_known |= CRYPTO_memcmp(key.data(), given.data(), key.size()) == 0;
-  return is_known;
+  std::optional<size_t> found;  // every key is compared, in constant time: the time taken tells nothing
+  for (size_t i = 0; i < keys_.size(); ++i)
+    if (CRYPTO_memcmp(keys_[i].data(), given.data(), given.size()) == 0) found = i;
+  return found;
 }
 
 bool Guard::is_host_allowed(std::string_view host) const {
@@ -72,7 +72,7 @@ Headers Guard::cors_headers(const Request& request) const {
   const auto is = [&](const std::string& allowed) { return allowed == "*" || allowed == origin; };
   if (origin.empty() || std::none_of(options_.allowed_origins.begin(), options_.allowed_origins.end(), is)) return {};
   return {{"Access-Control-Allow-Origin", origin},
-          {"Access-Control-Expose-Headers", "x-request-id, retry-after"},
+          {"Access-Control-Expose-Headers", "x-request-id, retry-after, x-retort-degraded"},
           {"Vary", "Origin"}};
 }
 

@@ -22,7 +22,8 @@ class Guard {
  public:
   explicit Guard(const GuardOptions& options);
 
-  bool knows_key(const Request& request) const;  // true when no key is asked
+  bool asks_for_key() const { return !keys_.empty(); }
+  std::optional<size_t> key_of(const Request& request) const;  // its place among the keys
   bool is_host_allowed(std::string_view host) const;
   Headers cors_headers(const Request& request) const;  // empty: not a cross-origin request of an allowed origin
   std::optional<Response> preflight(

@@ -7,6 +7,7 @@
 #include <boost/beast/http/read.hpp>
 
 #include "base/log.h"
+#include "server/http/claim.h"
 
 namespace retort::http {
 
@@ -120,12 +121,13 @@ asio::awaitable<bool> Session::serve_one() {
     co_return false;
   }
 
-  auto admitted = admit(parser, request);
+  Claim claim(service_);
+  auto admitted = admit(parser, request, claim);
   if (!admitted && has_body(parser)) {
     co_await refuse_unread(std::move(request), std::move(admitted).error());
     co_return false;
   }
-  if (admitted) error = co_await read_body(parser);
+  if (admitted) error = co_await read_body(parser, claim);
   if (is_peer_gone_) co_return false;
   if (error) {
     co_await refuse_unread(std::move(request), error_of(error));
@@ -161,7 +163,7 @@ asio::awaitable<Session::ErrorCode> Session::read_header(Parser& parser) {
   co_return error;
 }
 
-asio::awaitable<Session::ErrorCode> Session::read_body(Parser& parser) {
+asio::awaitable<Session::ErrorCode> Session::read_body(Parser& parser, Claim& claim) {
   if (parser.get()[beast::http::field::expect] == "100-continue" && !parser.is_done()) {
     std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     co_await write(std::move(go_on));
@@ -176,6 +178,7 @@ asio::awaitable<Session::ErrorCode> Session::read_body(Parser& parser) {
     if (is_timed_out_) co_return beast::error::timeout;
     if (error) co_return error;
     received += static_cast<int64_t>(size);
+    if (!claim.take_bytes(size)) co_return asio::error::no_memory;
   }
   co_return ErrorCode();
 }
@@ -192,7 +195,7 @@ Request Session::to_request(const Parser& parser) const {
   return request;
 }
 
-tl::expected<const Route*, Response> Session::admit(const Parser& parser, Request& request) const {
+tl::expected<const Route*, Response> Session::admit(const Parser& parser, Request& request, Claim& claim) const {
   const auto no = [](int status, std::string message) {
     return tl::unexpected<Response>(error_response({.status = status, .message = std::move(message)}));
   };
@@ -208,7 +211,8 @@ tl::expected<const Route*, Response> Session::admit(const Parser& parser, Reques
 
   const Router::Match match = service_.router.match(request.method, request.path);
   const bool is_public = match.route != nullptr && match.route->access == Access::kPublic;
-  if (!is_public && !service_.guard.knows_key(request)) {
+  const std::optional<size_t> key = service_.guard.key_of(request);
+  if (!is_public && service_.guard.asks_for_key() && !key) {
     Response response = error_response({.status = 401,
                                         .message = "a valid API key is needed: send it as 'Authorization: Bearer KEY'",
                                         .code = "invalid_api_key"});
@@ -225,6 +229,12 @@ tl::expected<const Route*, Response> Session::admit(const Parser& parser, Reques
     return no(415, fmt::format("Content-Type: expected application/json, got '{}'", request.header("Content-Type")));
   if (parser.content_length().value_or(0) > service_.limits.max_body_bytes)
     return tl::unexpected<Response>(error_of(beast::http::error::body_limit));
+  if (request.method == "POST" && key && !claim.take_place(*key))
+    return tl::unexpected<Response>(
+        error_response({.status = 429,
+                        .message = fmt::format("this API key has {} requests under way, as many as it may",
+                                               service_.limits.max_requests_per_key),
+                        .retry_after = 1}));
   return match.route;
 }
 
@@ -236,6 +246,10 @@ Response Session::error_of(ErrorCode error) const {
   } else if (error == beast::http::error::header_limit || error == beast::http::error::buffer_overflow) {
     answer.status = 431;
     answer.message = fmt::format("the header is larger than {} bytes", service_.limits.max_header_bytes);
+  } else if (error == asio::error::no_memory) {
+    answer.status = 503;
+    answer.message = fmt::format("the requests under way hold {} bytes already", service_.held_body_bytes);
+    answer.retry_after = 1;
   } else if (error == beast::error::timeout) {
     answer.status = 408;
     answer.message = "the request did not arrive in time";

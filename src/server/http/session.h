@@ -16,6 +16,7 @@
 
 namespace retort::http {
 
+class Claim;
 using Socket = boost::asio::generic::stream_protocol::socket;
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -42,7 +43,7 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<bool> serve_one();  // false: the connection ends
   boost::asio::awaitable<ErrorCode> wait_for_first_byte();
   boost::asio::awaitable<ErrorCode> read_header(Parser& parser);
-  boost::asio::awaitable<ErrorCode> read_body(Parser& parser);
+  boost::asio::awaitable<ErrorCode> read_body(Parser& parser, Claim& claim);
   boost::asio::awaitable<void> refuse_unread(Request request,
                                              Response response);  // an answer to a request that was not read whole
   boost::asio::awaitable<void> refuse(Exchange& exchange, Response response);
@@ -56,7 +57,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   Request to_request(const Parser& parser) const;
   // The route, or the answer for a request that may not have its body read.
-  tl::expected<const Route*, Response> admit(const Parser& parser, Request& request) const;
+  tl::expected<const Route*, Response> admit(const Parser& parser, Request& request, Claim& claim) const;
   Response error_of(ErrorCode error) const;
 
   void arm(std::chrono::milliseconds time);  // cancels what the socket does once the time is up

@@ -80,4 +80,24 @@ std::vector<MetricFamily> engine_families(const ServedModel& model, const Engine
   };
 }
 
+std::vector<MetricFamily> degradation_families(const Degradation& degradation) {
+  MetricFamily now{.name = "retort_degraded",
+                   .help = "1 while new requests get less or are sent away, by cause.",
+                   .type = MetricType::Gauge,
+                   .metric = {}};
+  MetricFamily times{.name = "retort_degradations_total",
+                     .help = "Times that the server became degraded, by cause.",
+                     .type = MetricType::Counter,
+                     .metric = {}};
+  for (const DegradeCause cause : kDegradeCauses) {
+    ClientMetric metric;
+    metric.label = {{"cause", std::string(name_of(cause))}};
+    metric.gauge.value = degradation.is_active(cause) ? 1 : 0;
+    metric.counter.value = static_cast<double>(degradation.num_times(cause));
+    now.metric.push_back(metric);
+    times.metric.push_back(std::move(metric));
+  }
+  return {std::move(now), std::move(times)};
+}
+
 }  // namespace retort

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "server/degradation.h"
 #include "server/served_model.h"
 
 namespace retort {
@@ -14,5 +15,8 @@ std::vector<prometheus::MetricFamily> engine_families(const ServedModel& model, 
 
 // process_* as Prometheus' own client libraries give them, and the share of the memory limit in use.
 std::vector<prometheus::MetricFamily> process_families();
+
+// retort_degraded: 1 while it is, for each cause; and how often it became so.
+std::vector<prometheus::MetricFamily> degradation_families(const Degradation& degradation);
 
 }  // namespace retort

@@ -31,12 +31,13 @@ void Metrics::count_answer(std::string_view method, std::string_view handler, in
       .Increment();
 }
 
-std::string Metrics::text() const {
+std::string Metrics::text(const Degradation& degradation) const {
   std::vector<prometheus::MetricFamily> families = registry_.Collect();
   const auto append = [&](std::vector<prometheus::MetricFamily> more) {
     std::ranges::move(more, std::back_inserter(families));
   };
   append(process_families());
+  append(degradation_families(degradation));
   if (model_ != nullptr) append(engine_families(*model_, model_->engine->stats()));
   return prometheus::TextSerializer().Serialize(families);
 }

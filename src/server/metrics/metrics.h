@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "server/degradation.h"
 #include "server/metrics/request_metrics.h"
 #include "server/served_model.h"
 
@@ -23,7 +24,7 @@ class Metrics {
   // An answer went out. `handler` is the route's path, empty where there was none.
   void count_answer(std::string_view method, std::string_view handler, int status);
 
-  std::string text() const;
+  std::string text(const Degradation& degradation) const;
 
  private:
   prometheus::Registry registry_;

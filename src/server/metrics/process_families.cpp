@@ -67,11 +67,6 @@ double max_open_files() {
   return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<double>(limit.rlim_cur) : 0;
 }
 
-double percent_of_memory_in_use() {
-  const Memory memory = memory_of_machine();
-  return memory.limit == 0 ? 0 : 100 * (1 - static_cast<double>(memory.available) / static_cast<double>(memory.limit));
-}
-
 }  // namespace
 
 std::vector<MetricFamily> process_families() {
@@ -86,7 +81,7 @@ std::vector<MetricFamily> process_families() {
       family("process_open_fds", "Open file descriptors.", MetricType::Gauge, num_open_files()),
       family("process_max_fds", "The most file descriptors that may be open.", MetricType::Gauge, max_open_files()),
       family("deepseek_gpu_memory_percent", "Share of the memory limit (cgroup's or machine's) in use, 0 to 100.",
-             MetricType::Gauge, percent_of_memory_in_use()),
+             MetricType::Gauge, 100 * memory_share_in_use()),
   };
 }
 

@@ -19,6 +19,7 @@ class RequestMetrics {
   RequestMetrics(prometheus::Registry& registry, const std::string& model_name, int64_t max_model_len);
 
   static constexpr const char* kQueueIsFull = "max_num_queued_reqs";  // vLLM's word
+  static constexpr const char* kDegraded = "degraded";
   // A request was not let in.
   void count_rejection(const std::string& reason);
   // An API call for text ended, however it did.
@@ -47,6 +48,7 @@ class RequestRecord {
   RequestRecord(RequestMetrics& metrics, const EngineRequest& request, Clock::time_point arrival);
 
   void take(const TokenEvent& event);
+  bool is_finished() const { return num_finished_ == samples_.size(); }
   // Nobody waits for more: the samples that have not ended do so now.
   void end(FinishReason reason);
 

@@ -1,0 +1,90 @@
+"""What keeps the service up: limits, and getting less when it gets too much."""
+
+import concurrent.futures
+import subprocess
+import time
+
+import pytest
+from conftest import BINARY, MODEL
+from raw_http import request
+
+SHORT = {"prompt": "One, two, three,", "max_tokens": 4, "temperature": 0}
+LONG = {**SHORT, "max_tokens": 1900, "ignore_eos": True}
+
+
+def test_a_burst_far_beyond_capacity(start_server):
+    """Who is let in gets an answer, who is not is told so at once, and when to come again."""
+    server = start_server("--max-num-seqs", "2", "--max-waiting", "4", "--max-model-len", "2048")
+
+    def ask(_):
+        begin = time.monotonic()
+        status, _, headers = server.ask("POST", "/v1/completions", {**SHORT, "max_tokens": 60, "ignore_eos": True})
+        return status, headers, time.monotonic() - begin
+
+    with concurrent.futures.ThreadPoolExecutor(60) as pool:
+        answers = list(pool.map(ask, range(60)))
+    statuses = [status for status, _, _ in answers]
+    assert set(statuses) == {200, 429}
+    assert 6 <= statuses.count(200) < 60
+    refusals = [(headers, seconds) for status, headers, seconds in answers if status == 429]
+    assert all(headers["retry-after"] == "1" for headers, _ in refusals)
+    slowest_accepted = max(seconds for status, _, seconds in answers if status == 200)
+    assert max(seconds for _, seconds in refusals) < slowest_accepted / 2, "nobody queues to be sent away"
+    server.wait_for_load(lambda load: load["server_load"] == 0 and load["kv_cache_usage"] == 0)
+    assert server.stop() == 0
+
+
+def test_degraded_answers_say_so(start_server):
+    server = start_server("--degrade-memory", "0%", "--max-model-len", "2048")
+    server.wait_for_log("degraded (memory)")
+    status, answer, headers = server.ask("POST", "/v1/completions", {**LONG, "max_tokens": 600})
+    assert (status, headers["x-retort-degraded"]) == (200, "memory")
+    assert answer["usage"]["completion_tokens"] == 512
+    hot = [server.ask("POST", "/v1/completions", {**SHORT, "temperature": t, "seed": 5})[1] for t in (2, 0.3)]
+    assert hot[0]["choices"][0]["text"] == hot[1]["choices"][0]["text"], "no hotter than 0.3"
+    with server.connect() as connection:
+        connection.send(request("POST", "/v1/completions", {**SHORT, "stream": True}))
+        assert connection.read_head().headers["x-retort-degraded"] == "memory"
+    assert server.stop() == 0
+
+
+def test_degraded_requests_are_sent_away_when_told_to(start_server):
+    server = start_server("--degrade-memory", "0%", "--degrade-mode", "reject", "--max-model-len", "512")
+    server.wait_for_log("degraded (memory)")
+    for path, body in (
+        ("/v1/completions", SHORT),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+        ("/generate", {"prompt": "hi"}),
+    ):
+        status, _, headers = server.ask("POST", path, body)
+        assert (status, headers["retry-after"]) == (503, "30")
+    assert server.ask("GET", "/health")[0] == 200
+    assert server.stop() == 0
+
+
+def test_admin_paths(start_server):
+    key = {"Authorization": "Bearer secret"}
+    server = start_server("--enable-admin", "--api-key", "secret", "--max-model-len", "512")
+    assert server.ask("POST", "/reset_prefix_cache")[0] == 401
+    assert server.ask("POST", "/reset_prefix_cache", headers=key)[:2] == (200, {"status": "ok"})
+    info = server.ask("GET", "/server_info", headers=key)[1]
+    assert info["engine"]["max_model_len"] == 512
+    assert "secret" not in str(info)
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--enable-admin"], "--enable-admin: expected an --api-key beside it"),
+        (["--max-requests-per-key", "3"], "--max-requests-per-key: expected an --api-key beside it"),
+        (["--degrade-memory", "0.9"], "--degrade-memory: expected a share from 0% to 100%, got '0.9'"),
+        (["--degrade-mode", "panic"], "--degrade-mode"),
+    ],
+)
+def test_wrong_flags(flags, message):
+    ended = subprocess.run(
+        [str(BINARY), "serve", str(MODEL), "--port", "0", *flags], capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 2
+    assert message in ended.stderr

@@ -1,0 +1,180 @@
+// What keeps the service up when clients, memory or the engine do not behave.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "api_fixture.h"
+
+namespace retort {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ApiTest;
+using testing::body_of;
+using testing::Client;
+using testing::FakeModel;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::status_of;
+
+class GuardsTest : public ApiTest {
+ protected:
+  template <class Condition>
+  static bool comes_true(Condition condition) {
+    for (int i = 0; i < 1000 && !condition(); ++i) std::this_thread::sleep_for(10ms);
+    return condition();
+  }
+  std::string degraded() {
+    const Json cause = ask_json("GET", "/load")["degraded"];
+    return cause.is_null() ? "" : cause.get<std::string>();
+  }
+  static std::string keyed(std::string_view method, std::string_view path, std::string_view body = "") {
+    std::string text = request(method, path, body);
+    return text.insert(text.find("\r\n") + 2, "Authorization: Bearer k\r\n");
+  }
+};
+
+constexpr const char* kAlphabet = R"({"prompt": "a", "max_tokens": 3})";
+
+TEST_F(GuardsTest, HealthTellsOfAStepThatDoesNotEndAndOfItsEnd) {
+  start({.step_timeout = 1s});
+  model_->step_ms = 2500;
+  Client client(port_);
+  client.send(request("POST", "/v1/completions", R"({"prompt": "a", "max_tokens": 1})"));
+  wait_until_running();
+  EXPECT_EQ(status_of(ask("GET", "/health")), 200) << "not yet";
+  ASSERT_TRUE(comes_true([&] { return status_of(ask("GET", "/health")) == 503; }));
+  for (const char* path : {"/health", "/ping", "/ready"})
+    EXPECT_THAT(ask("GET", path), HasSubstr("longer than --step-timeout 1 s")) << path;
+  EXPECT_EQ(status_of(client.read_answer()), 200);
+  EXPECT_TRUE(comes_true([&] { return status_of(ask("GET", "/health")) == 200; }));
+  EXPECT_EQ(status_of(ask("GET", "/ready")), 200);
+}
+
+TEST_F(GuardsTest, GivesLessWhileDegradedAndSaysSo) {
+  EngineConfig engine = FakeModel::default_config();
+  engine.max_model_len = 1000;
+  start({.degrade = {.memory_share = 0}}, engine);
+  ASSERT_TRUE(comes_true([&] { return degraded() == "memory"; }));
+  const std::string answer = ask("POST", "/v1/completions", R"({"prompt": "a", "max_tokens": 900})");
+  EXPECT_THAT(answer, HasSubstr("x-retort-degraded: memory"));
+  EXPECT_EQ(Json::parse(body_of(answer))["usage"]["completion_tokens"], 512);
+  const std::string metrics = ask("GET", "/metrics");
+  EXPECT_NE(metrics.find("retort_degraded{cause=\"memory\"} 1\n"), std::string::npos);
+  EXPECT_NE(metrics.find("retort_degraded{cause=\"timeouts\"} 0\n"), std::string::npos);
+  EXPECT_NE(metrics.find("retort_degradations_total{cause=\"memory\"} 1\n"), std::string::npos);
+}
+
+TEST_F(GuardsTest, SendsAwayWhileDegradedWhenToldTo) {
+  start({.degrade = {.memory_share = 0, .rejects = true, .recovery = 7s}});
+  ASSERT_TRUE(comes_true([&] { return degraded() == "memory"; }));
+  const std::string answer = ask("POST", "/v1/completions", kAlphabet);
+  EXPECT_EQ(status_of(answer), 503);
+  EXPECT_THAT(answer, HasSubstr("Retry-After: 7"));
+  EXPECT_THAT(answer, HasSubstr("short of memory and takes no new requests for now; please try again in 7 s"));
+  EXPECT_EQ(status_of(ask("GET", "/ready")), 503);
+  EXPECT_EQ(status_of(ask("GET", "/health")), 200);
+  EXPECT_NE(ask("GET", "/metrics").find("reason=\"degraded\"} 1\n"), std::string::npos);
+}
+
+TEST_F(GuardsTest, TimeoutsInARowDegradeForAWhile) {
+  start({.request_timeout = 1s, .degrade = {.memory_share = 1, .timeouts = 2, .recovery = 2s}});
+  model_->step_ms = 300;
+  const char* slow = R"({"prompt": "a", "max_tokens": 200})";
+  EXPECT_THAT(ask("POST", "/v1/completions", slow), Not(HasSubstr("degraded")));
+  EXPECT_EQ(degraded(), "");
+  EXPECT_EQ(status_of(ask("POST", "/v1/completions", slow)), 408);
+  EXPECT_EQ(degraded(), "timeouts");
+  model_->step_ms = 0;
+  EXPECT_THAT(ask("POST", "/v1/completions", kAlphabet), HasSubstr("x-retort-degraded: timeouts"));
+  EXPECT_TRUE(comes_true([&] { return degraded().empty(); }));
+  EXPECT_THAT(ask("POST", "/v1/completions", kAlphabet), Not(HasSubstr("degraded")));
+}
+
+TEST_F(GuardsTest, RefusesAtOnceWhileEverythingIsBusy) {
+  EngineConfig engine = FakeModel::default_config();
+  engine.max_num_seqs = 1;
+  engine.max_waiting = 1;
+  start({}, engine);
+  model_->step_ms = 200;
+  Client running(port_), waiting(port_);
+  const std::string body = request("POST", "/v1/completions", R"({"prompt": "a", "max_tokens": 200})");
+  running.send(body);
+  wait_until_running();
+  waiting.send(body);
+  ASSERT_TRUE(comes_true([&] { return model_->engine().stats().num_waiting == 1; }));
+  const auto begin = Clock::now();
+  for (int i = 0; i < 20; ++i) {
+    const std::string answer = ask("POST", "/v1/completions", kAlphabet);
+    EXPECT_EQ(status_of(answer), 429);
+    EXPECT_THAT(answer, HasSubstr("Retry-After: 1"));
+  }
+  EXPECT_LT(Clock::now() - begin, 1s) << "50 ms each, and no work done for them";
+}
+
+TEST_F(GuardsTest, BoundsTheRequestsOfAKey) {
+  start({.api_keys = {"k", "other"}, .max_requests_per_key = 2});
+  model_->step_ms = 50;
+  Client first(port_), second(port_), third(port_);
+  const char* body = R"({"prompt": "a", "max_tokens": 100})";
+  first.send(keyed("POST", "/v1/completions", body));
+  second.send(keyed("POST", "/v1/completions", body));
+  ASSERT_TRUE(comes_true([&] { return model_->engine().stats().num_running == 2; }));
+  third.send(keyed("POST", "/v1/completions", kAlphabet));
+  const std::string refused = third.read_answer();
+  EXPECT_EQ(status_of(refused), 429);
+  EXPECT_THAT(refused, HasSubstr("this API key has 2 requests under way, as many as it may"));
+  EXPECT_THAT(refused, HasSubstr("Retry-After: 1"));
+  Client watcher(port_), stranger(port_);
+  watcher.send(keyed("GET", "/load"));
+  EXPECT_EQ(status_of(watcher.read_answer()), 200) << "to look is always allowed";
+  std::string others = keyed("POST", "/v1/completions", kAlphabet);
+  others.replace(others.find("Bearer k"), 8, "Bearer other");
+  stranger.send(others);
+  EXPECT_EQ(status_of(stranger.read_answer()), 200);
+  first.close();
+  EXPECT_TRUE(comes_true([&] {
+    Client again(port_);
+    again.send(keyed("POST", "/v1/completions", kAlphabet));
+    return status_of(again.read_answer()) == 200;
+  })) << "the place of one that left is free again";
+}
+
+TEST_F(GuardsTest, AdminNeedsToBeSwitchedOn) {
+  start({.api_keys = {"k"}});
+  for (const auto& [method, path] : {std::pair("POST", "/reset_prefix_cache"), std::pair("GET", "/server_info")}) {
+    Client client(port_);
+    client.send(keyed(method, path));
+    EXPECT_EQ(status_of(client.read_answer()), 404) << path;
+  }
+}
+
+TEST_F(GuardsTest, AdminResetsTheCacheAndTellsTheConfiguration) {
+  start({.api_keys = {"k"}, .enable_admin = true});
+  const auto ask_keyed = [&](std::string_view method, std::string_view path, std::string_view body = "") {
+    Client client(port_);
+    client.send(keyed(method, path, body));
+    return client.read_answer();
+  };
+  const auto num_cached = [&] {
+    const std::string body = R"({"max_tokens": 1, "prompt": ")" + std::string(100, 'x') + R"("})";
+    return Json::parse(
+               body_of(ask_keyed("POST", "/v1/completions", body)))["usage"]["prompt_tokens_details"]["cached_tokens"]
+        .get<int>();
+  };
+  EXPECT_EQ(num_cached(), 0);
+  EXPECT_EQ(num_cached(), 96);
+  EXPECT_EQ(status_of(ask("POST", "/reset_prefix_cache")), 401);
+  EXPECT_EQ(status_of(ask_keyed("POST", "/reset_prefix_cache")), 200);
+  EXPECT_EQ(num_cached(), 0);
+  EXPECT_EQ(num_cached(), 96);
+  EXPECT_EQ(status_of(ask("GET", "/server_info")), 401);
+  const Json info = Json::parse(body_of(ask_keyed("GET", "/server_info")));
+  EXPECT_EQ(info["model"]["id"], "fake");
+  EXPECT_EQ(info["engine"]["max_model_len"], 256);
+  EXPECT_EQ(info["server"]["num_api_keys"], 1);
+  EXPECT_GT(info["machine"]["memory_limit"], 0);
+  EXPECT_EQ(info.dump().find("\"k\""), std::string::npos) << "no key";
+}
+
+}  // namespace
+}  // namespace retort
