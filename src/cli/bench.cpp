@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/model_flags.h"
 #include "cli/hub/model_cache.h"
 #include "cli/hub/progress.h"
 #include "cli/measure/bandwidth.h"
@@ -19,7 +20,7 @@ struct BenchOptions {
   std::string model;
   int prompt = 512, generate = 64, context = 0, repetitions = 3, threads = 0;
   std::vector<int> batches = {1, 4, 8};
-  std::string kv_type = "bf16";
+  std::string kv_type = "auto";
   bool breakdown = false, json = false;
 };
 
@@ -64,7 +65,7 @@ Result<Report> run_bench(const BenchOptions& options) {
   RETORT_ASSIGN(auto model, Transformer::load(checkpoint, isa, pool));
   report.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report.weight_bytes = model.weight_bytes();
-  const KvType kv_type = options.kv_type == "f32" ? KvType::kF32 : KvType::kBF16;
+  const KvType kv_type = kv_type_of(options.kv_type);
   report.cost = cost_of(model, kv_type);
 
   std::vector<SpeedTest> tests;
@@ -194,8 +195,8 @@ RunCommand add_bench_command(CLI::App& app) {
   app.add_option("-t,--threads", options->threads, "Compute threads")
       ->check(CLI::PositiveNumber)
       ->default_str(fmt::format("physical cores: {}", default_num_threads()));
-  app.add_option("--kv-cache-dtype", options->kv_type, "Keys and values as bf16 or f32")
-      ->check(CLI::IsMember({"bf16", "f32"}))
+  app.add_option("--kv-cache-dtype", options->kv_type, "Keys and values as bf16 (auto), int8 or f32")
+      ->check(CLI::IsMember(kKvTypeNames))
       ->capture_default_str();
   app.add_flag("--breakdown", options->breakdown,
                "Run the whole engine with a chat's sampling, and tell what share of a step is not the model's");

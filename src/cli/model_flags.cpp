@@ -81,12 +81,12 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->capture_default_str()
       ->group("Model");
   app.add_option("--kv-cache-memory", flags.kv_cache_memory,
-                 "Memory for keys and values: 4G, or 50% of this machine's; auto: a quarter of it, or one full context "
-                 "if that is more and fits")
+                 "Memory for keys and values: 4G, or 50% of this machine's; auto: what is free within 90% of it. Pages are "
+                 "taken when first used")
       ->capture_default_str()
       ->group("Model");
-  app.add_option("--kv-cache-dtype", flags.kv_cache_dtype, "Keys and values as bf16 (auto) or f32")
-      ->check(CLI::IsMember({"auto", "bf16", "f32"}))
+  app.add_option("--kv-cache-dtype", flags.kv_cache_dtype, "Keys and values as bf16 (auto), int8 (half the memory) or f32")
+      ->check(CLI::IsMember(kKvTypeNames))
       ->capture_default_str()
       ->group("Model");
   app.add_option("--threads", flags.threads, "Compute threads")
@@ -96,6 +96,10 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--seed", flags.seed, "For requests that bring none: the same seed, the same text")
       ->default_str("0")
       ->group("Model");
+}
+
+KvType kv_type_of(std::string_view dtype) {
+  return dtype == "f32" ? KvType::kF32 : dtype == "int8" ? KvType::kInt8 : KvType::kBF16;
 }
 
 Result<ChosenModel> choose_model(const ModelFlags& flags) {
@@ -116,7 +120,7 @@ Result<ChosenModel> choose_model(const ModelFlags& flags) {
     RETORT_ASSIGN(options.kv_cache_bytes,
                   parse_memory("--kv-cache-memory", flags.kv_cache_memory, memory_of_machine().limit));
   }
-  options.kv_type = flags.kv_cache_dtype == "f32" ? KvType::kF32 : KvType::kBF16;
+  options.kv_type = kv_type_of(flags.kv_cache_dtype);
   options.num_threads = flags.threads;
   options.engine.seed = flags.seed.value_or(0);
   return chosen;

@@ -28,6 +28,10 @@ struct ChosenModel {
 // Finds the model's file; without a name, the first default of the catalogue that is here. Errors say the remedy.
 Result<ChosenModel> choose_model(const ModelFlags& flags);
 
+// Of --kv-cache-dtype: what kKvTypeNames lists.
+KvType kv_type_of(std::string_view dtype);
+inline const std::vector<std::string> kKvTypeNames = {"auto", "bf16", "int8", "f32"};
+
 // "4G", "512MiB", "1e9", "50%" (of total). Error kBadInput names the flag.
 Result<uint64_t> parse_memory(std::string_view flag, const std::string& text, uint64_t total);
 // vLLM's --speculative-config: the number of tokens to guess, 0 with {"method": "none"}, kMaxDrafts for an empty text.

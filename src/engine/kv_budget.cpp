@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "kernels/attention_kernels.h"
+#include "kernels/kv_block.h"
 
 namespace retort {
 namespace {
@@ -14,7 +14,7 @@ uint64_t default_bytes(const KvRequest& request, const Memory& memory, uint64_t 
   const uint64_t reserve = memory.limit / 10;
   const uint64_t free = memory.available > reserve ? memory.available - reserve : 0;
   const uint64_t useful = full_context * static_cast<uint64_t>(std::max(1, request.max_num_seqs));
-  return std::min({free, useful, std::max(memory.limit / 4, full_context)});
+  return std::min(free, useful);
 }
 
 }  // namespace

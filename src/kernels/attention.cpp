@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/result.h"
-#include "formats/codecs.h"
 
 namespace retort {
 namespace {
@@ -33,50 +32,21 @@ const AttentionKernels& attention_kernels(Isa isa) {
   return scalar::kAttention;
 }
 
-size_t element_bytes(KvType type) { return type == KvType::kF32 ? 4 : 2; }
+using StepFunction = void (*)(const AttentionStep&);
 
-// Keys and values of one KV head in one block.
-size_t head_bytes(const KvLayerView& kv) { return kv_block_bytes(kv.type, 1, kv.head_dim); }
-
-std::byte* head_of_block(const KvLayerView& kv, int32_t block, int kv_head) {
-  return kv.base + static_cast<size_t>(block) * kv.block_stride + static_cast<size_t>(kv_head) * head_bytes(kv);
-}
-
-// New tokens of one block: tokens [token, token + num_tokens) of the block, from rows of `stride` floats.
-struct StoreRows {
-  const float* keys;
-  const float* values;
-  int64_t stride;
-  int token, num_tokens;
-};
-
-void store_f32(const StoreRows& rows, int head_dim, std::byte* block) {
-  float* keys = reinterpret_cast<float*>(block);
-  float* values = keys + head_dim * kBlockTokens;
-  for (int d = 0; d < head_dim; ++d)
-    for (int i = 0; i < rows.num_tokens; ++i) keys[d * kBlockTokens + rows.token + i] = rows.keys[i * rows.stride + d];
-  for (int i = 0; i < rows.num_tokens; ++i)
-    std::copy_n(rows.values + i * rows.stride, head_dim, values + (rows.token + i) * head_dim);
-}
-
-void store_bf16(const StoreRows& rows, int head_dim, std::byte* block) {
-  uint16_t* keys = reinterpret_cast<uint16_t*>(block);
-  uint16_t* values = keys + head_dim * kBlockTokens;
-  for (int d = 0; d < head_dim; ++d)
-    for (int i = 0; i < rows.num_tokens; ++i)
-      keys[(d / 2 * kBlockTokens + rows.token + i) * 2 + d % 2] = f32_to_bf16(rows.keys[i * rows.stride + d]);
-  for (int i = 0; i < rows.num_tokens; ++i) {
-    const int token = rows.token + i;
-    uint16_t* pair = values + token / 2 * 2 * head_dim + token % 2;
-    for (int d = 0; d < head_dim; ++d) pair[2 * d] = f32_to_bf16(rows.values[i * rows.stride + d]);
+StepFunction step_function(const AttentionKernels& kernels, KvType type) {
+  switch (type) {
+    case KvType::kF32:
+      return kernels.step_f32;
+    case KvType::kBF16:
+      return kernels.step_bf16;
+    case KvType::kInt8:
+      break;
   }
+  return kernels.step_int8;
 }
 
 }  // namespace
-
-size_t kv_block_bytes(KvType type, int num_kv_heads, int head_dim) {
-  return 2 * element_bytes(type) * static_cast<size_t>(num_kv_heads) * static_cast<size_t>(head_dim) * kBlockTokens;
-}
 
 struct Attention::Call {
   const float* q;
@@ -89,20 +59,29 @@ struct Attention::Call {
 
 // A tile's state. Query i of it is head i % group of row i / group.
 struct Attention::Scratch {
-  float* queries;  // [head_dim][num_queries], scaled
-  float* sums;     // [num_queries][head_dim]
-  float* max;      // [num_queries]
-  float* total;    // [num_queries]
+  float* queries;   // [head_dim][num_queries], scaled
+  float* sums;      // [num_queries][head_dim]
+  float* max;       // [num_queries]
+  float* total;     // [num_queries]
+  float* scales;    // [num_queries], with int8: CodedQueries
+  uint32_t* words;  // [2][head_dim / 4][num_queries]
+  int32_t* starts;  // [num_queries]
 
-  static size_t floats(int64_t num_queries, int head_dim) {
-    return static_cast<size_t>(num_queries) * (2 * static_cast<size_t>(head_dim) + 2) +
-           16;  // a cache line between threads
+  static constexpr size_t kApart = 16;  // a cache line between threads
+  static size_t num_floats(int64_t num_queries, int head_dim) {
+    return static_cast<size_t>(num_queries) * (2 * static_cast<size_t>(head_dim) + 3) + kApart;
   }
-  Scratch(float* base, int64_t num_queries, int head_dim)
-      : queries(base),
+  static size_t num_ints(int64_t num_queries, int head_dim) {
+    return static_cast<size_t>(num_queries) * (static_cast<size_t>(head_dim) / 2 + 1) + kApart;
+  }
+  Scratch(float* floats, int32_t* ints, int64_t num_queries, int head_dim)
+      : queries(floats),
         sums(queries + num_queries * head_dim),
         max(sums + num_queries * head_dim),
-        total(max + num_queries) {}
+        total(max + num_queries),
+        scales(total + num_queries),
+        words(reinterpret_cast<uint32_t*>(ints)),
+        starts(ints + num_queries * head_dim / 2) {}
 };
 
 Attention::Attention(Isa isa, ThreadPool& pool) : kernels_(&attention_kernels(isa)), pool_(&pool) {}
@@ -131,21 +110,17 @@ void Attention::store(const float* k, const float* v, std::span<const AttentionS
       const Tile& tile = tiles_[i];
       const int64_t position = tile.sequence->first_position + tile.first_row;
       const int64_t offset = (tile.sequence->first_row + tile.first_row) * stride + tile.kv_head * kv.head_dim;
-      const StoreRows rows{k + offset, v + offset, stride, static_cast<int>(position % kBlockTokens),
-                           static_cast<int>(tile.num_rows)};
       const int32_t block = tile.sequence->block_table[static_cast<size_t>(position / kBlockTokens)];
-      std::byte* target = head_of_block(kv, block, tile.kv_head);
-      if (kv.type == KvType::kF32)
-        store_f32(rows, kv.head_dim, target);
-      else
-        store_bf16(rows, kv.head_dim, target);
+      store_kv({k + offset, v + offset, stride, static_cast<int>(position % kBlockTokens),
+                static_cast<int>(tile.num_rows)},
+               kv, block, tile.kv_head);
     }
   });
 }
 
 void Attention::run(const float* q, int num_heads, std::span<const AttentionSequence> sequences, const KvLayerView& kv,
                     float* out) {
-  RETORT_CHECK(kv.head_dim % 8 == 0 && num_heads % kv.num_kv_heads == 0);
+  RETORT_CHECK(kv.head_dim % 8 == 0 && kv.head_dim <= kMaxHeadDim && num_heads % kv.num_kv_heads == 0);
   const int group = num_heads / kv.num_kv_heads;
   const Call call{q,
                   out,
@@ -155,12 +130,17 @@ void Attention::run(const float* q, int num_heads, std::span<const AttentionSequ
                   1.0f / std::sqrt(static_cast<float>(kv.head_dim))};
   const int64_t rows_per_tile = std::max<int64_t>(1, kTileQueries / group);
   cut_into_tiles(sequences, kv.num_kv_heads, rows_per_tile);
-  const size_t thread_floats = Scratch::floats(rows_per_tile * group, kv.head_dim);
-  scratch_.resize(std::max(scratch_.size(), thread_floats * static_cast<size_t>(pool_->num_threads())));
+  const size_t num_floats = Scratch::num_floats(rows_per_tile * group, kv.head_dim),
+               num_ints = Scratch::num_ints(rows_per_tile * group, kv.head_dim);
+  const auto num_threads = static_cast<size_t>(pool_->num_threads());
+  floats_.resize(std::max(floats_.size(), num_floats * num_threads));
+  ints_.resize(std::max(ints_.size(), num_ints * num_threads));
   pool_->parallel_for(tiles_.size(), 1, [&](size_t begin, size_t end, int thread_idx) {
-    float* base = scratch_.data() + thread_floats * static_cast<size_t>(thread_idx);
+    const auto thread = static_cast<size_t>(thread_idx);
     for (size_t i = begin; i < end; ++i)
-      attend(call, tiles_[i], Scratch(base, tiles_[i].num_rows * group, kv.head_dim));
+      attend(call, tiles_[i],
+             Scratch(floats_.data() + num_floats * thread, ints_.data() + num_ints * thread, tiles_[i].num_rows * group,
+                     kv.head_dim));
   });
 }
 
@@ -175,7 +155,10 @@ void Attention::attend(const Call& call, const Tile& tile, Scratch scratch) cons
 
   for (int64_t i = 0; i < num_queries; ++i) {
     const float* query = call.q + offset_of(i);
-    for (int d = 0; d < head_dim; ++d) scratch.queries[d * num_queries + i] = query[d] * call.scale;
+    if (call.kv.type == KvType::kInt8)
+      code_query(call, tile, query, i, scratch);
+    else
+      for (int d = 0; d < head_dim; ++d) scratch.queries[d * num_queries + i] = query[d] * call.scale;
   }
   std::fill_n(scratch.sums, num_queries * head_dim, 0.0f);
   std::fill_n(scratch.max, num_queries, -INFINITY);
@@ -194,19 +177,40 @@ void Attention::attend(const Call& call, const Tile& tile, Scratch scratch) cons
   }
 }
 
+// Query i as 16-bit integers, times the scales that keys were divided by.
+void Attention::code_query(const Call& call, const Tile& tile, const float* query, int64_t i,
+                           const Scratch& scratch) const {
+  const int head_dim = call.kv.head_dim;
+  const auto num_queries = static_cast<int>(tile.num_rows * call.group);
+  const float* key_scales = call.kv.key_scales == nullptr ? nullptr : call.kv.key_scales + tile.kv_head * head_dim;
+  float scaled[kMaxHeadDim];
+  float largest = 0;
+  for (int d = 0; d < head_dim; ++d) {
+    scaled[d] = query[d] * call.scale * (key_scales == nullptr ? 1.0f : key_scales[d]);
+    largest = std::max(largest, std::abs(scaled[d]));
+  }
+  const float inverse = largest > 1e-30f ? kMaxCoded / largest : 0.0f;
+  int16_t x[kMaxHeadDim];
+  int32_t sum = 0;
+  for (int d = 0; d < head_dim; ++d) sum += x[d] = static_cast<int16_t>(std::lrint(scaled[d] * inverse));
+  kernels_->code(x, head_dim / 4, num_queries, head_dim / 4 * num_queries, scratch.words + i);
+  scratch.scales[i] = largest / kMaxCoded;
+  scratch.starts[i] = -128 * sum;
+}
+
 void Attention::visit_block(const Call& call, const Tile& tile, int64_t block_idx, int64_t num_blocks,
                             const Scratch& scratch) const {
   const auto& table = tile.sequence->block_table;
   const int head_dim = call.kv.head_dim;
-  const std::byte* keys = head_of_block(call.kv, table[static_cast<size_t>(block_idx)], tile.kv_head);
+  const std::byte* keys = kv_head_of_block(call.kv, table[static_cast<size_t>(block_idx)], tile.kv_head);
   AttentionStep step{};
   step.keys = keys;
-  step.values = keys + head_bytes(call.kv) / 2;
+  step.values = keys + kv_values_offset(call.kv.type, head_dim);
   if (block_idx + 1 < num_blocks)
-    step.next = head_of_block(call.kv, table[static_cast<size_t>(block_idx) + 1], tile.kv_head);
+    step.next = kv_head_of_block(call.kv, table[static_cast<size_t>(block_idx) + 1], tile.kv_head);
   step.head_dim = head_dim;
   step.query_stride = static_cast<int>(tile.num_rows * call.group);
-  const auto run_step = call.kv.type == KvType::kF32 ? kernels_->step_f32 : kernels_->step_bf16;
+  const StepFunction run_step = step_function(*kernels_, call.kv.type);
 
   const auto visit = [&](int64_t first_row, int64_t end_row, int64_t num_visible) {
     step.num_visible = static_cast<int>(num_visible);
@@ -214,6 +218,7 @@ void Attention::visit_block(const Call& call, const Tile& tile, int64_t block_id
     for (int64_t i = first_row * call.group; i < end; i += step.num_queries) {
       step.num_queries = static_cast<int>(std::min<int64_t>(kernels_->max_queries, end - i));
       step.queries = scratch.queries + i;
+      step.coded = {scratch.words + i, scratch.scales + i, scratch.starts + i, head_dim / 4 * step.query_stride};
       step.max = scratch.max + i;
       step.sum = scratch.total + i;
       step.out = scratch.sums + i * head_dim;

@@ -11,22 +11,9 @@
 #include "base/cpu.h"
 #include "base/thread_pool.h"
 #include "kernels/attention_kernels.h"
+#include "kernels/kv_block.h"
 
 namespace retort {
-
-enum class KvType : uint8_t { kF32, kBF16 };
-
-// One layer's view of the KV store. A block holds, for each KV head, keys and then values (layout:
-// attention_kernels.h).
-struct KvLayerView {
-  std::byte* base;      // block 0
-  size_t block_stride;  // bytes from block to block
-  KvType type;
-  int num_kv_heads;
-  int head_dim;  // multiple of 8
-};
-// Bytes of one layer's keys and values in one block.
-size_t kv_block_bytes(KvType type, int num_kv_heads, int head_dim);
 
 struct AttentionSequence {
   int64_t first_row;  // of its query rows in q and out
@@ -34,6 +21,8 @@ struct AttentionSequence {
   int64_t first_position;                // position of the first query row; row r sees positions 0 … first_position + r
   std::span<const int32_t> block_table;  // block of positions 32 i … 32 i + 31, at least as many as needed
 };
+
+inline constexpr int kMaxHeadDim = 512;  // integer sums of an int8 score stay within 32 bits
 
 class Attention {
  public:
@@ -58,13 +47,15 @@ class Attention {
 
   void cut_into_tiles(std::span<const AttentionSequence> sequences, int num_kv_heads, int64_t rows_per_tile);
   void attend(const Call& call, const Tile& tile, Scratch scratch) const;
+  void code_query(const Call& call, const Tile& tile, const float* query, int64_t i, const Scratch& scratch) const;
   void visit_block(const Call& call, const Tile& tile, int64_t block_idx, int64_t num_blocks,
                    const Scratch& scratch) const;
 
   const AttentionKernels* kernels_;
   ThreadPool* pool_;
   std::vector<Tile> tiles_;
-  std::vector<float> scratch_;  // one piece a thread
+  std::vector<float> floats_;   // of Scratch, one piece a thread
+  std::vector<int32_t> ints_;
 };
 
 }  // namespace retort

@@ -1,18 +1,21 @@
 // What Attention asks of an instruction set: one online-softmax step of some query vectors over one block of keys and
-// values.
-//
-// Layout of a block of 32 tokens for one KV head, keys first, then values:
-//   f32   keys [head_dim][32]        values [32][head_dim]
-//   bf16  keys [head_dim/2][32][2]   values [32/2][head_dim][2]
-// The scores of 32 tokens come out in vector lanes, with no sum across lanes; bf16 pairs are what dot-product units
-// multiply.
+// values (layout: kv_block.h).
 #pragma once
 
 #include <cstdint>
 
 namespace retort {
 
-inline constexpr int kBlockTokens = 32;  // tokens in a KV block
+// Queries as the int8 step multiplies them: 16-bit integers, x ≈ query / scale, |x| ≤ kMaxCoded. Four at a time (of the
+// dimensions 4i … 4i+3) they make two 32-bit words, `low` words after all the others; what the words hold is the
+// instruction set's business.
+inline constexpr float kMaxCoded = 32512;  // 127 · 256: both bytes of every number fit int8
+struct CodedQueries {
+  const uint32_t* words;  // [2][head_dim / 4][stride]
+  const float* scales;    // [num_queries]
+  const int32_t* starts;  // [num_queries]: −128 · Σ x, since stored numbers are q + 128
+  int low_offset;         // head_dim / 4 · stride
+};
 
 struct AttentionStep {
   const void* keys;
@@ -24,6 +27,7 @@ struct AttentionStep {
   int num_queries;   // 1 … max_queries; all arithmetic of a query is its own
   int query_stride;
   const float* queries;  // [head_dim][query_stride], already scaled
+  CodedQueries coded;    // for the int8 step instead, of the same stride
   // Running state of each query: highest score so far (-inf at first), sum of e^(score - max), and the weighted sum of
   // values.
   float* max;  // [num_queries]
@@ -35,6 +39,9 @@ struct AttentionKernels {
   int max_queries;
   void (*step_f32)(const AttentionStep&);
   void (*step_bf16)(const AttentionStep&);
+  void (*step_int8)(const AttentionStep&);
+  // The words of one query: num_fours fours of x to words[i * stride] and words[low_offset + i * stride].
+  void (*code)(const int16_t* x, int num_fours, int stride, int low_offset, uint32_t* words);
 };
 
 namespace scalar {

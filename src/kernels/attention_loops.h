@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "kernels/attention_kernels.h"
+#include "kernels/kv_block.h"
 #include "kernels/vector_exp.h"
 
 namespace retort {

@@ -34,7 +34,7 @@ struct Transformer::Impl {
   std::span<const float> forward(std::span<const ForwardSequence> batch, KvStore& kv);
   void lay_out(std::span<const ForwardSequence> batch, const KvStore& kv);
   void embed(std::span<const ForwardSequence> batch);
-  void run_attention(const LayerWeights& layer, const KvLayerView& kv);
+  void run_attention(const LayerWeights& layer, KvLayerView kv);
   void run_ffn(const LayerWeights& layer, int64_t first_row, int64_t rows);
   int64_t gather_last(std::span<const ForwardSequence> batch, bool wants_hidden);
   std::span<const float> run_head(std::span<const ForwardSequence> batch);
@@ -84,7 +84,8 @@ std::span<const float> Transformer::Impl::forward(std::span<const ForwardSequenc
 }
 
 // hidden += attention(norm(hidden))
-void Transformer::Impl::run_attention(const LayerWeights& layer, const KvLayerView& kv) {
+void Transformer::Impl::run_attention(const LayerWeights& layer, KvLayerView kv) {
+  kv.key_scales = layer.key_scales.data();
   norm_rows(hidden.data(), num_rows, layer.attention_norm);
   matmul.run(normed, {layer.q.into(q.data()), layer.k.into(k.data()), layer.v.into(v.data())});
   rotate(layer);

@@ -1,6 +1,7 @@
 #include "model/weights.h"
 
 #include "formats/codecs.h"
+#include "model/key_scales.h"
 
 namespace retort {
 namespace {
@@ -47,7 +48,10 @@ Status Weights::load_layer(int64_t layer_idx, ThreadPool& pool) {
     RETORT_ASSIGN(layer.k_norm, vector(prefix + "attn_k_norm.weight", config.head_dim));
   }
   RETORT_ASSIGN(layer.q, linear(prefix + "attn_q", q_size, hidden, pool));
+  RETORT_ASSIGN(const TensorView* k_weight, checkpoint_.get(prefix + "attn_k.weight", {kv_size, hidden}));
+  const std::vector<float> k_spread = key_spread(*k_weight, layer.attention_norm);  // before its file pages go
   RETORT_ASSIGN(layer.k, linear(prefix + "attn_k", kv_size, hidden, pool));
+  layer.key_scales = key_scales(config, k_spread, layer.k.bias, layer.k_norm);
   RETORT_ASSIGN(layer.v, linear(prefix + "attn_v", kv_size, hidden, pool));
   RETORT_ASSIGN(layer.attention_output, linear(prefix + "attn_output", hidden, q_size, pool));
   RETORT_ASSIGN(layer.gate, linear(prefix + "ffn_gate", ffn, hidden, pool));

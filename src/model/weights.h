@@ -29,6 +29,7 @@ struct Linear {
 struct LayerWeights {
   std::vector<float> attention_norm, ffn_norm;  // [hidden_size]
   std::vector<float> q_norm, k_norm;            // [head_dim], Qwen3 only
+  std::vector<float> key_scales;                // [num_kv_heads, head_dim], see KvLayerView
   Linear q, k, v, attention_output, gate, up, down;
 };
 

@@ -5,6 +5,7 @@ import os
 import pty
 import select
 import subprocess
+import termios
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -182,6 +183,14 @@ class Terminal:
         before, self.seen = self.seen.split(text, 1)
         return before
 
+    def read_prompt(self):
+        """Until libedit reads keys itself: what comes before is echoed twice, and Ctrl-C then meets the prompt, not the answer."""
+        self.read_until("> ")
+        deadline = time.monotonic() + 60
+        while termios.tcgetattr(self.fd)[3] & termios.ICANON:
+            assert time.monotonic() < deadline, self.seen
+            time.sleep(0.01)
+
     def type(self, text):
         os.write(self.fd, text.encode())
 
@@ -204,20 +213,20 @@ class Terminal:
 def test_terminal_dims_reasoning_and_edits_lines(server, environment):
     server.chunks = [{"reasoning": "hm"}, {"content": "Yes"}]
     terminal = Terminal(["--url", server.url], environment)
-    terminal.read_until("> ")
+    terminal.read_prompt()
     terminal.type("helxo\x1b[D\x08l\r")  # left, backspace, l
     terminal.read_until("\x1b[2mhm\x1b[0m\r\n\r\nYes")
-    terminal.read_until("> ")
+    terminal.read_prompt()
     terminal.type("\x1b[A\r")  # up: the line before
     terminal.read_until("Yes")
-    terminal.read_until("> ")
+    terminal.read_prompt()
     assert terminal.leave("\x04") == 0
     assert [request[2]["messages"][-1]["content"] for request in server.requests] == ["hello", "hello"]
     history = Path(environment["RETORT_CACHE"]) / "chat_history"
     assert history.stat().st_mode & 0o077 == 0
 
     terminal = Terminal(["--url", server.url], environment)  # the history is there next time
-    terminal.read_until("> ")
+    terminal.read_prompt()
     terminal.type("\x1b[A\r")
     terminal.read_until("Yes")
     assert terminal.leave("/quit\r") == 0
@@ -226,16 +235,16 @@ def test_terminal_dims_reasoning_and_edits_lines(server, environment):
 def test_ctrl_c_stops_the_answer_and_not_the_program(server, environment):
     server.chunks = [{"content": "Once upon"}, 30, {"content": "never seen"}]
     terminal = Terminal(["--url", server.url], environment)
-    terminal.read_until("> ")
+    terminal.read_prompt()
     terminal.type("hi\r")
     terminal.read_until("Once upon")
     start = time.monotonic()
     terminal.type("\x03")
-    terminal.read_until("> ")
+    terminal.read_prompt()
     assert time.monotonic() - start < 5
     assert server.gone.wait(10)
     terminal.type("half a question\x03")
-    terminal.read_until("> ")
+    terminal.read_prompt()
     server.chunks = [{"content": "Still here"}]
     terminal.type("and?\r")
     terminal.read_until("Still here")
@@ -257,13 +266,13 @@ def test_model_in_this_process(environment):
 
 def test_ctrl_c_stops_the_model_in_this_process(environment):
     terminal = Terminal([MODEL, "--temperature", "0"], environment)
-    terminal.read_until("> ")
+    terminal.read_prompt()
     terminal.type("Write a very long story about a river.\r")
     terminal.read_until("river.\r\n")
     while not terminal.seen.strip():  # the first words of the answer
         terminal.seen += os.read(terminal.fd, 4096).decode(errors="replace")
     terminal.type("\x03")
-    terminal.read_until("> ")
+    terminal.read_prompt()
     terminal.type("/stats\r")
     terminal.read_until("1 answers")
     assert terminal.leave("/quit\r") == 0

@@ -17,15 +17,9 @@ KvRequest r1() {
   return request;
 }
 
-TEST(KvBudget, TakesAQuarterOfTheMemoryWhereThatHoldsAContext) {
-  const auto budget = plan_kv(r1(), {24 * kGiB, 22 * kGiB}).value();
-  EXPECT_EQ(budget.num_blocks, 6 * kGiB / (28672 * 32));
-  EXPECT_EQ(budget.max_model_len, 131072);
-}
-
-TEST(KvBudget, TakesOneFullContextWhereTheQuarterIsLess) {
-  const auto budget = plan_kv(r1(), {8 * kGiB, 7 * kGiB}).value();
-  EXPECT_EQ(budget.num_blocks, 4096);
+TEST(KvBudget, TakesWhatIsLeftWithinNinetyPercent) {
+  const auto budget = plan_kv(r1(), {20 * kGiB, 18 * kGiB}).value();
+  EXPECT_EQ(budget.num_blocks, 16 * kGiB / (28672 * 32));
   EXPECT_EQ(budget.max_model_len, 131072);
 }
 

@@ -18,6 +18,7 @@ ModelConfig small_config() {
 TEST(KvStore, Sizes) {
   EXPECT_EQ(KvStore::bytes_per_block(small_config(), KvType::kF32), 3u * 2 * 16 * 32 * 2 * 4);
   EXPECT_EQ(KvStore::bytes_per_block(small_config(), KvType::kBF16), 3u * 2 * 16 * 32 * 2 * 2);
+  EXPECT_EQ(KvStore::bytes_per_block(small_config(), KvType::kInt8), 3u * 2 * 32 * 2 * (16 + 4)) << "with scales";
   const auto store = KvStore::allocate(small_config(), KvType::kBF16, 5).value();
   EXPECT_EQ(store.num_bytes(), 5 * KvStore::bytes_per_block(small_config(), KvType::kBF16));
   EXPECT_EQ(store.num_blocks(), 5);

@@ -174,6 +174,18 @@ TEST_P(KnownModel, AgreesWithLlamaCpp) {
   EXPECT_LT(from_exact.first_kl(), 0.5) << "one position alone varies";
 }
 
+// With keys and values in int8 it is still no farther from exact arithmetic than llama.cpp with float16.
+TEST_P(KnownModel, KeepsItsDistributionsWithInt8Kv) {
+  const auto tokens = golden.tokens();
+  const auto exact = golden.distributions("exact");
+  Difference from_exact(exact, 1);
+  Runner runner(model, 1, std::ssize(tokens), KvType::kInt8);
+  runner.read(tokens, [&](std::span<const float> logits) { from_exact.add(logits); });
+  fmt::print("{}, int8 keys and values: from exact arithmetic KL {:.2e}, top-1 {}\n", GetParam().name, from_exact.kl(),
+             percent(from_exact.top1()));
+  EXPECT_LT(from_exact.kl(), 1.15 * golden.number("llama_from_exact.kl"));
+}
+
 // One greedy answer that follows llama.cpp's until they part.
 struct Answer {
   std::vector<int32_t> prompt, expected;

@@ -172,7 +172,7 @@ TEST_P(TransformerTest, Bf16ContainersAgree) {
 TEST_P(TransformerTest, ChunkingChangesNoBit) {
   for (const char* name : {"qwen2_ratio_6_tied", "qwen3_ratio_2", "llama_ratio_13"}) {
     const auto path = tiny_model(name).write_gguf(folder / "tiny.gguf");
-    for (KvType type : {KvType::kF32, KvType::kBF16}) {
+    for (KvType type : {KvType::kF32, KvType::kBF16, KvType::kInt8}) {
       Runner runner(path, GetParam(), type);
       const auto whole = bits(runner.run_chunked(tokens, {tokens.size()}));
       for (const auto& chunks : std::vector<std::vector<size_t>>{{1}, {7}, {33, 1, 30, 5, 1}, {64, 3, 1}}) {
@@ -230,6 +230,16 @@ TEST_P(TransformerTest, Bf16KvIsCloseToF32) {
   const float difference = largest_difference(exact.run_chunked(tokens, {70}), rounded.run_chunked(tokens, {70}));
   EXPECT_LT(difference, 0.1f);
   EXPECT_GT(difference, 0.0f);
+}
+
+TEST_P(TransformerTest, Int8KvIsCloseToF32) {
+  for (const char* name : {"qwen3_ratio_2", "qwen2_ratio_7", "llama_ratio_3_tied"}) {
+    const auto path = tiny_model(name).write_gguf(folder / "tiny.gguf");
+    Runner exact(path, GetParam(), KvType::kF32), rounded(path, GetParam(), KvType::kInt8);
+    const float difference = largest_difference(exact.run_chunked(tokens, {70}), rounded.run_chunked(tokens, {70}));
+    EXPECT_LT(difference, 0.2f) << name;
+    EXPECT_GT(difference, 0.0f) << name;
+  }
 }
 
 TEST_P(TransformerTest, CopiedBlocksContinueAlike) {
