@@ -15,9 +15,10 @@
 
 namespace retort {
 
-// How far ahead of the group being read its like is asked for, into the second-level cache: the more rows share a
-// group, the longer the arithmetic between two reads, and the less of what comes next the reads themselves bring near.
-inline constexpr int kPrefetchBytes = 4096;
+// How far ahead of the group being read its like is asked for, past the caches it would only pass through: the more rows
+// share a group, the longer the arithmetic between two reads, and the less of what comes next the reads themselves bring
+// near.
+inline constexpr int kPrefetchBytes = 2048;
 
 // Scales and minima (negated where they are to be subtracted) of one group; [1] only where scales are per half group.
 template <class V>
