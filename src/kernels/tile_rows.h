@@ -7,7 +7,7 @@
 //                                              neg_sum is −128 · Σa of the same inputs
 //   unshift<kFormat>()           power of two by which unpack() scaled the quants, to be taken back
 //   halves, signed_bytes, unsigned_bytes, low_nibbles, high_nibbles (p) → Float, mul, fma, negate, set1, zero, load,
-//   store, prefetch
+//   store, prefetch_far (into the second-level cache), prefetch_near (into the first, past the others)
 // V lives in a namespace of its instruction set, so no two of them share an instantiation.
 #pragma once
 
@@ -15,10 +15,17 @@
 
 namespace retort {
 
-// How far ahead of the group being read its like is asked for, past the caches it would only pass through: the more rows
-// share a group, the longer the arithmetic between two reads, and the less of what comes next the reads themselves bring
-// near.
-inline constexpr int kPrefetchBytes = 2048;
+// Asks for what is read after this group. One or two rows: the hardware's prefetcher follows the reads by itself and is
+// only nudged on, a line a group. More rows: the arithmetic between two reads is so long that the reads no longer run
+// ahead, so every line is asked for, past the caches it would only pass through.
+template <class V, const TileFormat& kFormat, int kRows>
+inline void prefetch_ahead(const unsigned char* group) {
+  if constexpr (kRows <= 2) {
+    V::prefetch_far(group + 4096);
+  } else {
+    for (size_t line = 0; line < kFormat.group_bytes(); line += 64) V::prefetch_near(group + 2048 + line);
+  }
+}
 
 // Scales and minima (negated where they are to be subtracted) of one group; [1] only where scales are per half group.
 template <class V>
@@ -87,7 +94,7 @@ void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationP
     for (int g = 0; g < groups; ++g) {
       const unsigned char* entry = tile + kFormat.entry_offset(g);
       const unsigned char* group = tile + kFormat.group_offset(g);
-      for (size_t line = 0; line < kFormat.group_bytes(); line += 64) V::prefetch(group + kPrefetchBytes + line);
+      prefetch_ahead<V, kFormat, kRows>(group);
       for (int part = 0; part < V::kParts; ++part) {
         const PartScales<V> s = part_scales<V, kFormat>(entry, g, part);
         const typename V::Quants w = V::template unpack<kFormat>(group, part);
@@ -138,7 +145,7 @@ void float_rows(const unsigned char* tile, int64_t num_inputs, const float* rows
   for (int r = 0; r < kRows; ++r)
     for (int part = 0; part < V::kParts; ++part) acc[r][part] = V::zero();
   for (int64_t k = 0; k < num_inputs; k += W::kInputs, tile += W::kBytes) {
-    V::prefetch(tile + kPrefetchBytes);
+    V::prefetch_far(tile + 4096);
     for (int j = 0; j < W::kInputs && k + j < num_inputs; ++j)
       for (int part = 0; part < V::kParts; ++part) {
         const typename V::Float w = W::read(tile, part, j);

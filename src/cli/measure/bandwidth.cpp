@@ -1,9 +1,12 @@
 #include "cli/measure/bandwidth.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -16,6 +19,7 @@ constexpr size_t kMaxBytes = 512u << 20;
 constexpr size_t kItemBytes = 1u << 20;  // what a thread takes at a time
 constexpr size_t kNumStreams = 4;        // one stream a thread does not fill the memory's queues
 constexpr size_t kLine = 64, kPrefetchBytes = 1024;
+constexpr size_t kHugePage = 2u << 20;
 constexpr int kNumPasses = 8;
 
 uint64_t sum_of_line(const std::byte* line) {
@@ -45,7 +49,12 @@ uint64_t read_item(const std::byte* item) {
 double measure_read_gbps(ThreadPool& pool) {
   const size_t num_items =
       std::max<size_t>(16, std::min<size_t>(kMaxBytes, memory_of_machine().available / 4) / kItemBytes);
-  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(num_items * kItemBytes + kPrefetchBytes);
+  // On huge pages where they are to be had, as the weights are.
+  const size_t size = (num_items * kItemBytes + kPrefetchBytes + kHugePage - 1) / kHugePage * kHugePage;
+  const std::unique_ptr<std::byte, void (*)(void*)> buffer(
+      static_cast<std::byte*>(std::aligned_alloc(kHugePage, size)), std::free);
+  RETORT_CHECK(buffer != nullptr);
+  ::madvise(buffer.get(), size, MADV_HUGEPAGE);
   // Written by the threads that will read it, so that each page lies near its reader.
   pool.parallel_for(num_items, 1, [&](size_t begin, size_t end, int) {
     std::memset(buffer.get() + begin * kItemBytes, 1, (end - begin) * kItemBytes);

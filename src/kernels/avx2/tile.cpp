@@ -116,7 +116,8 @@ struct Vector {
   static Float set1(float a) { return _mm256_set1_ps(a); }
   static Float zero() { return _mm256_setzero_ps(); }
   static void store(float* p, Float a) { _mm256_storeu_ps(p, a); }
-  static void prefetch(const Byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_NTA); }
+  static void prefetch_far(const Byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
+  static void prefetch_near(const Byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_NTA); }
 
   static float reduce_max(__m256 x) {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));

@@ -100,7 +100,8 @@ struct Vector {
   static Float set1(float a) { return vdupq_n_f32(a); }
   static Float zero() { return vdupq_n_f32(0); }
   static void store(float* p, Float a) { vst1q_f32(p, a); }
-  static void prefetch(const Byte* p) { __builtin_prefetch(p, 0, 2); }
+  static void prefetch_far(const Byte* p) { __builtin_prefetch(p, 0, 2); }
+  static void prefetch_near(const Byte* p) { __builtin_prefetch(p, 0, 0); }
 
   static void quantize_row(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel) {
     for (int64_t g = 0; g < num_groups; ++g, row += kGroupInputs) {
