@@ -14,7 +14,11 @@ using spdlog::error;
 using spdlog::info;
 using spdlog::warn;
 
-// Everything goes to stderr, coloured when that is a terminal. Level: debug, info, warning, error.
-Status init(std::string_view level);
+// Everything goes to stderr, coloured when that is a terminal. Level: debug, info, warning, error. Format: text, or
+// json: each line an object {"time", "level", "message"}.
+Status init(std::string_view level, std::string_view format = "text");
+
+// For a string in JSON: what must be escaped is.
+std::string json_escaped(std::string_view text);
 
 }  // namespace retort::log

@@ -81,7 +81,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->capture_default_str()
       ->group("Model");
   app.add_option("--kv-cache-memory", flags.kv_cache_memory,
-                 "Memory for keys and values: 4G, or 50% of this machine's; auto: what is free within 90% of it. Pages are "
+                 "Memory for keys and values: 4G, or 50% of this machine's; auto: what is free within 85% of it. Pages are "
                  "taken when first used")
       ->capture_default_str()
       ->group("Model");

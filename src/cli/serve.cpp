@@ -17,7 +17,7 @@ struct ServeOptions {
   ModelFlags model;
   ServerConfig server;
   EngineConfig engine;
-  std::string config_file, api_key_file, log_level = "info";
+  std::string config_file, api_key_file, log_level = "info", log_format = "text";
   int header_timeout = 10, idle_timeout = 75, request_timeout = 600, shutdown_timeout = 30;
   int step_timeout = 60, degrade_recovery = 30;
   std::string degrade_memory = "90%", degrade_mode = "limit";
@@ -26,7 +26,8 @@ struct ServeOptions {
   int tensor_parallel_size = 1;
   double gpu_memory_utilization = 0;
   bool enforce_eager = false, chunked_prefill = true;
-  std::string dtype = "auto";
+  std::string dtype = "auto", quantization = "auto", reasoning_parser = "auto", generation_config = "auto";
+  int block_size = kBlockTokens;
 };
 
 void add_http_flags(CLI::App& app, ServeOptions& options) {
@@ -36,6 +37,10 @@ void add_http_flags(CLI::App& app, ServeOptions& options) {
       ->capture_default_str()
       ->group(group);
   app.add_option("--port", server.port, "Port to listen on; 0: any free one")->capture_default_str()->group(group);
+  app.add_option("--uds", server.uds, "A Unix domain socket to listen on, instead of host and port")->group(group);
+  app.add_option("--ssl-certfile", server.ssl_certfile, "TLS: the certificate and those it builds on, PEM")
+      ->group(group);
+  app.add_option("--ssl-keyfile", server.ssl_keyfile, "TLS: the certificate's key, PEM")->group(group);
   app.add_option("--served-model-name", server.served_model_name, "What requests call the model")
       ->default_str("its name")
       ->group(group);
@@ -164,12 +169,23 @@ Result<double> parse_share(std::string_view flag, const std::string& text) {
   return percent / 100;
 }
 
+Status check_quantization(const std::string& asked, const std::filesystem::path& model) {
+  const char* found = std::filesystem::is_directory(model) ? "none" : "gguf";
+  if (asked == "auto" || asked == found) return {};
+  return fail(ErrorKind::kBadInput, "[serve] --quantization: expected {} (or auto) for {}, got {}", found,
+              model.filename().string(), asked);
+}
+
 // What one flag demands of others.
 Status check_flags(const ServerConfig& server) {
   if (server.enable_admin && server.api_keys.empty())
     return fail(ErrorKind::kBadInput, "[serve] --enable-admin: expected an --api-key beside it, there is none");
   if (server.max_requests_per_key > 0 && server.api_keys.empty())
     return fail(ErrorKind::kBadInput, "[serve] --max-requests-per-key: expected an --api-key beside it, there is none");
+  if (server.ssl_certfile.empty() != server.ssl_keyfile.empty())
+    return fail(ErrorKind::kBadInput,
+                "[serve] --ssl-certfile and --ssl-keyfile: expected both or none, there is only {}",
+                server.ssl_keyfile.empty() ? "--ssl-certfile" : "--ssl-keyfile");
   return {};
 }
 
@@ -185,6 +201,17 @@ void add_vllm_flags(CLI::App& app, ServeOptions& options) {
       ->check(CLI::IsMember(std::set<int>{1}))
       ->group(group);
   app.add_option("--gpu-memory-utilization", options.gpu_memory_utilization, "No GPU here; see --kv-cache-memory")
+      ->group(group);
+  app.add_option("--block-size", options.block_size, "Tokens in a block of the KV cache; only 32")
+      ->check(CLI::IsMember(std::set<int>{kBlockTokens}))
+      ->group(group);
+  app.add_option("--quantization", options.quantization,
+                 "What the file holds is found out; gguf is taken for a GGUF file, none for a folder")
+      ->check(CLI::IsMember({"auto", "gguf", "none"}))
+      ->group(group);
+  app.add_option("--reasoning-parser", options.reasoning_parser,
+                 "<think> … </think> is always set apart; deepseek_r1 and qwen3 mean that")
+      ->check(CLI::IsMember({"auto", "deepseek_r1", "qwen3"}))
       ->group(group);
   app.add_flag("--enforce-eager", options.enforce_eager, "No graphs to capture here")->group(group);
 }
@@ -211,19 +238,21 @@ void note_accepted_flags(const CLI::App& app) {
 
 Result<int> serve(ServeOptions& options, const CLI::App& app) {
   using Seconds = std::chrono::seconds;
-  RETORT_TRY(log::init(options.log_level));
+  RETORT_TRY(log::init(options.log_level, options.log_format));
   RETORT_TRY(read_api_keys(options));
   RETORT_TRY(check_flags(options.server));
   RETORT_ASSIGN(options.server.degrade.memory_share, parse_share("--degrade-memory", options.degrade_memory));
   options.server.degrade.rejects = options.degrade_mode == "reject";
   options.server.degrade.recovery = std::chrono::seconds(options.degrade_recovery);
   RETORT_ASSIGN(auto chosen, choose_model(options.model));
+  RETORT_TRY(check_quantization(options.quantization, chosen.options.model));
   const uint64_t seed = chosen.options.engine.seed;
   chosen.options.engine = options.engine;
   RETORT_ASSIGN(chosen.options.engine.num_speculative_tokens, parse_speculative_config(options.speculative_config));
   chosen.options.engine.seed = seed;
   auto& server = options.server;
   server.force_thinking = chosen.force_thinking;
+  server.uses_generation_config = options.generation_config == "auto";
   if (server.served_model_name.empty()) server.served_model_name = chosen.name;
   server.header_timeout = Seconds(options.header_timeout);
   server.idle_timeout = Seconds(options.idle_timeout);
@@ -234,7 +263,10 @@ Result<int> serve(ServeOptions& options, const CLI::App& app) {
 
   const auto listening = Server::bind(server);
   if (!listening)
-    return fail(listening.error().kind, "{}. --host and --port choose another address", listening.error().message);
+    return fail(listening.error().kind, "{}{}", listening.error().message,
+                listening.error().kind == ErrorKind::kIo && server.uds.empty()
+                    ? ". --host and --port choose another address"
+                    : "");
   const int threads = chosen.options.num_threads > 0 ? chosen.options.num_threads : default_num_threads();
   log::info("Retort " RETORT_VERSION " on {} ({}), {} kernels, {} threads", cpu_model(), cpu_features(), isa_name(isa),
             threads);
@@ -258,6 +290,19 @@ RunCommand add_serve_command(CLI::App& app) {
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str()
       ->group("Other");
+  app.add_option("--log-format", options->log_format, "text, or json: each line an object")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str()
+      ->group("Other");
+  app.add_flag("--enable-log-requests", options->server.logs_requests, "Log the beginning of what each request says")
+      ->group("Other");
+  app.add_option(
+         "--generation-config", options->generation_config,
+         "Sampling where a request does not say: auto: as the model's makers recommend; vllm: plain (temperature "
+         "1, no cut-offs)")
+      ->check(CLI::IsMember({"auto", "vllm"}))
+      ->capture_default_str()
+      ->group("Model");
   app.add_option("--config", options->config_file, "A YAML file of these flags: \"port: 8001\"")->group("Other");
   add_vllm_flags(app, *options);
   for (auto* option : app.get_options()) {

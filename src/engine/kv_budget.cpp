@@ -11,7 +11,7 @@ namespace {
 constexpr double kMiB = 1 << 20;
 
 uint64_t default_bytes(const KvRequest& request, const Memory& memory, uint64_t full_context) {
-  const uint64_t reserve = memory.limit / 10;
+  const uint64_t reserve = memory.limit * 15 / 100;  // a full cache alone must not degrade the server (at 90 %)
   const uint64_t free = memory.available > reserve ? memory.available - reserve : 0;
   const uint64_t useful = full_context * static_cast<uint64_t>(std::max(1, request.max_num_seqs));
   return std::min(free, useful);

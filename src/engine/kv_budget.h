@@ -21,7 +21,7 @@ struct KvBudget {
   int64_t max_model_len = 0;
 };
 
-// Without a size given: what is left of the memory (the machine's or the cgroup's) within 90 % of it, what others use
+// Without a size given: what is left of the memory (the machine's or the cgroup's) within 85 % of it, what others use
 // counted, and never more than max_num_seqs full contexts. Errors:
 // the memory does not hold a block, or what was given; a max_model_len that the model or the memory does not hold (says
 // both).

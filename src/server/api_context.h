@@ -20,6 +20,7 @@ struct ApiContext {
   TextWorkers workers{2};
   Metrics metrics = {};
   Degradation degradation{DegradeConfig{}};
+  bool logs_requests = false;
   int num_preparing = 0;  // requests on their way through the text workers
 
   // The model, or 503 while there is none.

@@ -43,12 +43,11 @@ void raise_file_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-std::string url_of(const asio::ip::tcp::endpoint& endpoint) {
+std::string name_of(const asio::ip::tcp::endpoint& endpoint) {
   asio::ip::address address = endpoint.address();
   if (address.is_unspecified())  // all interfaces: this one a reader of the log can open
     address = address.is_v4() ? asio::ip::address(asio::ip::address_v4::loopback()) : asio::ip::address_v6::loopback();
-  return fmt::format(fmt::runtime(address.is_v6() ? "http://[{}]:{}" : "http://{}:{}"), address.to_string(),
-                     endpoint.port());
+  return fmt::format(fmt::runtime(address.is_v6() ? "[{}]:{}" : "{}:{}"), address.to_string(), endpoint.port());
 }
 
 void add_openapi_route(http::Router& router) {
@@ -62,17 +61,33 @@ void add_openapi_route(http::Router& router) {
 Result<std::unique_ptr<App>> App::bind(const ServerConfig& config) {
   raise_file_limit();
   auto app = std::unique_ptr<App>(new App(config));
-  RETORT_ASSIGN(app->listener_, http::Listener::bind(app->io_, config.host, config.port));
-  const asio::ip::tcp::endpoint endpoint = app->listener_->address();
-  app->url_ = url_of(endpoint);
-  app->service_.guard = http::Guard(guard_options(config, endpoint.address()));
-  if (!is_loopback(endpoint.address()) && config.api_keys.empty())
-    log::warn("listening on {} without an API key: whoever reaches this machine can use the model (--api-key)",
-              config.host);
+  RETORT_TRY(app->listen(config));
   app->listener_->start(app->service_);
   app->watchdog_.start();
   app->thread_ = std::thread([&io = app->io_] { io.run(); });
   return app;
+}
+
+Status App::listen(const ServerConfig& config) {
+  const bool is_unix = !config.uds.empty();
+  RETORT_ASSIGN(listener_, is_unix ? http::Listener::bind_unix(io_, config.uds)
+                                   : http::Listener::bind(io_, config.host, config.port));
+  if (!config.ssl_certfile.empty()) {
+    RETORT_ASSIGN(auto tls, http::Tls::load(config.ssl_certfile, config.ssl_keyfile));
+    listener_->encrypt(std::move(tls));
+  }
+  if (is_unix) {
+    url_ = "unix:" + config.uds;
+    service_.guard = http::Guard({.api_keys = config.api_keys, .allowed_origins = config.allowed_origins});
+    return {};
+  }
+  const asio::ip::tcp::endpoint endpoint = listener_->address();
+  url_ = (config.ssl_certfile.empty() ? "http://" : "https://") + name_of(endpoint);
+  service_.guard = http::Guard(guard_options(config, endpoint.address()));
+  if (!is_loopback(endpoint.address()) && config.api_keys.empty())
+    log::warn("listening on {} without an API key: whoever reaches this machine can use the model (--api-key)",
+              config.host);
+  return {};
 }
 
 App::App(const ServerConfig& config)
@@ -88,6 +103,7 @@ App::App(const ServerConfig& config)
       watchdog_(io_, api_) {
   api_.request_timeout = config.request_timeout;
   api_.step_timeout = config.step_timeout;
+  api_.logs_requests = config.logs_requests;
   api_.degradation = Degradation(config.degrade);
   service_.on_exchange_change = [this] {
     const std::lock_guard lock(mutex_);
@@ -139,6 +155,7 @@ void App::shut_down() {
     watchdog_.stop();
     service_.is_draining = true;
     for (http::Session* session : service_.sessions) session->close();
+    listener_->close_encrypted();
   });
   keep_running_.reset();
   thread_.join();

@@ -35,6 +35,7 @@ class App {
 
  private:
   explicit App(const ServerConfig& config);
+  Status listen(const ServerConfig& config);
   void on_io_thread(std::function<void()> work);  // and waits for it
 
   boost::asio::io_context io_{1};

@@ -5,6 +5,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "base/log.h"
 #include "server/api_context.h"
 #include "server/fields/json_input.h"
 #include "server/http/exchange.h"
@@ -25,6 +26,8 @@ boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
   if (model) {
     std::string body = exchange.take_body();
     if (body.empty() && !exchange.request().query.empty()) body = "{}";  // every field is in the query
+    if (api.logs_requests)
+      log::info("[{}] {} asks: {}", exchange.request().id, exchange.request().path, http::printable(body));
     auto work = [served = *model, prepare = std::move(prepare), body = std::move(body)]() -> ApiResult<Prepared> {
       RETORT_API_ASSIGN(const Json json, parse_json(body));
       return prepare(*served, json);

@@ -24,12 +24,22 @@ std::string_view name_of(KvType type) {
       return "f32";
     case KvType::kBF16:
       return "bf16";
+    case KvType::kInt8:
+      return "int8";
   }
   return "unknown";
 }
 
 ServedModel served_model(Llm& llm, const ServerConfig& config) {
   const std::string& own_name = llm.config().name;
+  ModelConfig model = llm.config();
+  if (!config.uses_generation_config) {
+    model.temperature = 1.0f;
+    model.top_p = 1.0f;
+    model.top_k = 0;
+    model.min_p = 0.0f;
+    model.repetition_penalty = 1.0f;
+  }
   return {.id = !config.served_model_name.empty() ? config.served_model_name
                 : own_name.empty()                ? "model"
                                                   : own_name,
@@ -37,7 +47,7 @@ ServedModel served_model(Llm& llm, const ServerConfig& config) {
           .tokenizer = &llm.tokenizer(),
           .chat_template = llm.chat_template(),
           .engine = &llm.engine(),
-          .config = llm.config(),
+          .config = std::move(model),
           .max_model_len = llm.max_model_len(),
           .weight_bytes = llm.weight_bytes(),
           .kv_cache_dtype = std::string(name_of(llm.kv_type())),

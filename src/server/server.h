@@ -14,10 +14,12 @@ namespace retort {
 
 struct ServerConfig {
   std::string host = "127.0.0.1";
-  uint16_t port = 8000;                           // 0: any free one
-  std::string served_model_name = {};             // empty: the file's name
-  std::vector<std::string> api_keys = {};         // empty: no key asked
-  std::vector<std::string> allowed_origins = {};  // CORS; "*": any; empty: off
+  uint16_t port = 8000;                             // 0: any free one
+  std::string uds = {};                             // a Unix domain socket, instead of host and port
+  std::string ssl_certfile = {}, ssl_keyfile = {};  // PEM; both or none
+  std::string served_model_name = {};               // empty: the file's name
+  std::vector<std::string> api_keys = {};           // empty: no key asked
+  std::vector<std::string> allowed_origins = {};    // CORS; "*": any; empty: off
   std::vector<std::string> allowed_hosts =
       {};  // names besides the loopback ones that requests may give when bound to loopback
   size_t max_body_bytes = 16u << 20;
@@ -30,8 +32,10 @@ struct ServerConfig {
   std::chrono::seconds shutdown_timeout{30};
   std::chrono::seconds step_timeout{60};  // an engine longer in one step is reported as stuck
   DegradeConfig degrade = {};
-  bool enable_admin = false;    // /reset_prefix_cache, /server_info; only with api_keys
-  bool force_thinking = false;  // the server adds <think> when the template did not
+  bool logs_requests = false;          // what they say; else only that they were
+  bool uses_generation_config = true;  // sampling as the model's makers recommend, unless a request says otherwise
+  bool enable_admin = false;           // /reset_prefix_cache, /server_info; only with api_keys
+  bool force_thinking = false;         // the server adds <think> when the template did not
 };
 
 class Server {

@@ -45,7 +45,9 @@ class Server:
     """A `retort serve` process: its address, its log, and ways to ask it something."""
 
     def __init__(self, *flags: str, model: str | Path = MODEL, environment: dict[str, str] | None = None):
-        command = [str(BINARY), "serve", str(model), "--host", "127.0.0.1", "--port", "0", *flags]
+        command = [str(BINARY), "serve", str(model), "--host", "127.0.0.1", *flags]
+        if "--port" not in flags:
+            command += ["--port", "0"]
         self.started = time.time()
         variables = {**os.environ, **(environment or {})}
         self.process = subprocess.Popen(
@@ -61,14 +63,14 @@ class Server:
             self.process.kill()
             raise AssertionError("the server did not become ready:\n" + "".join(self.log)) from None
         assert self.url, "the server ended before it was ready:\n" + "".join(self.log)
-        self.port = int(self.url.rsplit(":", 1)[1])
+        self.port = 0 if self.url.startswith("unix:") else int(self.url.rsplit(":", 1)[1])
 
     def _read_log(self):
         # A line that is not UTF-8 is a fault of the server's; to stop reading would make it wait for us for ever.
         self.process.stderr.reconfigure(errors="backslashreplace")
         for line in self.process.stderr:
             self.log.append(line)
-            if found := re.search(r"Retort is ready at (http://\S+)", line):
+            if found := re.search(r"Retort is ready at ((?:https?://|unix:)[^\s\"]+)", line):
                 self._ready.put(found.group(1))
         self._ready.put("")
 

@@ -25,7 +25,7 @@ def test_a_burst_far_beyond_capacity(start_server):
         answers = list(pool.map(ask, range(60)))
     statuses = [status for status, _, _ in answers]
     assert set(statuses) == {200, 429}
-    assert 6 <= statuses.count(200) < 60
+    assert 4 <= statuses.count(200) < 60, "those that may wait at least"
     refusals = [(headers, seconds) for status, headers, seconds in answers if status == 429]
     assert all(headers["retry-after"] == "1" for headers, _ in refusals)
     slowest_accepted = max(seconds for status, _, seconds in answers if status == 200)

@@ -17,15 +17,15 @@ KvRequest r1() {
   return request;
 }
 
-TEST(KvBudget, TakesWhatIsLeftWithinNinetyPercent) {
+TEST(KvBudget, TakesWhatIsLeftWithinItsShare) {
   const auto budget = plan_kv(r1(), {20 * kGiB, 18 * kGiB}).value();
-  EXPECT_EQ(budget.num_blocks, 16 * kGiB / (28672 * 32));
+  EXPECT_EQ(budget.num_blocks, 15 * kGiB / (28672 * 32));
   EXPECT_EQ(budget.max_model_len, 131072);
 }
 
-TEST(KvBudget, NeverGoesBeyondNinetyPercent) {
+TEST(KvBudget, NeverGoesBeyondItsShare) {
   const auto budget = plan_kv(r1(), {4 * kGiB, 1 * kGiB}).value();
-  EXPECT_LE(static_cast<uint64_t>(budget.num_blocks) * 28672 * 32, 1 * kGiB - 4 * kGiB / 10);
+  EXPECT_LE(static_cast<uint64_t>(budget.num_blocks) * 28672 * 32, 1 * kGiB - 4 * kGiB * 15 / 100);
   EXPECT_EQ(budget.max_model_len, budget.num_blocks * 32);
 }
 

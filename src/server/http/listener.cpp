@@ -1,10 +1,16 @@
 #include "server/http/listener.h"
 
+#include <sys/un.h>
+#include <unistd.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
+#include <cstring>
+#include <filesystem>
 
 #include "base/log.h"
 #include "server/http/session.h"
@@ -36,7 +42,29 @@ void turn_away(Socket socket) {
   socket.shutdown(Socket::shutdown_send, ignored);
 }
 
+// "127.0.0.1:51234", for the log.
+std::string name_of(const asio::generic::stream_protocol::endpoint& peer) {
+  const int family = peer.protocol().family();
+  if (family != AF_INET && family != AF_INET6) return "local";
+  tcp::endpoint endpoint;
+  std::memcpy(endpoint.data(), peer.data(), peer.size());
+  return fmt::format("{}:{}", endpoint.address().to_string(), endpoint.port());
+}
+
 }  // namespace
+
+Listener::~Listener() { close(); }
+
+Status Listener::listen(const Protocol::endpoint& endpoint, const std::string& name) {
+  ErrorCode error;
+  acceptor_.open(endpoint.protocol(), error);
+  if (!error && endpoint.protocol().family() != AF_UNIX)
+    acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor_.bind(endpoint, error);
+  if (!error) acceptor_.listen(kBacklog, error);
+  if (error) return fail(ErrorKind::kIo, "[server] cannot listen on {}: {}", name, error.message());
+  return {};
+}
 
 Result<std::unique_ptr<Listener>> Listener::bind(asio::io_context& io, const std::string& host, uint16_t port) {
   ErrorCode error;
@@ -45,24 +73,45 @@ Result<std::unique_ptr<Listener>> Listener::bind(asio::io_context& io, const std
       resolver.resolve(host, std::to_string(port), tcp::resolver::passive | tcp::resolver::numeric_service, error);
   if (error || found.empty()) return fail(ErrorKind::kBadInput, "[server] host '{}': {}", host, error.message());
   const tcp::endpoint endpoint = found.begin()->endpoint();
-
   auto listener = std::unique_ptr<Listener>(new Listener(io));
-  tcp::acceptor& acceptor = listener->acceptor_;
-  acceptor.open(endpoint.protocol(), error);
-  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor.bind(endpoint, error);
-  if (!error) acceptor.listen(kBacklog, error);
-  if (error) return fail(ErrorKind::kIo, "[server] cannot listen on {}:{}: {}", host, port, error.message());
-  listener->address_ = acceptor.local_endpoint();
+  RETORT_TRY(listener->listen(endpoint, fmt::format("{}:{}", host, port)));
+  listener->address_ = endpoint;
+  const Protocol::endpoint bound = listener->acceptor_.local_endpoint();
+  std::memcpy(listener->address_.data(), bound.data(), bound.size());  // with the port that was chosen
+  return listener;
+}
+
+Result<std::unique_ptr<Listener>> Listener::bind_unix(asio::io_context& io, const std::string& path) {
+  constexpr size_t kMaxBytes = sizeof(sockaddr_un::sun_path) - 1;
+  if (path.empty() || path.size() > kMaxBytes)
+    return fail(ErrorKind::kBadInput, "[server] --uds: expected a path of 1 to {} bytes, got {}", kMaxBytes,
+                path.size());
+  const asio::local::stream_protocol::endpoint endpoint(path);
+  std::error_code ignored;
+  if (std::filesystem::is_socket(path, ignored)) {  // left behind, unless somebody answers there
+    asio::local::stream_protocol::socket probe(io);
+    ErrorCode error;
+    probe.connect(endpoint, error);
+    if (!error) return fail(ErrorKind::kIo, "[server] cannot listen on {}: another server does", path);
+    std::filesystem::remove(path, ignored);
+  }
+  auto listener = std::unique_ptr<Listener>(new Listener(io));
+  RETORT_TRY(listener->listen(endpoint, path));
+  listener->path_ = path;
   return listener;
 }
 
 void Listener::start(Service& service) { asio::co_spawn(acceptor_.get_executor(), run(service), asio::detached); }
 
+bool Listener::is_full(const Service& service) const {
+  const size_t num_coming = tls_ != nullptr ? tls_->num_handshakes() : 0;
+  return service.sessions.size() + num_coming >= static_cast<size_t>(service.limits.max_connections);
+}
+
 asio::awaitable<void> Listener::run(Service& service) {
   while (acceptor_.is_open()) {
-    tcp::socket socket(acceptor_.get_executor());
-    tcp::endpoint peer;
+    Socket socket(acceptor_.get_executor());
+    Protocol::endpoint peer;
     const auto [error] = co_await acceptor_.async_accept(socket, peer, kAwait);
     if (!acceptor_.is_open()) break;
     if (error) {  // out of file descriptors, mostly: those who are connected need them more
@@ -72,11 +121,15 @@ asio::awaitable<void> Listener::run(Service& service) {
       continue;
     }
     ErrorCode ignored;
-    socket.set_option(tcp::no_delay(true), ignored);
-    if (service.sessions.size() >= static_cast<size_t>(service.limits.max_connections))
-      turn_away(std::move(socket));
-    else
-      Session::start(std::move(socket), fmt::format("{}:{}", peer.address().to_string(), peer.port()), service);
+    if (path_.empty()) socket.set_option(tcp::no_delay(true), ignored);
+    if (is_full(service)) {
+      if (tls_ == nullptr) turn_away(std::move(socket));
+    } else if (tls_ == nullptr) {
+      Session::start(std::move(socket), name_of(peer), service);
+    } else {
+      tls_->accept(std::move(socket), service.limits.header_timeout,
+                   [&service, name = name_of(peer)](Socket plain) { Session::start(std::move(plain), name, service); });
+    }
   }
 }
 
@@ -84,6 +137,11 @@ void Listener::close() {
   ErrorCode ignored;
   acceptor_.close(ignored);
   pause_.cancel();
+  if (!path_.empty()) ::unlink(std::exchange(path_, {}).c_str());
+}
+
+void Listener::close_encrypted() {
+  if (tls_ != nullptr) tls_->close();
 }
 
 }  // namespace retort::http

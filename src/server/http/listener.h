@@ -1,7 +1,9 @@
-// Accepts connections on one address. Lives on the I/O thread.
+// Accepts connections on one address, encrypted ones if it is given what that takes. Lives on the I/O thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -9,6 +11,7 @@
 #include <string>
 
 #include "server/http/service.h"
+#include "server/http/tls.h"
 
 namespace retort::http {
 
@@ -16,17 +19,28 @@ class Listener {
  public:
   // kBadInput: the host is no address here; kIo: the port is taken.
   static Result<std::unique_ptr<Listener>> bind(boost::asio::io_context& io, const std::string& host, uint16_t port);
+  // A Unix domain socket, removed by close(). kBadInput: no path for one; kIo: something else is there, or in use.
+  static Result<std::unique_ptr<Listener>> bind_unix(boost::asio::io_context& io, const std::string& path);
+  ~Listener();
 
-  boost::asio::ip::tcp::endpoint address() const { return address_; }
-  void start(Service& service);  // `service` must outlive the io_context's run
-  void close();
+  boost::asio::ip::tcp::endpoint address() const { return address_; }  // not of a Unix domain socket
+  void encrypt(std::unique_ptr<Tls> tls) { tls_ = std::move(tls); }    // before start()
+  void start(Service& service);                                        // `service` must outlive the io_context's run
+  void close();                                                        // takes no more; those there are stay
+  void close_encrypted();  // at once, what sessions may still have to say included
 
  private:
-  explicit Listener(boost::asio::io_context& io) : acceptor_(io), pause_(io) {}
-  boost::asio::awaitable<void> run(Service& service);
+  using Protocol = boost::asio::generic::stream_protocol;
 
-  boost::asio::ip::tcp::acceptor acceptor_;
+  explicit Listener(boost::asio::io_context& io) : acceptor_(io), pause_(io) {}
+  Status listen(const Protocol::endpoint& endpoint, const std::string& name);
+  boost::asio::awaitable<void> run(Service& service);
+  bool is_full(const Service& service) const;
+
+  boost::asio::basic_socket_acceptor<Protocol> acceptor_;
   boost::asio::ip::tcp::endpoint address_;
+  std::string path_;  // of a Unix domain socket
+  std::unique_ptr<Tls> tls_;
   boost::asio::steady_timer pause_;
 };
 

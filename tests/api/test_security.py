@@ -1,0 +1,229 @@
+"""TLS, Unix domain sockets, keys, and what the log keeps to itself."""
+
+import http.client
+import json
+import os
+import socket
+import ssl
+import stat
+import subprocess
+
+import httpx2
+import openai
+import pytest
+from conftest import BINARY, MODEL
+from raw_http import request
+
+SHORT = {"prompt": "One, two, three,", "max_tokens": 4, "temperature": 0}
+CHAT = {"messages": [{"role": "user", "content": "my secret thought"}], "max_tokens": 3}
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """(certificate, key) for localhost, signed by itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
+
+
+@pytest.fixture(scope="module")
+def encrypted(start_server, certificate):
+    flags = ("--ssl-certfile", str(certificate[0]), "--ssl-keyfile", str(certificate[1]))
+    server = start_server(*flags, "--max-model-len", "2048", "--header-timeout", "1")
+    assert server.url.startswith("https://127.0.0.1:")
+    yield server
+    assert server.stop() == 0, "".join(server.log[-20:])
+
+
+def connect_tls(server, certificate) -> ssl.SSLSocket:
+    context = ssl.create_default_context(cafile=certificate[0])
+    plain = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    return context.wrap_socket(plain, server_hostname="localhost")
+
+
+def get_json(server, certificate, path: str) -> dict:
+    context = ssl.create_default_context(cafile=certificate[0])
+    connection = http.client.HTTPSConnection("localhost", server.port, context=context, timeout=60)
+    connection.request("GET", path)
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    return answer
+
+
+def test_the_sdk_speaks_tls(encrypted, certificate):
+    context = ssl.create_default_context(cafile=certificate[0])
+    with openai.OpenAI(
+        base_url=f"https://localhost:{encrypted.port}/v1",
+        api_key="none",
+        max_retries=0,
+        http_client=openai.DefaultHttpxClient(verify=context),
+    ) as client:
+        whole = client.completions.create(model="", **SHORT).choices[0].text
+        chunks = client.completions.create(model="", stream=True, **SHORT)
+        assert "".join(chunk.choices[0].text for chunk in chunks) == whole
+
+
+def test_a_large_body_and_answer_over_tls(encrypted, certificate):
+    """Larger than any buffer on the way: nothing is lost or reordered."""
+    with connect_tls(encrypted, certificate) as connection:
+        text = "word " * 200_000
+        connection.sendall(request("POST", "/tokenize", {"prompt": text}))
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert json.loads(answer.read())["count"] >= 200_000
+
+
+def test_who_leaves_over_tls_ends_the_request(encrypted, certificate):
+    connection = connect_tls(encrypted, certificate)
+    connection.sendall(
+        request("POST", "/v1/completions", {**SHORT, "max_tokens": 1900, "ignore_eos": True, "stream": True})
+    )
+    assert connection.recv(20).startswith(b"HTTP/1.1 200")
+    assert get_json(encrypted, certificate, "/load")["num_running"] == 1
+    connection.close()
+    for _ in range(1000):
+        if get_json(encrypted, certificate, "/load")["num_running"] == 0:
+            return
+    raise AssertionError("it still runs")
+
+
+def test_what_is_not_tls_is_dropped(encrypted):
+    before = encrypted.num_sockets()
+    with encrypted.connect() as plain:
+        plain.send(request("GET", "/health"))
+        assert b"HTTP/1.1 200" not in plain.read_to_end()
+    silent = [encrypted.connect() for _ in range(20)]  # no handshake: given up after --header-timeout
+    assert all(connection.is_closed() for connection in silent)
+    encrypted.wait_for_num_sockets(before)
+
+
+def test_old_tls_is_refused(encrypted):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with socket.create_connection(("127.0.0.1", encrypted.port), timeout=60) as plain, pytest.raises(ssl.SSLError):
+        context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_a_unix_domain_socket(start_server, tmp_path):
+    path = tmp_path / "retort.sock"
+    server = start_server("--uds", str(path), "--max-model-len", "512")
+    assert server.url == f"unix:{path}"
+    assert stat.S_ISSOCK(os.stat(path).st_mode)
+    with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(path)), timeout=60) as client:
+        answer = client.post("http://any.name/v1/completions", json=SHORT)
+        assert answer.status_code == 200
+        assert answer.json()["choices"][0]["text"]
+    taken = subprocess.run([BINARY, "serve", MODEL, "--uds", path], capture_output=True, text=True, timeout=60)
+    assert taken.returncode != 0
+    assert f"cannot listen on {path}: another server does" in taken.stderr
+    server.process.kill()
+    server.process.wait()
+    again = start_server("--uds", str(path), "--max-model-len", "512")  # in the place of what was left behind
+    assert again.stop() == 0
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--ssl-certfile", "x"], "expected both or none, there is only --ssl-certfile"),
+        (["--ssl-certfile", "/nowhere", "--ssl-keyfile", "/nowhere"], "--ssl-certfile /nowhere: expected a PEM"),
+        (["--uds", "/" + "x" * 200], "--uds: expected a path of 1 to 107 bytes, got 201"),
+        (["--block-size", "16"], "--block-size"),
+        (["--dtype", "float16"], "--dtype"),
+        (["--tensor-parallel-size", "2"], "--tensor-parallel-size"),
+        (["--quantization", "none"], "--quantization: expected gguf (or auto)"),
+        (["--quantization", "awq"], "--quantization"),
+        (["--reasoning-parser", "mistral"], "--reasoning-parser"),
+        (["--generation-config", "/x.json"], "--generation-config"),
+        (["--log-format", "xml"], "--log-format"),
+    ],
+)
+def test_flags_that_are_refused_by_name(flags, message):
+    ended = subprocess.run([BINARY, "serve", MODEL, "--port", "0", *flags], capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0
+    assert message in ended.stderr
+
+
+def test_vllms_flags_that_change_nothing_are_taken(start_server):
+    server = start_server(
+        *("--max-model-len", "512", "--block-size", "32", "--dtype", "auto", "--quantization", "gguf"),
+        *("--tensor-parallel-size", "1", "--gpu-memory-utilization", "0.9", "--enforce-eager"),
+        *("--enable-chunked-prefill", "--reasoning-parser", "deepseek_r1", "--generation-config", "vllm"),
+    )
+    log = "".join(server.log)
+    for name in ("--block-size", "--gpu-memory-utilization", "--enforce-eager", "--reasoning-parser"):
+        assert f"{name} changes nothing" in log
+    assert server.stop() == 0
+
+
+def test_every_path_but_the_public_ones_asks_for_the_key(start_server):
+    server = start_server("--api-key", "first-key", "--api-key", "second-key", "--max-model-len", "512")
+    paths = server.ask("GET", "/openapi.json", headers={"Authorization": "Bearer second-key"})[1]["paths"]
+    assert "/metrics" in paths
+    for path, methods in paths.items():
+        for method in methods:
+            expected = 200 if path in ("/health", "/ready", "/ping") else 401
+            status, _, headers = server.ask(method.upper(), path.replace("{id}", "x"), None)
+            assert status == expected, (method, path)
+            assert headers["x-request-id"]
+    for wrong in ("first-ke", "first-key2", "", "FIRST-KEY"):
+        assert server.ask("GET", "/v1/models", headers={"Authorization": f"Bearer {wrong}"})[0] == 401
+    log = "".join(server.log)
+    assert "first-key" not in log
+    assert "second-key" not in log
+    assert server.stop() == 0
+
+
+def test_the_log_tells_that_requests_were_but_not_what_they_say(start_server):
+    server = start_server("--api-key", "the-key", "--log-level", "debug", "--max-model-len", "512")
+    key = {"Authorization": "Bearer the-key", "x-request-id": "my-own-id"}
+    assert server.ask("POST", "/v1/chat/completions", CHAT, key)[0] == 200
+    assert server.ask("POST", "/v1/chat/completions", {**CHAT, "temprature": 1}, key)[0] == 400
+    server.wait_for_log("temprature")
+    assert server.stop() == 0
+    log = "".join(server.log)
+    assert "secret thought" not in log
+    assert "the-key" not in log
+    summary = [line for line in server.log if "POST /v1/chat/completions 200" in line]
+    assert len(summary) == 1
+    assert "prompt tokens" in summary[0]
+    assert "3 generated" in summary[0]
+    assert "my-own-id" in summary[0]
+
+
+def test_the_log_tells_what_requests_say_when_asked_to(start_server):
+    server = start_server("--enable-log-requests", "--max-model-len", "512")
+    assert server.ask("POST", "/v1/chat/completions", CHAT, {"x-request-id": "abc"})[0] == 200
+    server.wait_for_log("secret thought")
+    assert any("[abc] /v1/chat/completions asks:" in line for line in server.log)
+    assert server.stop() == 0
+
+
+def test_json_logs(start_server):
+    server = start_server("--log-format", "json", "--enable-log-requests", "--max-model-len", "512")
+    odd = 'a "quoted"\nline\twith \\ and \x7f ä'
+    assert server.ask("POST", "/v1/completions", {**SHORT, "prompt": odd})[0] == 200
+    server.wait_for_log("POST /v1/completions 200")
+    assert server.stop() == 0
+    lines = [json.loads(line) for line in server.log]
+    assert all(set(line) == {"time", "level", "message"} for line in lines)
+    assert {line["level"] for line in lines} == {"info"}
+    assert all(line["time"].endswith("Z") and len(line["time"]) == 24 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("config", "plain"), [("auto", {"temperature": 0.6, "top_p": 0.95}), ("vllm", {"temperature": 1, "top_p": 1})]
+)
+def test_generation_config(start_server, config, plain):
+    """A model that thinks is sampled as R1's makers recommend, unless told otherwise."""
+    server = start_server("--force-thinking", "on", "--generation-config", config, "--max-model-len", "512")
+    question = {"prompt": "The sea is", "max_tokens": 12, "seed": 3}
+    answers = [server.ask("POST", "/v1/completions", {**question, **more})[1]["choices"] for more in ({}, plain)]
+    assert answers[0] == answers[1]
+    assert server.stop() == 0
