@@ -87,7 +87,7 @@ void add_admin_routes(http::Router& router, ApiContext& api, const ServerConfig&
   router.add({.method = "POST",
               .path = "/reset_prefix_cache",
               .handler = [&api](http::Exchange& exchange) { return reset_prefix_cache(api, exchange); },
-              .takes_query = true});
+              .without_body = true});
   router.add({.method = "GET",
               .path = "/server_info",
               .handler = [&api, server = server_json(config)](http::Exchange& exchange) {

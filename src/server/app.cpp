@@ -15,6 +15,7 @@
 #include "server/openai/endpoints.h"
 #include "server/openapi.h"
 #include "server/page.h"
+#include "server/responses/endpoints.h"
 #include "server/simple/endpoints.h"
 #include "server/status_routes.h"
 
@@ -114,6 +115,7 @@ App::App(const ServerConfig& config)
     api_.metrics.count_answer(method, handler, status);
   };
   openai::add_routes(service_.router, api_);
+  responses::add_routes(service_.router, api_);
   anthropic::add_routes(service_.router, api_);
   simple::add_routes(service_.router, api_);
   ollama::add_routes(service_.router, api_, RETORT_VERSION);

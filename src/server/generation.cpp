@@ -74,6 +74,10 @@ void Generation::cancel(size_t request_idx) {
   records_[request_idx].end(FinishReason::kStop);
 }
 
+void Generation::abort() {
+  for (const RequestId id : ids_) engine_.cancel(id);
+}
+
 void Generation::deliver(News news) {
   records_[news.request_idx].take(news.event);
   news_.push_back(std::move(news));

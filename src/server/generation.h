@@ -35,6 +35,8 @@ class Generation {
   boost::asio::awaitable<std::vector<News>> next();
   // The request has all that its caller wants, and so ends as if it had stopped by itself.
   void cancel(size_t request_idx);
+  // All end early, and tell so in their last events.
+  void abort();
   bool is_timed_out() const { return is_timed_out_; }
 
  private:

@@ -7,6 +7,7 @@
 #include "server/openai/completion_request.h"
 #include "server/openai/embedding_request.h"
 #include "server/openai/endpoints.h"
+#include "server/responses/request.h"
 #include "server/simple/generate_request.h"
 
 namespace retort {
@@ -29,6 +30,10 @@ constexpr Operation kOperations[] = {
     {"OpenAI", "post", "/v1/chat/completions", "Answer a conversation", "ChatRequest", kSse},
     {"OpenAI", "post", "/v1/completions", "Continue a text", "CompletionRequest", kSse},
     {"OpenAI", "post", "/v1/embeddings", "Vectors that stand for texts", "EmbeddingRequest"},
+    {"OpenAI", "post", "/v1/responses", "Answer, and keep the answer to go on with", "ResponseRequest", kSse},
+    {"OpenAI", "get", "/v1/responses/{id}", "A stored response"},
+    {"OpenAI", "delete", "/v1/responses/{id}", "Forget a stored response"},
+    {"OpenAI", "post", "/v1/responses/{id}/cancel", "End a response that runs"},
     {"OpenAI", "get", "/v1/models", "The served model"},
     {"OpenAI", "get", "/v1/models/{id}", "One model"},
     {"OpenAI", "post", "/tokenize", "Text or messages to token ids", "TokenizeRequest"},
@@ -88,13 +93,17 @@ void allow_query(Json& operation, const Json& schema) {
   operation["requestBody"]["required"] = false;
 }
 
+Json id_parameter() {
+  return {{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}, {"minLength", 1}}}};
+}
+
 Json paths() {
   Json paths = Json::object();
   for (const Operation& operation : kOperations) paths[operation.path][operation.method] = describe(operation);
   paths["/metrics"]["get"]["responses"]["200"]["content"] = {{"text/plain", {{"schema", {{"type", "string"}}}}}};
   allow_query(paths["/generate"]["post"], simple::generate_table().schema());
-  paths["/v1/models/{id}"]["parameters"] =
-      Json::array({{{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}}});
+  for (auto& [path, operations] : paths.items())
+    if (path.find("{id}") != std::string::npos) operations["parameters"] = Json::array({id_parameter()});
   return paths;
 }
 
@@ -112,6 +121,7 @@ Json schemas() {
       {"EmbeddingRequest", openai::embedding_table().schema()},
       {"TokenizeRequest", openai::tokenize_schema()},
       {"DetokenizeRequest", openai::detokenize_schema()},
+      {"ResponseRequest", responses::request_table().schema()},
       {"MessagesRequest", anthropic::messages_table().schema()},
       {"CountTokensRequest", anthropic::count_table().schema()},
       {"OllamaChat", ollama::chat_table().schema()},

@@ -88,6 +88,7 @@ boost::asio::awaitable<void> run_job(ApiContext& api, http::Exchange& exchange, 
     co_await end_with_error(exchange, reply, std::move(status).error());
     co_return;
   }
+  reply.begin([&generation] { generation.abort(); });
   while (!reply.is_finished()) {
     const std::vector<Generation::News> news = co_await generation.next();
     exchange.note = reply.note();

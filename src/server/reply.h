@@ -2,6 +2,7 @@
 // API's own class says what the bytes look like. I/O thread.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ class Reply {
   Reply(const ServedModel& model, const Job& job);
   virtual ~Reply() = default;
 
+  // The engine has taken it. `cancel` ends it early, until it has ended.
+  virtual void begin(std::function<void()> cancel) { static_cast<void>(cancel); }
   // The engine's own failure, if the event tells of one.
   virtual ApiStatus take(const Generation::News& news);
   bool is_finished() const;

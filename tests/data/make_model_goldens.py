@@ -6,7 +6,6 @@ import json
 import pathlib
 
 import numpy as np
-
 import numpy_transformer as reference
 
 LINEAR = {"rope_type": "linear", "factor": 2.5}

@@ -51,6 +51,28 @@ describe("the OpenAI SDK", { skip: !existsSync(model) && `${model} is missing: s
     assert.equal((await client.models.retrieve("smollm2")).object, "model");
   });
 
+  test("makes responses, whole and by the stream helper alike", async () => {
+    const asked = { model: "smollm2", input: "Say hello.", temperature: 0, max_output_tokens: 400 };
+    const whole = await client.responses.create(asked);
+    assert.equal(whole.status, "completed");
+    let text = "";
+    const stream = client.responses.stream(asked).on("response.output_text.delta", (event) => (text += event.delta));
+    const last = await stream.finalResponse();
+    assert.equal(text, whole.output_text);
+    assert.equal(last.output_text, text);
+    const next = await client.responses.create({ ...asked, input: "And goodbye.", previous_response_id: last.id });
+    assert.ok(next.usage.input_tokens > whole.usage.input_tokens);
+    assert.equal((await client.responses.cancel(last.id)).status, "completed");
+    await client.responses.delete(last.id);
+    await assert.rejects(client.responses.retrieve(last.id), OpenAI.NotFoundError);
+  });
+
+  test("gives embeddings", async () => {
+    const { data } = await client.embeddings.create({ model: "smollm2", input: ["a", "b"] });
+    assert.equal(data.length, 2);
+    assert.ok(Math.abs(data[1].embedding.reduce((sum, x) => sum + x * x, 0) - 1) < 1e-4);
+  });
+
   test("chats, whole and streamed alike", async () => {
     const whole = await client.chat.completions.create(greedy);
     assert.equal(whole.choices[0].message.role, "assistant");

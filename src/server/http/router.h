@@ -21,7 +21,7 @@ struct Route {
   std::string path;    // exact; or ending with "/*": anything longer that begins so
   Access access = Access::kKey;
   Handler handler = {};
-  bool takes_query = false;  // its fields may come as query parameters, without a body
+  bool without_body = false;  // may come without one: what fields it has may be in the query
 };
 
 class Router {

@@ -67,7 +67,7 @@ bool is_json(std::string_view content_type) {
 // Other sites' pages may make a browser send a request without a body; it names them as its origin.
 template <class Parser>
 bool needs_no_type(const Route& route, const Parser& parser) {
-  return route.takes_query && !has_body(parser) && parser.get().count(beast::http::field::origin) == 0;
+  return route.without_body && !has_body(parser) && parser.get().count(beast::http::field::origin) == 0;
 }
 
 }  // namespace
@@ -220,7 +220,7 @@ tl::expected<const Route*, Response> Session::admit(const Parser& parser, Reques
     return tl::unexpected<Response>(std::move(response));
   }
   if (match.route == nullptr) return tl::unexpected<Response>(not_served(match, request));
-  if (match.route->takes_query) {
+  if (match.route->without_body) {
     auto query = query_of_target(to_string(parser.get().target()));
     if (!query) return no(400, query.error().message);
     request.query = std::move(*query);

@@ -124,7 +124,7 @@ void add_routes(http::Router& router, ApiContext& api) {
   router.add({.method = "POST",
               .path = "/generate",
               .handler = [&api](http::Exchange& exchange) { return generate(api, exchange); },
-              .takes_query = true});
+              .without_body = true});
   router.add({.method = "POST", .path = "/generate-batch", .handler = [&api](http::Exchange& exchange) {
                 return generate_batch(api, exchange);
               }});

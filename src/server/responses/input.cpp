@@ -1,0 +1,149 @@
+// Items of the responses API → messages as chat templates know them.
+#include "server/responses/request.h"
+
+namespace retort::responses {
+namespace {
+
+struct Item {
+  std::string type = "message", id, role, status, call_id, name, arguments, phase;
+  Json content, output, summary;
+};
+
+template <class Owner>
+Field<Owner> kept_field(std::string_view name, Json Owner::* member) {
+  return {std::string(name), Json::object(), [member](const Json& value, Owner& owner) -> ApiStatus {
+            owner.*member = value;
+            return {};
+          }};
+}
+
+const FieldTable<Item>& item_table() {
+  static const FieldTable<Item> table({
+      string_field("type", &Item::type, ""),
+      string_field("id", &Item::id, ""),
+      string_field("role", &Item::role, ""),
+      string_field("status", &Item::status, ""),
+      string_field("call_id", &Item::call_id, ""),
+      string_field("name", &Item::name, ""),
+      string_field("arguments", &Item::arguments, ""),
+      string_field("phase", &Item::phase, ""),
+      kept_field("content", &Item::content),
+      kept_field("output", &Item::output),
+      kept_field("summary", &Item::summary),
+      refused_field<Item>("encrypted_content", {""}, "not supported"),
+  });
+  return table;
+}
+
+struct Part {
+  std::string type, text;
+};
+
+ApiResult<std::string> read_part(const Json& value, const std::string& path) {
+  static const FieldTable<Part> table = [] {
+    Field<Part> type = string_field("type", &Part::type, "");
+    type.required = true;
+    return FieldTable<Part>({std::move(type), string_field("text", &Part::text, ""),
+                             ignored_field<Part>("annotations", ""), ignored_field<Part>("logprobs", "")});
+  }();
+  Part part;
+  RETORT_API_TRY(table.apply(value, part, path + "."));
+  for (const char* known : {"input_text", "output_text", "reasoning_text", "summary_text", "text"})
+    if (part.type == known) return std::move(part.text);
+  return refuse(400, fmt::format("{}: content of type '{}' is not supported, only text is", path, part.type),
+                path + ".type", "unsupported_content_type");
+}
+
+// A string, or a list of parts.
+ApiResult<std::string> read_text(const Json& value, const std::string& path) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return expected(path, "a string or a list of content parts", value);
+  std::string joined;
+  for (size_t i = 0; i < value.size(); ++i) {
+    RETORT_API_ASSIGN(const std::string text, read_part(value[i], fmt::format("{}[{}]", path, i)));
+    joined += (i > 0 ? "\n" : "") + text;
+  }
+  return joined;
+}
+
+// Gathers items until a message is whole: reasoning, text and calls of one turn are items of their own.
+class Conversation {
+ public:
+  ApiStatus add(const Item& item, const std::string& path) {
+    if (item.type == "message") return add_message(item, path);
+    if (item.type == "reasoning") return add_reasoning(item, path);
+    if (item.type == "function_call") return add_call(item, path);
+    if (item.type == "function_call_output") return add_output(item, path);
+    return refuse(400, fmt::format("{}: an item of type '{}' is not supported", path, item.type), path + ".type",
+                  "unsupported_content_type");
+  }
+  ApiResult<Json> take() {
+    if (!reasoning_.empty()) open_turn();
+    return openai::normalise_messages(messages_);
+  }
+
+ private:
+  ApiStatus add_message(const Item& item, const std::string& path) {
+    RETORT_API_ASSIGN(std::string text, read_text(item.content, path + ".content"));
+    if (item.role == "assistant") {
+      open_turn()["content"] = std::move(text);
+      return {};
+    }
+    if (item.role != "user" && item.role != "system" && item.role != "developer")
+      return expected(path + ".role", "user, assistant, system or developer", item.role);
+    messages_.push_back({{"role", item.role}, {"content", std::move(text)}});
+    return {};
+  }
+
+  ApiStatus add_reasoning(const Item& item, const std::string& path) {
+    if (item.content.is_null()) return {};  // a summary alone is nothing that the model has written
+    RETORT_API_ASSIGN(const std::string text, read_text(item.content, path + ".content"));
+    reasoning_ += text;
+    return {};
+  }
+
+  ApiStatus add_call(const Item& item, const std::string& path) {
+    if (item.call_id.empty() || item.name.empty())
+      return refuse(400, fmt::format("{}: expected an item with call_id, name and arguments", path), path);
+    const bool goes_on = reasoning_.empty() && !messages_.empty() && messages_.back()["role"] == "assistant";
+    Json& turn = goes_on ? messages_.back() : open_turn();
+    turn["tool_calls"].push_back({{"id", item.call_id},
+                                  {"type", "function"},
+                                  {"function", {{"name", item.name}, {"arguments", item.arguments}}}});
+    return {};
+  }
+
+  ApiStatus add_output(const Item& item, const std::string& path) {
+    if (item.call_id.empty()) return refuse(400, path + ".call_id: required, and missing", path + ".call_id");
+    RETORT_API_ASSIGN(std::string text, read_text(item.output, path + ".output"));
+    messages_.push_back({{"role", "tool"}, {"content", std::move(text)}, {"tool_call_id", item.call_id}});
+    return {};
+  }
+
+  Json& open_turn() {
+    Json turn = {{"role", "assistant"}, {"content", ""}};
+    if (!reasoning_.empty()) turn["reasoning"] = std::exchange(reasoning_, {});
+    messages_.push_back(std::move(turn));
+    return messages_.back();
+  }
+
+  Json messages_ = Json::array();
+  std::string reasoning_;  // of the turn that is to come
+};
+
+}  // namespace
+
+ApiResult<Json> to_chat_messages(const Json& input) {
+  if (input.is_string()) return Json::array({{{"role", "user"}, {"content", input}}});
+  if (!input.is_array() || input.empty()) return expected("input", "a string or a list of at least one item", input);
+  Conversation conversation;
+  for (size_t i = 0; i < input.size(); ++i) {
+    const std::string path = fmt::format("input[{}]", i);
+    Item item;
+    RETORT_API_TRY(item_table().apply(input[i], item, path + "."));
+    RETORT_API_TRY(conversation.add(item, path));
+  }
+  return conversation.take();
+}
+
+}  // namespace retort::responses

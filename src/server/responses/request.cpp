@@ -1,0 +1,126 @@
+#include "server/responses/request.h"
+
+namespace retort::responses {
+namespace {
+
+constexpr int64_t kMaxInt = 0x7fffffff;
+constexpr int kMaxTopLogprobs = 20;
+constexpr size_t kMaxMetadata = 16;
+
+using R = Request;
+
+ApiStatus keep_input(const Json& value, R& request) {
+  request.input = value;
+  return {};
+}
+
+ApiStatus read_include(const Json& value, R& request) {
+  RETORT_API_ASSIGN(const std::vector<std::string> names, read_strings(value, "include", kMaxMetadata));
+  for (const std::string& name : names) {
+    if (name != "message.output_text.logprobs")
+      return refuse(400, fmt::format("include: '{}' is not supported", name), "include", "unsupported_parameter");
+    request.logprobs = true;
+  }
+  return {};
+}
+
+ApiStatus read_metadata(const Json& value, R& request) {
+  const bool fits = value.is_object() && value.size() <= kMaxMetadata;
+  if (!fits) return expected("metadata", fmt::format("an object of at most {} strings", kMaxMetadata), value);
+  for (const auto& [key, text] : value.items())
+    if (!text.is_string()) return expected(fmt::format("metadata.{}", key), "a string", text);
+  request.metadata = value;
+  return {};
+}
+
+struct Ignored {};
+
+ApiStatus read_reasoning(const Json& value, R&) {
+  static const FieldTable<Ignored> table({
+      refused_field<Ignored>("effort"),
+      refused_field<Ignored>("summary", {}, "not supported; the reasoning itself is in the output"),
+      refused_field<Ignored>("generate_summary", {}, "not supported; the reasoning itself is in the output"),
+  });
+  Ignored nothing;
+  return table.apply(value, nothing, "reasoning.");
+}
+
+ApiStatus read_text(const Json& value, R&) {
+  static const FieldTable<Ignored> table({
+      refused_field<Ignored>("format", {{{"type", "text"}}}),
+      refused_field<Ignored>("verbosity", {"medium"}, "not supported"),
+  });
+  Ignored nothing;
+  return table.apply(value, nothing, "text.");
+}
+
+Json described(std::string_view type, std::string_view doc) { return {{"type", type}, {"description", doc}}; }
+
+std::vector<Field<R>> prompt_fields() {
+  return {
+      {"input",
+       {{"type", Json::array({"string", "array"})},
+        {"description", "A string, or items: messages, reasoning, calls of functions and their outputs."}},
+       keep_input,
+       true},
+      string_field("model", &R::model, "The served model's name."),
+      string_field("instructions", &R::instructions, "A system message before all others; not kept for later."),
+      string_field("previous_response_id", &R::previous_response_id, "A stored response to go on with."),
+      refused_field<R>("conversation", {}, "not supported; use previous_response_id"),
+      refused_field<R>("prompt", {}, "not supported"),
+      refused_field<R>("truncation", {"disabled"}, "not supported"),
+      refused_field<R>("context_management", {Json::array()}, "not supported"),
+  };
+}
+
+std::vector<Field<R>> answer_fields() {
+  return {
+      bool_field("stream", &R::stream, false, "Server-sent events instead of one body."),
+      int_field("max_output_tokens", &R::max_tokens, {1, kMaxInt}, nullptr,
+                "At most so many generated tokens, reasoning included."),
+      number_field("temperature", &R::temperature, {0, 2}, nullptr, "0: greedy. Default: the model's own."),
+      number_field("top_p", &R::top_p, {0, 1, true}, nullptr, "Nucleus sampling."),
+      int_field("top_logprobs", &R::top_logprobs, {0, kMaxTopLogprobs}, 0,
+                "So many most likely tokens with include: message.output_text.logprobs."),
+      {"include", described("array", "[\"message.output_text.logprobs\"]"), read_include},
+      {"reasoning", described("object", "Neither effort nor summary is supported."), read_reasoning},
+      {"text", described("object", "format: {\"type\": \"text\"}."), read_text},
+      refused_field<R>("tools", {Json::array()}),
+      refused_field<R>("tool_choice", {"none", "auto"}),
+      refused_field<R>("max_tool_calls", {}, "not supported"),
+      ignored_field<R>("parallel_tool_calls", "Only of use with tools."),
+  };
+}
+
+std::vector<Field<R>> other_fields() {
+  return {
+      bool_field("store", &R::store, true, "Keep the response, to be fetched or gone on with by its id."),
+      {"metadata", described("object", "Up to 16 strings for the caller's own records; come back."), read_metadata},
+      refused_field<R>("background", {false}, "not supported"),
+      refused_field<R>("moderation", {}, "not supported"),
+      ignored_field<R>("stream_options", "Events are never padded."),
+      ignored_field<R>("user", "For the caller's own records."),
+      ignored_field<R>("service_tier", "There is one tier."),
+      ignored_field<R>("safety_identifier", "For the caller's own records."),
+      ignored_field<R>("prompt_cache_key", "The prefix cache needs no key."),
+      ignored_field<R>("prompt_cache_options", "The prefix cache needs none."),
+      ignored_field<R>("prompt_cache_retention", "The prefix cache keeps what memory allows."),
+  };
+}
+
+}  // namespace
+
+const FieldTable<R>& request_table() {
+  static const FieldTable<R> table = FieldTable<R>(prompt_fields()).with(answer_fields()).with(other_fields());
+  return table;
+}
+
+ApiResult<R> parse_request(const Json& body) {
+  R request;
+  RETORT_API_TRY(request_table().apply(body, request));
+  if (request.top_logprobs > 0 && !request.logprobs)
+    return refuse(400, "top_logprobs: only of use with include: [\"message.output_text.logprobs\"]", "top_logprobs");
+  return request;
+}
+
+}  // namespace retort::responses

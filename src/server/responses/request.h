@@ -1,0 +1,22 @@
+// The body of POST /v1/responses, read into the chat request that the house works with.
+#pragma once
+
+#include "server/openai/chat_request.h"
+
+namespace retort::responses {
+
+struct Request : openai::ChatRequest {
+  Json input;  // as sent
+  std::string instructions, previous_response_id;
+  bool store = true;
+  Json metadata = Json::object();
+};
+
+const FieldTable<Request>& request_table();
+ApiResult<Request> parse_request(const Json& body);
+
+// Input (a string or a list of items) → messages as chat templates know them: reasoning goes with the assistant's
+// message that follows it, calls of functions are its tool calls, their outputs messages of the role tool.
+ApiResult<Json> to_chat_messages(const Json& input);
+
+}  // namespace retort::responses

@@ -1,0 +1,230 @@
+#include "server/responses/response_reply.h"
+
+#include <ctime>
+
+#include "server/http/message.h"
+#include "server/openai/logprobs.h"
+
+namespace retort::responses {
+
+std::string ResponseReply::new_id(Kind kind) {
+  return (kind == Kind::kMessage ? "msg_" : "rs_") + http::make_request_id();
+}
+
+ResponseReply::ResponseReply(const ServedModel& model, const Job& job, const Request& request, Json conversation,
+                             ResponseStore& store)
+    : Reply(model, job),
+      request_(request),
+      conversation_(std::move(conversation)),
+      store_(store),
+      id_("resp_" + http::make_request_id()),
+      created_at_(std::time(nullptr)),
+      temperature_(job.requests[0].params.temperature),
+      top_p_(job.requests[0].params.top_p) {}
+
+ResponseReply::~ResponseReply() {
+  store_.end(id_);
+  if (!has_ended_) store_.remove(id_);
+}
+
+void ResponseReply::begin(std::function<void()> cancel) {
+  store_.begin(id_, [this, cancel = std::move(cancel)] {
+    is_cancelled_ = true;
+    cancel();
+  });
+  if (request_.store) store_.put(id_, response("in_progress"), conversation_);
+}
+
+std::string_view ResponseReply::status() const {
+  const std::string& reason = choices()[0].sample.finish_reason();
+  if (is_cancelled_ && reason != "stop") return "cancelled";
+  return reason == "stop" ? "completed" : reason == "length" ? "incomplete" : "failed";
+}
+
+Json ResponseReply::response(std::string_view status) const {
+  Json output = Json::array();
+  for (const Item& item : items_) output.push_back(item_json(item, status_of(item), true));
+  const Usage numbers = usage();
+  Json json = {
+      {"id", id_},
+      {"object", "response"},
+      {"created_at", created_at_},
+      {"status", status},
+      {"error", nullptr},
+      {"incomplete_details", nullptr},
+      {"instructions", request_.instructions.empty() ? Json() : Json(request_.instructions)},
+      {"max_output_tokens", request_.max_tokens ? Json(*request_.max_tokens) : Json()},
+      {"model", model().id},
+      {"output", std::move(output)},
+      {"parallel_tool_calls", true},
+      {"previous_response_id", request_.previous_response_id.empty() ? Json() : Json(request_.previous_response_id)},
+      {"temperature", temperature_},
+      {"text", {{"format", Json::object({{"type", "text"}})}}},
+      {"tool_choice", "auto"},
+      {"tools", Json::array()},
+      {"top_p", top_p_},
+      {"truncation", "disabled"},
+      {"usage", nullptr},
+      {"metadata", request_.metadata}};
+  if (status == "in_progress") return json;
+  json["usage"] = {{"input_tokens", numbers.prompt_tokens},
+                   {"input_tokens_details", {{"cached_tokens", numbers.cached_tokens}, {"cache_write_tokens", 0}}},
+                   {"output_tokens", numbers.completion_tokens},
+                   {"output_tokens_details", Json::object({{"reasoning_tokens", numbers.reasoning_tokens}})},
+                   {"total_tokens", numbers.prompt_tokens + numbers.completion_tokens}};
+  if (status == "incomplete") json["incomplete_details"] = Json::object({{"reason", "max_output_tokens"}});
+  if (status == "failed")
+    json["error"] = {{"code", "server_error"}, {"message", "the server ended before the response did"}};
+  return json;
+}
+
+Json ResponseReply::end() {
+  has_ended_ = true;
+  Json json = response(status());
+  if (!request_.store) return json;
+  Json answer = {{"role", "assistant"}, {"content", ""}};
+  for (const Item& item : items_) answer[item.kind == Kind::kMessage ? "content" : "reasoning"] = item.text;
+  conversation_.push_back(std::move(answer));
+  store_.put(id_, json, conversation_);
+  return json;
+}
+
+Json ResponseReply::logprobs_of(const Delta& delta) const {
+  return request_.logprobs ? openai::chat_logprobs(tokenizer(), delta.tokens)["content"] : Json::array();
+}
+
+// An answer that is complete has a message, though it may say nothing.
+bool ResponseReply::needs_empty_message() const {
+  return status() == "completed" && (items_.empty() || items_.back().kind != Kind::kMessage);
+}
+
+// The last item is cut off where the answer is.
+std::string_view ResponseReply::status_of(const Item& item) const {
+  const bool is_cut = &item == &items_.back() && choices()[0].sample.is_finished() && status() != "completed";
+  return is_cut ? "incomplete" : "completed";
+}
+
+Json ResponseReply::part_json(const Item& item, bool with_text) const {
+  Json part = {{"type", item.kind == Kind::kMessage ? "output_text" : "reasoning_text"},
+               {"text", with_text ? item.text : ""}};
+  if (item.kind != Kind::kMessage) return part;
+  part["annotations"] = Json::array();
+  part["logprobs"] = with_text ? item.logprobs : Json::array();
+  return part;
+}
+
+Json ResponseReply::item_json(const Item& item, std::string_view status, bool with_text) const {
+  Json content = Json::array();
+  if (with_text) content.push_back(part_json(item, true));
+  if (item.kind == Kind::kReasoning)
+    return {{"id", item.id},
+            {"type", "reasoning"},
+            {"summary", Json::array()},
+            {"content", std::move(content)},
+            {"status", status}};
+  return {
+      {"id", item.id}, {"type", "message"}, {"role", "assistant"}, {"content", std::move(content)}, {"status", status}};
+}
+
+Json ResponseReply::whole() {
+  Delta delta = choices()[0].sample.take_delta();
+  if (!delta.reasoning.empty())
+    items_.push_back({.kind = Kind::kReasoning, .id = new_id(Kind::kReasoning), .text = std::move(delta.reasoning)});
+  if (!delta.content.empty() || needs_empty_message())
+    items_.push_back({.kind = Kind::kMessage,
+                      .id = new_id(Kind::kMessage),
+                      .text = std::move(delta.content),
+                      .logprobs = logprobs_of(delta)});
+  return end();
+}
+
+std::string ResponseReply::event(std::string_view type, Json data) const {
+  Json json = {{"type", type}, {"sequence_number", num_events_++}};
+  json.update(data);
+  return sse_event(type, json);
+}
+
+std::string ResponseReply::item_event(std::string_view type, Json data) const {
+  Json json = {{"item_id", items_.back().id}, {"output_index", items_.size() - 1}, {"content_index", 0}};
+  json.update(data);
+  return event(type, std::move(json));
+}
+
+void ResponseReply::add_beginning(std::string& events) {
+  if (std::exchange(has_begun_, true)) return;
+  const Json json = response("in_progress");
+  events += event("response.created", Json::object({{"response", json}}));
+  events += event("response.in_progress", Json::object({{"response", json}}));
+}
+
+void ResponseReply::close_item(std::string& events) {
+  if (!std::exchange(is_item_open_, false)) return;
+  const size_t idx = items_.size() - 1;
+  const Item& item = items_[idx];
+  if (item.kind == Kind::kMessage)
+    events += item_event("response.output_text.done", {{"text", item.text}, {"logprobs", item.logprobs}});
+  else
+    events += item_event("response.reasoning_text.done", Json::object({{"text", item.text}}));
+  events += item_event("response.content_part.done", Json::object({{"part", part_json(item, true)}}));
+  events +=
+      event("response.output_item.done", {{"output_index", idx}, {"item", item_json(item, status_of(item), true)}});
+}
+
+// The item of this kind that is open, another one being closed first.
+ResponseReply::Item& ResponseReply::open_item(Kind kind, std::string& events) {
+  if (is_item_open_ && items_.back().kind == kind) return items_.back();
+  close_item(events);
+  items_.push_back({.kind = kind, .id = new_id(kind)});
+  is_item_open_ = true;
+  const size_t idx = items_.size() - 1;
+  events += event("response.output_item.added",
+                  {{"output_index", idx}, {"item", item_json(items_[idx], "in_progress", false)}});
+  events += item_event("response.content_part.added", Json::object({{"part", part_json(items_[idx], false)}}));
+  return items_.back();
+}
+
+// What is new, as deltas of the item that it belongs to.
+void ResponseReply::add_new(std::string& events) {
+  const Delta delta = choices()[0].sample.take_delta();
+  if (!delta.reasoning.empty()) {
+    open_item(Kind::kReasoning, events).text += delta.reasoning;
+    events += item_event("response.reasoning_text.delta", Json::object({{"delta", delta.reasoning}}));
+  }
+  const bool is_end = choices()[0].sample.is_finished();
+  if (delta.content.empty() && !(is_end && needs_empty_message())) return;
+  const Json logprobs = logprobs_of(delta);
+  Item& message = open_item(Kind::kMessage, events);
+  message.text += delta.content;
+  message.logprobs.insert(message.logprobs.end(), logprobs.begin(), logprobs.end());
+  if (!delta.content.empty())
+    events += item_event("response.output_text.delta", {{"delta", delta.content}, {"logprobs", logprobs}});
+}
+
+std::string ResponseReply::chunks() {
+  std::string events;
+  add_beginning(events);
+  add_new(events);
+  return events;
+}
+
+std::string ResponseReply::last_chunks() {
+  std::string events;
+  add_beginning(events);
+  add_new(events);
+  close_item(events);
+  const Json json = end();
+  const std::string_view now = status();
+  const std::string_view type = now == "completed" ? "response.completed"
+                                : now == "failed"
+                                    ? "response.failed"
+                                    : "response.incomplete";  // the SDKs know no event for a cancelled one
+  return events += event(type, Json::object({{"response", json}}));
+}
+
+std::string ResponseReply::error_chunks(const ApiError& error) const {
+  Json json = response("failed");
+  json["error"] = {{"code", "server_error"}, {"message", error.message}};
+  return event("response.failed", Json::object({{"response", std::move(json)}}));
+}
+
+}  // namespace retort::responses

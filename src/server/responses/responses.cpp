@@ -1,0 +1,100 @@
+// POST /v1/responses; GET and DELETE /v1/responses/{id}; POST /v1/responses/{id}/cancel.
+#include "server/openai/jobs.h"
+#include "server/prepare.h"
+#include "server/responses/endpoints.h"
+#include "server/responses/response_reply.h"
+
+namespace retort::responses {
+namespace {
+
+struct Prepared {
+  Request request;
+  Json conversation;
+  Job job;
+};
+
+tl::unexpected<ApiError> not_found(std::string_view id, std::string param = {}) {
+  return refuse(404, fmt::format("there is no response '{}': it was never stored, or is one no longer", id),
+                std::move(param), "response_not_found");
+}
+
+// What was said before and is said now.
+ApiResult<Json> conversation_of(const Request& request, const ResponseStore& store) {
+  RETORT_API_ASSIGN(const Json input, to_chat_messages(request.input));
+  if (request.previous_response_id.empty()) return input;
+  std::optional<Json> conversation = store.conversation(request.previous_response_id);
+  if (!conversation) return not_found(request.previous_response_id, "previous_response_id");
+  conversation->insert(conversation->end(), input.begin(), input.end());
+  return std::move(*conversation);
+}
+
+ApiResult<Prepared> prepare(const ServedModel& model, const Json& body, const ResponseStore& store) {
+  RETORT_API_ASSIGN(Request request, parse_request(body));
+  RETORT_API_TRY(check_model_name(model, request.model));
+  RETORT_API_ASSIGN(Json conversation, conversation_of(request, store));
+  Json messages = conversation;
+  if (!request.instructions.empty())
+    messages.insert(messages.begin(), Json{{"role", "system"}, {"content", request.instructions}});
+  RETORT_API_ASSIGN(request.messages, openai::normalise_messages(messages));
+  RETORT_API_ASSIGN(Job job, chat_job(model, request));
+  return Prepared{std::move(request), std::move(conversation), std::move(job)};
+}
+
+boost::asio::awaitable<void> create(ApiContext& api, http::Exchange& exchange, ResponseStore& store) {
+  const ApiResult<const ServedModel*> model = api.working_model();
+  auto with_store = [&store](const ServedModel& served, const Json& body) { return prepare(served, body, store); };
+  std::optional<Prepared> prepared = co_await prepare_request(api, exchange, model, std::move(with_store));
+  if (!prepared) co_return;
+  ResponseReply reply(**model, prepared->job, prepared->request, std::move(prepared->conversation), store);
+  co_await run_job(api, exchange, prepared->request.stream, std::move(prepared->job), reply);
+}
+
+ApiResult<Json> fetch(std::string_view id, const ResponseStore& store) {
+  std::optional<Json> response = store.response(std::string(id));
+  if (!response) return not_found(id);
+  return std::move(*response);
+}
+
+ApiResult<Json> remove(std::string_view id, ResponseStore& store) {
+  RETORT_API_TRY(fetch(id, store));
+  store.remove(std::string(id));
+  return Json{{"id", id}, {"object", "response.deleted"}, {"deleted", true}};
+}
+
+// Of one that runs: it ends soon, and the answer shows it as it will be. One that has ended stays as it is.
+ApiResult<Json> cancel(std::string_view rest, const ResponseStore& store) {
+  constexpr std::string_view kCancel = "/cancel";
+  if (!rest.ends_with(kCancel)) return refuse(404, fmt::format("no such path: /v1/responses/{}", rest));
+  const std::string id(rest.substr(0, rest.size() - kCancel.size()));
+  RETORT_API_ASSIGN(Json response, fetch(id, store));
+  if (store.cancel(id)) response["status"] = "cancelled";
+  return response;
+}
+
+boost::asio::awaitable<void> respond(http::Exchange& exchange, ApiResult<Json> result) {
+  http::Response response = result ? http::json_response(*result) : http::error_response(result.error());
+  co_await exchange.respond(std::move(response));
+}
+
+}  // namespace
+
+void add_routes(http::Router& router, ApiContext& api) {
+  const auto store = std::make_shared<ResponseStore>();
+  router.add({.method = "POST", .path = "/v1/responses", .handler = [&api, store](http::Exchange& exchange) {
+                return create(api, exchange, *store);
+              }});
+  router.add({.method = "GET", .path = "/v1/responses/*", .handler = [store](http::Exchange& exchange) {
+                return respond(exchange, fetch(exchange.rest_of_path(), *store));
+              }});
+  router.add({.method = "DELETE", .path = "/v1/responses/*", .handler = [store](http::Exchange& exchange) {
+                return respond(exchange, remove(exchange.rest_of_path(), *store));
+              }});
+  router.add(
+      {.method = "POST",
+       .path = "/v1/responses/*",
+       .handler =
+           [store](http::Exchange& exchange) { return respond(exchange, cancel(exchange.rest_of_path(), *store)); },
+       .without_body = true});
+}
+
+}  // namespace retort::responses

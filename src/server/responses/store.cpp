@@ -1,0 +1,52 @@
+#include "server/responses/store.h"
+
+#include "server/fields/json_input.h"
+
+namespace retort::responses {
+
+void ResponseStore::put(const std::string& id, const Json& response, const Json& conversation) {
+  Entry entry{dump_json(response), dump_json(conversation)};
+  const std::lock_guard lock(mutex_);
+  forget(id);
+  num_bytes_ += entry.num_bytes();
+  entries_.emplace(id, std::move(entry));
+  order_.push_back(id);
+  while (order_.size() > 1 && (order_.size() > max_entries_ || num_bytes_ > max_bytes_))
+    forget(std::string(order_.front()));
+}
+
+void ResponseStore::remove(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  forget(id);
+}
+
+void ResponseStore::forget(const std::string& id) {
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return;
+  num_bytes_ -= it->second.num_bytes();
+  entries_.erase(it);
+  std::erase(order_, id);
+}
+
+std::optional<Json> ResponseStore::response(const std::string& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return std::nullopt;
+  return Json::parse(it->second.response);
+}
+
+std::optional<Json> ResponseStore::conversation(const std::string& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return std::nullopt;
+  return Json::parse(it->second.conversation);
+}
+
+bool ResponseStore::cancel(const std::string& id) const {
+  const auto it = running_.find(id);
+  if (it == running_.end()) return false;
+  it->second();
+  return true;
+}
+
+}  // namespace retort::responses

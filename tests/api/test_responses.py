@@ -1,0 +1,86 @@
+"""POST /v1/responses with the official SDK."""
+
+import openai
+import pytest
+from strict import check
+
+OPTIONS = {"model": "smollm2", "input": "Name three colours.", "temperature": 0, "max_output_tokens": 64}
+
+
+def test_response(client):
+    response = client.responses.create(**OPTIONS)
+    check(response)
+    assert response.status in ("completed", "incomplete")
+    assert response.output_text.strip()
+    chat = client.chat.completions.create(
+        model="smollm2", messages=[{"role": "user", "content": OPTIONS["input"]}], temperature=0, max_tokens=64
+    )
+    assert response.output_text == chat.choices[0].message.content
+    assert response.usage.output_tokens == chat.usage.completion_tokens
+
+
+def test_events(client):
+    events = list(client.responses.create(**OPTIONS, stream=True))
+    for event in events:
+        check(event)
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert events[0].type == "response.created"
+    assert events[-1].type in ("response.completed", "response.incomplete")
+    deltas = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert deltas == events[-1].response.output_text == client.responses.create(**OPTIONS).output_text
+
+
+def test_stream_helper_of_the_sdk(client):
+    options = {**OPTIONS, "input": "Say hello.", "max_output_tokens": 400}
+    with client.responses.stream(**options) as stream:
+        text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+        final = stream.get_final_response()
+    assert final.status == "completed"
+    assert final.output_text == text
+
+
+def test_a_conversation_by_ids(client):
+    first = client.responses.create(**{**OPTIONS, "input": "My name is Ada.", "instructions": "Be brief."})
+    second = client.responses.create(**{**OPTIONS, "input": "What is my name?"}, previous_response_id=first.id)
+    check(second)
+    assert second.previous_response_id == first.id
+    by_hand = client.responses.create(
+        **{
+            **OPTIONS,
+            "input": [
+                {"role": "user", "content": "My name is Ada."},
+                *[item.model_dump(exclude_none=True) for item in first.output],
+                {"role": "user", "content": "What is my name?"},
+            ],
+        }
+    )
+    assert second.output_text == by_hand.output_text
+    assert second.usage.input_tokens == by_hand.usage.input_tokens
+
+
+def test_stored_responses(client):
+    response = client.responses.create(**OPTIONS, metadata={"topic": "colours"})
+    fetched = client.responses.retrieve(response.id)
+    check(fetched)
+    assert fetched == response
+    assert client.responses.cancel(response.id).status == response.status, "it has ended already"
+    client.responses.delete(response.id)
+    with pytest.raises(openai.NotFoundError, match="there is no response"):
+        client.responses.retrieve(response.id)
+    with pytest.raises(openai.NotFoundError, match="there is no response"):
+        client.responses.create(**OPTIONS, previous_response_id=response.id)
+
+
+def test_logprobs(client):
+    response = client.responses.create(**OPTIONS, include=["message.output_text.logprobs"], top_logprobs=2)
+    check(response)
+    entries = response.output[0].content[0].logprobs
+    assert "".join(entry.token for entry in entries) == response.output_text
+    assert all(len(entry.top_logprobs) == 2 for entry in entries)
+
+
+def test_refusals(client):
+    with pytest.raises(openai.BadRequestError, match="background: not supported"):
+        client.responses.create(**OPTIONS, background=True)
+    with pytest.raises(openai.BadRequestError, match="maximum context length"):
+        client.responses.create(**{**OPTIONS, "input": "word " * 4000}, stream=True)

@@ -1,0 +1,217 @@
+// OpenAI's responses API, with the fake model behind the real engine.
+#include "server/responses/request.h"
+
+#include "api_fixture.h"
+#include "server/responses/store.h"
+
+namespace retort {
+namespace {
+
+using testing::ApiTest;
+using testing::Client;
+using ::testing::ElementsAre;
+using testing::status_of;
+
+class ResponsesTest : public ApiTest {
+ protected:
+  static std::string body(std::string_view input, const char* more = "{}") {
+    Json json = {{"model", "fake"}, {"input", input}};
+    json.update(Json::parse(more));
+    return json.dump();
+  }
+  Json create(std::string_view input, const char* more = "{}") {
+    return ask_json("POST", "/v1/responses", body(input, more));
+  }
+  std::string refusal(std::string_view input, const char* more, int status = 400) {
+    return error("/v1/responses", body(input, more), status);
+  }
+  static Json chat_messages(const char* input) {
+    auto result = responses::to_chat_messages(Json::parse(input));
+    return result ? *result : Json(result.error().message);
+  }
+  static std::vector<std::string> types_of(const std::vector<Json>& events) {
+    std::vector<std::string> types;
+    for (const Json& event : events) {
+      const std::string type = event["type"];
+      if (types.empty() || types.back() != type) types.push_back(type);
+    }
+    return types;
+  }
+};
+
+TEST_F(ResponsesTest, AnswersWhole) {
+  start();
+  const Json answer = create("say hello", R"({"instructions": "be kind", "metadata": {"a": "b"}})");
+  EXPECT_EQ(answer["object"], "response");
+  EXPECT_EQ(answer["status"], "completed");
+  EXPECT_TRUE(answer["id"].get<std::string>().starts_with("resp_"));
+  ASSERT_EQ(answer["output"].size(), 1u);
+  EXPECT_EQ(answer["output"][0]["type"], "message");
+  EXPECT_EQ(answer["output"][0]["status"], "completed");
+  EXPECT_EQ(answer["output"][0]["content"][0]["text"], "hello");
+  EXPECT_EQ(answer["instructions"], "be kind");
+  EXPECT_EQ(answer["metadata"]["a"], "b");
+  EXPECT_EQ(answer["usage"]["output_tokens"], 6);
+  EXPECT_EQ(answer["usage"]["total_tokens"].get<int>(), answer["usage"]["input_tokens"].get<int>() + 6);
+}
+
+TEST_F(ResponsesTest, ReasoningIsAnItem) {
+  start();
+  const Json answer = create("say <think>\nhm</think>\n\nyes");
+  ASSERT_EQ(answer["output"].size(), 2u);
+  EXPECT_EQ(answer["output"][0]["type"], "reasoning");
+  EXPECT_EQ(answer["output"][0]["content"][0]["text"], "hm");
+  EXPECT_EQ(answer["output"][1]["content"][0]["text"], "yes");
+  EXPECT_GT(answer["usage"]["output_tokens_details"]["reasoning_tokens"].get<int>(), 0);
+}
+
+TEST_F(ResponsesTest, SaysThatItWasCutOff) {
+  start();
+  const Json cut = create("say hello", R"({"max_output_tokens": 2})");
+  EXPECT_EQ(cut["status"], "incomplete");
+  EXPECT_EQ(cut["incomplete_details"]["reason"], "max_output_tokens");
+  EXPECT_EQ(cut["output"][0]["status"], "incomplete");
+  EXPECT_EQ(cut["output"][0]["content"][0]["text"], "he");
+}
+
+TEST_F(ResponsesTest, StreamsTheEventsThatMakeIt) {
+  start();
+  const auto events = stream("/v1/responses", body("say <think>\nhm</think>\n\nyes", R"({"stream": true})"));
+  EXPECT_THAT(
+      types_of(events),
+      ElementsAre("response.created", "response.in_progress", "response.output_item.added",
+                  "response.content_part.added", "response.reasoning_text.delta", "response.reasoning_text.done",
+                  "response.content_part.done", "response.output_item.done", "response.output_item.added",
+                  "response.content_part.added", "response.output_text.delta", "response.output_text.done",
+                  "response.content_part.done", "response.output_item.done", "response.completed"));
+  std::string reasoning, text;
+  for (size_t i = 0; i < events.size(); ++i) {
+    EXPECT_EQ(events[i]["sequence_number"], i);
+    if (events[i]["type"] == "response.reasoning_text.delta") reasoning += events[i]["delta"];
+    if (events[i]["type"] == "response.output_text.delta") text += events[i]["delta"];
+  }
+  EXPECT_EQ(reasoning, "hm");
+  EXPECT_EQ(text, "yes");
+  const Json& last = events.back()["response"];
+  EXPECT_EQ(last["id"], events[0]["response"]["id"]);
+  EXPECT_EQ(last["output"][1]["content"][0]["text"], "yes");
+  EXPECT_EQ(events[0]["response"]["output"], Json::array());
+  const auto cut = stream("/v1/responses", body("say hello", R"({"stream": true, "max_output_tokens": 2})"));
+  EXPECT_EQ(cut.back()["type"], "response.incomplete");
+}
+
+TEST_F(ResponsesTest, AnEmptyAnswerHasAMessage) {
+  start();
+  EXPECT_EQ(create("say ")["output"][0]["content"][0]["text"], "");
+  EXPECT_EQ(stream("/v1/responses", body("say ", R"({"stream": true})")).back()["response"]["output"].size(), 1u);
+}
+
+TEST_F(ResponsesTest, GoesOnWithAStoredOne) {
+  start();
+  const Json first = create("say hello", R"({"instructions": "only now"})");
+  const std::string more = Json({{"previous_response_id", first["id"]}}).dump();
+  const Json second = create("say more", more.c_str());
+  EXPECT_EQ(second["previous_response_id"], first["id"]);
+  EXPECT_EQ(second["output"][0]["content"][0]["text"], "more");
+  // <|user|>user: say hello\n <|user|>assistant: hello\n <|user|>user: say more\n A:
+  EXPECT_EQ(second["usage"]["input_tokens"], 17 + 18 + 16 + 2);
+  EXPECT_EQ(ask_json("GET", "/v1/responses/" + second["id"].get<std::string>()), second);
+}
+
+TEST_F(ResponsesTest, KeepsOnlyWhatItMay) {
+  start();
+  const std::string id = create("say hello", R"({"store": false})")["id"];
+  ask_json("GET", "/v1/responses/" + id, "", 404);
+  const std::string more = Json({{"previous_response_id", id}}).dump();
+  EXPECT_THAT(refusal("x", more.c_str(), 404), ::testing::HasSubstr("there is no response"));
+  const std::string kept = create("say hello")["id"];
+  EXPECT_EQ(ask_json("DELETE", "/v1/responses/" + kept)["deleted"], true);
+  ask_json("GET", "/v1/responses/" + kept, "", 404);
+}
+
+TEST_F(ResponsesTest, IsCancelledById) {
+  start();
+  model_->step_ms = 20;
+  Client client(port_);
+  const std::string text = body("say " + std::string(100, 'x'), R"({"stream": true})");
+  client.send(request("POST", "/v1/responses", text));
+  const std::string begin = client.read_until("response.output_text.delta");
+  const size_t at = begin.find("resp_");
+  const std::string id = begin.substr(at, begin.find('"', at) - at);
+  EXPECT_EQ(ask_json("GET", "/v1/responses/" + id)["status"], "in_progress");
+  EXPECT_EQ(ask_json("POST", "/v1/responses/" + id + "/cancel")["status"], "cancelled");
+  const std::string rest = client.read_until("\r\n0\r\n\r\n");
+  EXPECT_THAT(rest, ::testing::HasSubstr("response.incomplete"));
+  EXPECT_EQ(ask_json("GET", "/v1/responses/" + id)["status"], "cancelled");
+  EXPECT_EQ(ask_json("POST", "/v1/responses/" + id + "/cancel")["status"], "cancelled") << "ended: as it is";
+  ask_json("POST", "/v1/responses/" + id + "/uncancel", "", 404);
+}
+
+TEST_F(ResponsesTest, AClientThatLeavesLeavesNothingBehind) {
+  start();
+  model_->step_ms = 20;
+  std::string id;
+  {
+    Client client(port_);
+    client.send(request("POST", "/v1/responses", body("say " + std::string(100, 'x'), R"({"stream": true})")));
+    const std::string begin = client.read_until("response.output_text.delta");
+    const size_t at = begin.find("resp_");
+    id = begin.substr(at, begin.find('"', at) - at);
+  }
+  EXPECT_TRUE(becomes_idle());
+  ask_json("GET", "/v1/responses/" + id, "", 404);
+}
+
+TEST_F(ResponsesTest, ConvertsItems) {
+  EXPECT_EQ(chat_messages(R"([
+      {"role": "developer", "content": [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]},
+      {"type": "message", "role": "user", "content": "weather?"},
+      {"type": "reasoning", "id": "rs_1", "summary": [], "content": [{"type": "reasoning_text", "text": "t"}]},
+      {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+       "content": [{"type": "output_text", "text": "I look.", "annotations": []}]},
+      {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "look", "arguments": "{}"},
+      {"type": "function_call_output", "call_id": "c1", "output": "blue"}])"),
+            Json::parse(R"([
+      {"role": "system", "content": "a\nb"},
+      {"role": "user", "content": "weather?"},
+      {"role": "assistant", "content": "I look.", "reasoning_content": "t",
+       "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}]},
+      {"role": "tool", "content": "blue", "tool_call_id": "c1"}])"));
+  EXPECT_EQ(chat_messages("[]"), "input: expected a string or a list of at least one item, got []");
+  EXPECT_EQ(chat_messages(R"([{"role": "user", "content": [{"type": "input_image"}]}])"),
+            "input[0].content[0]: content of type 'input_image' is not supported, only text is");
+  EXPECT_EQ(chat_messages(R"([{"type": "item_reference", "id": "x"}])"),
+            "input[0]: an item of type 'item_reference' is not supported");
+  EXPECT_EQ(chat_messages(R"([{"type": "function_call_output", "output": "x"}])"),
+            "input[0].call_id: required, and missing");
+}
+
+TEST_F(ResponsesTest, RefusesByName) {
+  start();
+  EXPECT_EQ(error("/v1/responses", "{}", 400), "input: required, and missing");
+  EXPECT_EQ(refusal("x", R"({"background": true})"), "background: not supported");
+  EXPECT_EQ(refusal("x", R"({"truncation": "auto"})"), "truncation: not supported");
+  EXPECT_EQ(refusal("x", R"({"include": ["file_search_call.results"]})"),
+            "include: 'file_search_call.results' is not supported");
+  EXPECT_EQ(refusal("x", R"({"metadata": {"a": 1}})"), "metadata.a: expected a string, got 1");
+  EXPECT_EQ(refusal("x", R"({"max_tokens": 1})"), "unknown field 'max_tokens'");
+}
+
+TEST(ResponseStore, TheOldestMakeRoom) {
+  responses::ResponseStore store(2, 1000);
+  store.put("a", "first", Json::array());
+  store.put("b", "second", Json::array());
+  store.put("a", "first again", Json::array());
+  EXPECT_EQ(store.response("a"), Json("first again"));
+  store.put("c", "third", Json::array());
+  EXPECT_FALSE(store.response("b")) << "a was renewed";
+  store.put("d", std::string(990, 'x'), Json::array());
+  EXPECT_FALSE(store.response("c")) << "too much for both";
+  EXPECT_TRUE(store.response("d"));
+  store.put("e", std::string(2000, 'x'), Json::array());
+  EXPECT_TRUE(store.response("e")) << "one is always kept";
+  EXPECT_FALSE(store.response("d"));
+}
+
+}  // namespace
+}  // namespace retort
