@@ -1,4 +1,4 @@
-"""Runs every example of README.md as it stands there, against a server on a free port."""
+"""Runs every example of README.md and docs/api.md as it stands there, against a server on a free port."""
 
 import os
 import re
@@ -12,12 +12,17 @@ import pytest
 REPO = Path(__file__).parents[2]
 BINARY = Path(os.environ.get("RETORT_BINARY", REPO / "build/release/retort"))
 MODEL = os.environ.get("RETORT_TEST_MODEL", str(Path.home() / ".cache/retort/models/smollm2-135m-instruct-q4_1.gguf"))
-EXAMPLES = [
-    (language, textwrap.dedent(text))
-    for language, text in re.findall(
-        r"^ *```(\w+) example\n(.*?)^ *```$", (REPO / "README.md").read_text(), re.DOTALL | re.MULTILINE
-    )
-]
+
+
+def examples_of(page: str) -> list[tuple[str, str, str]]:
+    found = re.findall(r"^ *```(\w+) example\n(.*?)^ *```$", (REPO / page).read_text(), re.DOTALL | re.MULTILINE)
+    return [
+        (f"{page}-{number}-{language}", language, textwrap.dedent(text))
+        for number, (language, text) in enumerate(found, 1)
+    ]
+
+
+EXAMPLES = [*examples_of("README.md"), *examples_of("docs/api.md")]
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +51,13 @@ def command(language, path):
     return [node, path]
 
 
-def test_there_are_five():
-    assert len(EXAMPLES) == 5
-    assert {language for language, _ in EXAMPLES} == {"sh", "python", "js"}
+def test_the_readme_has_five():
+    languages = [language for _, language, _ in examples_of("README.md")]
+    assert len(languages) == 5
+    assert set(languages) == {"sh", "python", "js"}
 
 
-@pytest.mark.parametrize(
-    ("language", "text"), EXAMPLES, ids=[f"{number}-{language}" for number, (language, _) in enumerate(EXAMPLES, 1)]
-)
+@pytest.mark.parametrize(("language", "text"), [pytest.param(*rest, id=name) for name, *rest in EXAMPLES])
 def test_example(language, text, address, tmp_path):
     path = tmp_path / ("example." + {"sh": "sh", "python": "py", "js": "mjs"}[language])
     path.write_text(text.replace("127.0.0.1:8000", address))
