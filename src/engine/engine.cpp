@@ -24,20 +24,23 @@ EngineConfig with_limits(EngineConfig config, const ModelRunner& runner) {
 
 struct Engine::Impl {
   Impl(EngineConfig given, ModelRunner& runner)
-      : config(with_limits(std::move(given), runner)), vocab_size(runner.vocab_size()), core(config, runner) {
+      : config(with_limits(std::move(given), runner)), vocab_size(runner.vocab_size()), core(config, runner, [this] {
+          const std::lock_guard lock(mutex);
+          constraint_is_ready = true;
+          wake.notify_one();
+        }) {
     stats.num_kv_blocks = runner.num_blocks();
   }
 
   void run();
   bool turn();
+  void wait_for_constraint();
   void die(std::string_view why);
   void publish(Clock::time_point step_started);
   Status check(const EngineRequest& request) const;
 
   const EngineConfig config;
   const int32_t vocab_size;
-  EngineCore core;  // engine thread only
-
   std::mutex mutex;  // guards what follows; never held while the engine works
   std::condition_variable wake;
   std::vector<std::pair<RequestId, EngineRequest>> arrivals;
@@ -47,6 +50,9 @@ struct Engine::Impl {
   bool stopping = false;
   Clock::time_point stop_at;
   EngineStats stats;  // as of the last step's plan or end
+  bool constraint_is_ready = false;  // since the last turn began
+
+  EngineCore core;  // engine thread only
 
   std::mutex join_mutex;
   std::thread thread;  // last: it uses all of the above
@@ -156,6 +162,7 @@ bool Engine::Impl::turn() {
     cancelled.swap(cancels);
     stats.num_waiting += static_cast<int>(arrived.size());
     resets = std::exchange(resets_prefix_cache, false);
+    constraint_is_ready = false;
     last_turns = stopping;
     deadline = stop_at;
   }
@@ -166,12 +173,22 @@ bool Engine::Impl::turn() {
   core.expire(now);
   if (last_turns && now >= deadline) core.end_all(FinishReason::kAbort, "[engine] is stopping");
   if (core.has_work()) {
-    core.plan_step();
-    publish(now);
-    core.run_step();
+    if (core.plan_step()) {
+      publish(now);
+      core.run_step();
+    } else if (core.has_work()) {
+      wait_for_constraint();
+    }
   }
   publish({});
   return !last_turns || core.has_work();
+}
+
+// Nothing can run before one is ready; deadlines are looked at now and then.
+void Engine::Impl::wait_for_constraint() {
+  std::unique_lock lock(mutex);
+  wake.wait_for(lock, std::chrono::milliseconds(10),
+                [this] { return constraint_is_ready || !arrivals.empty() || !cancels.empty(); });
 }
 
 void Engine::Impl::publish(Clock::time_point step_started) {

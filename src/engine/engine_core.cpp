@@ -15,7 +15,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 }  // namespace
 
-EngineCore::EngineCore(const EngineConfig& config, ModelRunner& runner)
+EngineCore::EngineCore(const EngineConfig& config, ModelRunner& runner, std::function<void()> on_constraint)
     : config_(config),
       runner_(runner),
       vocab_size_(runner.vocab_size()),
@@ -23,7 +23,8 @@ EngineCore::EngineCore(const EngineConfig& config, ModelRunner& runner)
                   .max_num_batched_tokens = config.max_num_batched_tokens,
                   .max_step_seconds = config.max_step_ms / 1e3},
                  runner.num_blocks(), config.enable_prefix_caching),
-      sampler_(vocab_size_) {}
+      sampler_(vocab_size_),
+      constraint_workers_(std::move(on_constraint)) {}
 
 void EngineCore::add(RequestId id, EngineRequest request) {
   Live live;
@@ -48,7 +49,11 @@ void EngineCore::add(RequestId id, EngineRequest request) {
                                               .arrived_ms = now.count(),
                                               .cache_salt = std::move(request.cache_salt),
                                               .score_prompt = needs_every_row});
-  live_.emplace(id, std::move(live));
+  Live& added = live_.emplace(id, std::move(live)).first->second;
+  if (request.constraint == nullptr) return;
+  auto constraint = request.constraint->clone();
+  if (!constraint) return end(id, FinishReason::kError, constraint.error().message);
+  added.samples[0].constraint.emplace(std::move(*constraint), constraint_workers_);
 }
 
 void EngineCore::end(RequestId id, FinishReason reason, std::string_view why) {
@@ -84,15 +89,71 @@ void EngineCore::expire(Clock::time_point now) {
     end(deadlines_.begin()->second, FinishReason::kAbort, "[engine] the request's deadline has passed");
 }
 
-void EngineCore::plan_step() {
+bool EngineCore::plan_step() {
   const auto start = Clock::now();
+  settle_constraints();
   if (config_.num_speculative_tokens > 0)
     for (auto& [id, live] : live_)
       for (Sample& sample : live.samples)
-        if (sample.sequence && sample.sequence->is_decoding()) propose(live, sample);
+        if (sample.sequence && !sample.constraint && sample.sequence->is_decoding()) propose(live, sample);
   step_ = &scheduler_.plan();
   mark_scheduled(start);
   counters_.times.schedule += seconds_since(start);
+  return !step_->sequences.empty();
+}
+
+// Before a step: what constraints have said in the meantime.
+void EngineCore::settle_constraints() {
+  for (auto it = live_.begin(); it != live_.end();) {
+    const auto current = it++;  // that may go
+    Live& live = current->second;
+    for (Sample& sample : live.samples) {
+      if (!sample.constraint || !sample.sequence || !sample.constraint->is_ready()) continue;
+      scheduler_.release(*sample.sequence);
+      if (const auto& next = sample.constraint->next(); !next)
+        failed_.emplace(current->first, next.error().message);
+      else if (sample.sequence->num_tokens() > sample.sequence->num_prompt_tokens)
+        settle(live, sample);
+    }
+    forget_if_finished(current);
+  }
+  end_failed();
+}
+
+// The tokens that a constraint forces are given, and the answer ends where it is complete. True: that leaves nothing to
+// sample in this step.
+bool EngineCore::settle(Live& live, Sample& sample) {
+  NextTokens& next = *sample.constraint->next();
+  const auto forced = std::exchange(next.forced, {});
+  for (TokenId id : forced) {
+    give_token(live, sample, SampledToken{.id = id, .logprob = {}, .top_logprobs = {}});
+    if (sample.finished) return true;
+  }
+  if (next.is_complete) {
+    TokenEvent event{.sample_idx = sample.sequence->sample_idx, .finish = FinishReason::kStop};
+    event.num_cached_tokens = live.num_cached_tokens;
+    if (event.sample_idx == 0) event.prompt_logprobs = std::exchange(live.prompt_logprobs, {});
+    finish_sample(sample, event);
+    tell(live, std::move(event));
+  }
+  return next.is_complete || !forced.empty();
+}
+
+// Sequences that would get a token now, and of which it is not known yet which ones may be, sit out.
+void EngineCore::hold_unready(const Step& step) {
+  for (const auto& scheduled : step.sequences) {
+    if (!scheduled.samples) continue;
+    Sequence& sequence = *scheduled.sequence;
+    const auto& constraint = live_.at(sequence.request_id).samples[sequence.sample_idx].constraint;
+    if (constraint && !constraint->is_ready()) scheduler_.hold(sequence);
+  }
+}
+
+void EngineCore::end_failed() {
+  for (const auto& [id, why] : std::exchange(failed_, {})) {
+    log::error("[engine] request {}: {}", id, why);
+    end(id, FinishReason::kError, why);
+  }
 }
 
 void EngineCore::mark_scheduled(Clock::time_point now) {
@@ -129,6 +190,7 @@ void EngineCore::run_step() {
   const auto computed = Clock::now();
   const double delivered_before = counters_.times.deliver;
   ++counters_.num_steps;
+  hold_unready(step);
   scheduler_.commit(step);
   std::span<const float> hidden = runner_.hidden();
   for (const auto& scheduled : step.sequences) {
@@ -141,16 +203,12 @@ void EngineCore::run_step() {
     const auto rows = logits.first(scheduled.num_logits() * vocab_size_);
     logits = logits.subspan(rows.size());
     if (scheduled.num_scored_rows > 0) score_prompt(scheduled, rows);
-    if (!scheduled.samples) continue;
+    if (!scheduled.samples || scheduled.sequence->is_held) continue;
     const RequestId id = scheduled.sequence->request_id;
     const auto status = sample_all(scheduled, rows.subspan(scheduled.num_scored_rows * vocab_size_));
     if (!status) failed_.emplace(id, status.error().message);
   }
-  // Only now: the step still names the other samples of a request that fails.
-  for (const auto& [id, why] : std::exchange(failed_, {})) {
-    log::error("[engine] request {}: {}", id, why);
-    end(id, FinishReason::kError, why);
-  }
+  end_failed();  // only now: the step still names the other samples of a request that fails
   const double seconds = seconds_since(start);
   scheduler_.learn(shape, seconds);
   counters_.step_tokens.add(static_cast<double>(shape.num_tokens));
@@ -196,7 +254,7 @@ void EngineCore::pool(const ScheduledSequence& scheduled, std::span<const float>
   Sequence& sequence = *scheduled.sequence;
   if (live.pooling == Pooling::kMean)
     for (float& value : live.embedding) value /= static_cast<float>(sequence.num_prompt_tokens);
-  finish_prompt(live, sequence);
+  RETORT_CHECK(finish_prompt(live, sequence).has_value());  // nothing binds it
   TokenEvent event{.finish = FinishReason::kStop, .num_cached_tokens = live.num_cached_tokens};
   event.embedding = std::move(live.embedding);
   finish_sample(live.samples[0], event);
@@ -218,7 +276,7 @@ Status EngineCore::sample_all(const ScheduledSequence& scheduled, std::span<cons
   const auto it = live_.find(first.request_id);
   Live& live = it->second;
   const bool prompt_is_new = first.num_tokens() == first.num_prompt_tokens;
-  if (prompt_is_new) finish_prompt(live, first);
+  if (prompt_is_new) RETORT_TRY(finish_prompt(live, first));
   const size_t begin = prompt_is_new ? 0 : first.sample_idx, end_idx = prompt_is_new ? live.samples.size() : begin + 1;
   for (size_t i = begin; i < end_idx; ++i) RETORT_TRY(sample_run(live, live.samples[i], logits, scheduled.num_drafts));
   forget_if_finished(it);
@@ -228,6 +286,10 @@ Status EngineCore::sample_all(const ScheduledSequence& scheduled, std::span<cons
 // logits [1 + num_drafts, vocab_size]: of the newest token and of the drafts after it. A row counts while the drafts
 // before it are what was sampled, so the tokens are those that would have come one step at a time.
 Status EngineCore::sample_run(Live& live, Sample& sample, std::span<const float> logits, int num_drafts) {
+  if (sample.constraint) {
+    if (const auto& next = sample.constraint->next(); !next) return tl::unexpected(next.error());
+    if (settle(live, sample)) return {};
+  }
   const std::vector<TokenId> drafts = sample.sequence->drafts;
   counters_.draft_tokens += num_drafts;
   for (int i = 0;; ++i) {
@@ -242,37 +304,58 @@ Status EngineCore::sample_run(Live& live, Sample& sample, std::span<const float>
 }
 
 // The prompt has been computed: its samples part.
-void EngineCore::finish_prompt(Live& live, Sequence& first) {
+Status EngineCore::finish_prompt(Live& live, Sequence& first) {
   live.num_cached_tokens = static_cast<int>(first.num_cached_tokens);
   counters_.prompt_tokens += first.num_prompt_tokens;
   counters_.cached_prompt_tokens += first.num_cached_tokens;
   for (Sequence* sibling : scheduler_.fork(first)) {
-    live.samples[sibling->sample_idx].sequence = sibling;
-    live.samples[sibling->sample_idx].counts = live.samples[0].counts;
+    Sample& sample = live.samples[sibling->sample_idx];
+    sample.sequence = sibling;
+    sample.counts = live.samples[0].counts;
   }
+  for (Sample& sample : std::span(live.samples).subspan(1)) {
+    if (!live.samples[0].constraint) break;
+    RETORT_ASSIGN(sample.constraint, live.samples[0].constraint->clone());
+  }
+  return {};
 }
 
 Status EngineCore::sample_one(Live& live, Sample& sample, std::span<const float> logits) {
   Sequence& sequence = *sample.sequence;
-  TokenEvent event{.sample_idx = sequence.sample_idx, .num_cached_tokens = live.num_cached_tokens};
+  std::optional<SampledToken> token;
   if (live.params.max_tokens > 0) {
-    RETORT_ASSIGN(SampledToken token,
-                  sampler_.sample(logits, {.params = live.params,
-                                           .generated = std::span(sequence.tokens).subspan(sequence.num_prompt_tokens),
-                                           .counts = sample.counts,
-                                           .stop_tokens = live.stop_tokens,
-                                           .seed = live.seed,
-                                           .sample_idx = sequence.sample_idx,
-                                           .position = sequence.num_tokens()}));
-    if (std::ranges::find(live.stop_tokens, token.id) != live.stop_tokens.end()) {
-      event.finish = FinishReason::kStop;
-      event.stop_token = token.id;
-    } else {
-      scheduler_.append(sequence, token.id);
-      sample.counts.add_generated(token.id);
-      ++counters_.generated_tokens;
-      event.tokens.push_back(std::move(token));
-    }
+    SampleInput input{.params = live.params,
+                      .generated = std::span(sequence.tokens).subspan(sequence.num_prompt_tokens),
+                      .counts = sample.counts,
+                      .stop_tokens = live.stop_tokens,
+                      .seed = live.seed,
+                      .sample_idx = sequence.sample_idx,
+                      .position = sequence.num_tokens()};
+    if (sample.constraint) input.allowed = sample.constraint->next()->allowed;
+    RETORT_ASSIGN(token, sampler_.sample(logits, input));
+  }
+  const std::optional<TokenId> id = token ? std::optional(token->id) : std::nullopt;
+  give_token(live, sample, std::move(token));
+  if (!sample.constraint || sample.finished) return {};
+  if (sample.constraint->next()->is_last)
+    sample.constraint.reset();
+  else
+    sample.constraint->follow(*id);
+  return {};
+}
+
+// None: the prompt alone was asked for.
+void EngineCore::give_token(Live& live, Sample& sample, std::optional<SampledToken> token) {
+  Sequence& sequence = *sample.sequence;
+  TokenEvent event{.sample_idx = sequence.sample_idx, .num_cached_tokens = live.num_cached_tokens};
+  if (token && std::ranges::find(live.stop_tokens, token->id) != live.stop_tokens.end()) {
+    event.finish = FinishReason::kStop;
+    event.stop_token = token->id;
+  } else if (token) {
+    scheduler_.append(sequence, token->id);
+    sample.counts.add_generated(token->id);
+    ++counters_.generated_tokens;
+    event.tokens.push_back(std::move(*token));
   }
   const bool full = sequence.num_tokens() - sequence.num_prompt_tokens >= live.params.max_tokens ||
                     sequence.num_tokens() >= config_.max_model_len;
@@ -280,7 +363,6 @@ Status EngineCore::sample_one(Live& live, Sample& sample, std::span<const float>
   if (sequence.sample_idx == 0) event.prompt_logprobs = std::exchange(live.prompt_logprobs, {});
   if (event.finish) finish_sample(sample, event);
   tell(live, std::move(event));
-  return {};
 }
 
 void EngineCore::finish_sample(Sample& sample, TokenEvent& event) {

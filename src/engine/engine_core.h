@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/constraint_workers.h"
 #include "engine/engine.h"
 #include "engine/model_runner.h"
 #include "engine/ngram.h"
@@ -20,7 +21,8 @@ namespace retort {
 class EngineCore {
  public:
   // `config` as Engine::config() gives it: every limit filled in. `runner` must outlive the object.
-  EngineCore(const EngineConfig& config, ModelRunner& runner);
+  // on_constraint: called on another thread when a constraint has said what comes next; a step may be possible then.
+  EngineCore(const EngineConfig& config, ModelRunner& runner, std::function<void()> on_constraint);
 
   void add(RequestId id, EngineRequest request);
   // The request's samples end with `reason`, its blocks come back. Unknown ids are ignored.
@@ -32,8 +34,8 @@ class EngineCore {
   void expire(Clock::time_point now);
   void reset_prefix_cache() { scheduler_.reset_prefix_cache(); }
   // A step in its two halves: what to compute; then run, sample, tell. An exception of the runner ends the step's
-  // requests with kError. No add() or end() in between.
-  void plan_step();
+  // requests with kError. No add() or end() in between. plan_step() false: every sequence waits for its constraint.
+  bool plan_step();
   void run_step();
 
   bool has_work() const { return scheduler_.has_work(); }
@@ -47,6 +49,7 @@ class EngineCore {
     Sequence* sequence = nullptr;  // null before it parts from the first, and once it has finished
     TokenCounts counts;
     NgramSpeculator speculator;
+    std::optional<FollowedConstraint> constraint;
     bool finished = false;
   };
   struct Live {
@@ -69,12 +72,17 @@ class EngineCore {
   void pool(const ScheduledSequence& scheduled, std::span<const float> hidden);
   void score_prompt(const ScheduledSequence& scheduled, std::span<const float> logits);
   void propose(const Live& live, Sample& sample) const;
+  void settle_constraints();
+  bool settle(Live& live, Sample& sample);
+  void hold_unready(const Step& step);
+  void end_failed();
   Status sample_all(const ScheduledSequence& scheduled, std::span<const float> logits);
   Status sample_run(Live& live, Sample& sample, std::span<const float> logits, int num_drafts);
-  void finish_prompt(Live& live, Sequence& first);
+  Status finish_prompt(Live& live, Sequence& first);
   Status sample_one(Live& live, Sample& sample, std::span<const float> logits);
   void mark_scheduled(Clock::time_point now);
   void finish_sample(Sample& sample, TokenEvent& event);
+  void give_token(Live& live, Sample& sample, std::optional<SampledToken> token);
   void forget_if_finished(LiveIterator it);
   void tell(const Live& live, TokenEvent event) noexcept;
 
@@ -89,6 +97,7 @@ class EngineCore {
   std::vector<ForwardSequence> batch_;
   std::map<RequestId, std::string> failed_;  // in the step that runs, with the reason
   EngineStats counters_;
+  ConstraintWorkers constraint_workers_;  // last: ends first
 };
 
 }  // namespace retort

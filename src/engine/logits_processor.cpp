@@ -47,6 +47,17 @@ Status check_count(const char* name, std::optional<int> count, int32_t vocab_siz
   return fail(ErrorKind::kBadInput, "[sampling] {}: expected 0 to {}, got {}", name, vocab_size, *count);
 }
 
+void exclude_others(std::span<const uint32_t> allowed, std::vector<float>& row) {
+  constexpr size_t kBits = 32;
+  for (size_t begin = 0; begin < row.size(); begin += kBits) {
+    const uint32_t word = begin / kBits < allowed.size() ? allowed[begin / kBits] : 0;
+    if (word == ~0u) continue;
+    const size_t count = std::min(kBits, row.size() - begin);
+    for (size_t i = 0; i < count; ++i)
+      if ((word >> i & 1) == 0) row[begin + i] = -INFINITY;
+  }
+}
+
 }  // namespace
 
 // A comparison with NaN is false, so NaN is out of every range.
@@ -90,9 +101,11 @@ TokenCounts::TokenCounts(const SamplingParams& params, std::span<const TokenId> 
 std::span<const float> process_logits(std::span<const float> logits, const SampleInput& input,
                                       std::vector<float>& scratch) {
   const SamplingParams& params = input.params;
-  const bool too_early = std::ssize(input.generated) < params.min_tokens && !input.stop_tokens.empty();
+  // Where a constraint lets the answer end it may leave nothing else to say.
+  const bool too_early =
+      input.allowed.empty() && std::ssize(input.generated) < params.min_tokens && !input.stop_tokens.empty();
   if (params.allowed_token_ids.empty() && params.bad_words.empty() && params.logit_bias.empty() && !too_early &&
-      !has_penalties(params))
+      !has_penalties(params) && input.allowed.empty())
     return logits;
 
   if (params.allowed_token_ids.empty()) {
@@ -106,6 +119,7 @@ std::span<const float> process_logits(std::span<const float> logits, const Sampl
     for (TokenId id : input.stop_tokens) scratch[id] = -INFINITY;
   for (const auto& [id, bias] : params.logit_bias) scratch[id] += bias;
   apply_penalties(params, input.counts, scratch);
+  if (!input.allowed.empty()) exclude_others(input.allowed, scratch);
   return scratch;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/token_constraint.h"
 #include "text/tokenizer.h"
 
 namespace retort {
@@ -79,6 +80,8 @@ struct EngineRequest {
   std::optional<Pooling> pooling = {};  // the prompt's embedding is wanted, and max_tokens is 0
   int priority = 0;                     // lower is sooner (vLLM)
   std::optional<Clock::time_point> deadline = {};
+  // Of the answer, in its first state, cloned for each sample. Its answers get no drafts.
+  std::shared_ptr<const TokenConstraint> constraint = {};
   std::string cache_salt = {};                    // prefix-cache entries are shared only between equal salts
   std::function<void(TokenEvent)> on_event = {};  // called from the engine thread; must not block and must not throw
 };

@@ -49,16 +49,18 @@ const Step& Scheduler::plan() {
   for (const auto& s : step_.sequences)
     s.sequence->tokens.insert(s.sequence->tokens.end(), s.sequence->drafts.begin(),
                               s.sequence->drafts.begin() + s.num_drafts);
-  RETORT_CHECK(!step_.sequences.empty() || !has_work());
+  RETORT_CHECK(!step_.sequences.empty() || !has_work() ||
+               std::ranges::any_of(running_, [](const auto& s) { return s->is_held; }));
   return step_;
 }
 
-// Best rank first, while those preempted are taken from the other end: what is planned stays planned.
+// Best rank first, while those preempted are taken from the other end: what is planned stays planned. Answers that got
+// more than one token at once run as chunks, but their blocks are found here.
 void Scheduler::plan_decodes() {
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
-    if (!sequence.is_decoding() || !reserve_slot(sequence)) continue;
-    schedule({&sequence, sequence.num_computed, 1, 0, true});
+    if (sequence.is_held || sequence.num_tokens() == sequence.num_prompt_tokens || !reserve_slots(sequence)) continue;
+    if (sequence.is_decoding()) schedule({&sequence, sequence.num_computed, 1, 0, true});
   }
 }
 
@@ -108,7 +110,7 @@ void Scheduler::schedule(const ScheduledSequence& scheduled) {
 
 void Scheduler::plan_chunks() {
   for (const auto& sequence : running_)
-    if (!sequence->is_decoding()) plan_chunk(*sequence);
+    if (!sequence->is_decoding() && !sequence->is_held) plan_chunk(*sequence);
 }
 
 // In order, and the first that must wait holds back those behind it: a long prompt is not overtaken for ever by short
@@ -162,6 +164,17 @@ bool Scheduler::reserve_slot(Sequence& sequence) {
   return true;
 }
 
+// The same for every token after it that is still to be computed.
+bool Scheduler::reserve_slots(Sequence& sequence) {
+  if (!reserve_slot(sequence)) return false;
+  while (std::ssize(sequence.block_table) < num_blocks_for(sequence.num_tokens())) {
+    const int32_t block = allocate_or_preempt(sequence);
+    if (block == kNoBlock) return false;
+    sequence.block_table.push_back(block);
+  }
+  return true;
+}
+
 // kNoBlock: no other than `for_whom` was left to preempt, and so it was.
 int32_t Scheduler::allocate_or_preempt(const Sequence& for_whom) {
   while (true) {
@@ -179,6 +192,7 @@ void Scheduler::preempt_last() {
   pool_.release_table(sequence->block_table);
   sequence->num_computed = 0;
   sequence->drafts.clear();
+  sequence->is_held = false;
   ++sequence->num_preemptions;
   ++num_preemptions_;
   waiting_.insert(std::move(sequence));
@@ -239,7 +253,7 @@ void Scheduler::commit(const Step& step) {
     Sequence& sequence = *scheduled.sequence;
     sequence.tokens.resize(sequence.tokens.size() - scheduled.num_drafts);
     sequence.num_scored += scheduled.num_scored_rows;
-    advance(sequence, scheduled.num_tokens - scheduled.num_drafts);
+    advance(sequence, scheduled.num_tokens - scheduled.num_drafts - (sequence.is_held ? 1 : 0));
   }
 }
 

@@ -3,7 +3,7 @@
 //
 // A turn: drafts are set on decoding sequences → plan() → the caller copies blocks, runs the model → commit() → fork()
 // where samples part, append() and accept(), or remove(), for each sequence that got tokens → learn(). Sequences may be
-// added and removed between turns; blocks come back at once.
+// added, given tokens and removed between turns; blocks come back at once.
 #pragma once
 
 #include <cstdint>
@@ -68,8 +68,12 @@ class Scheduler {
 
   // Puts it in the line of those waiting. The reference holds until remove().
   Sequence& add(NewSequence request);
-  // What to compute next; empty only when there is no sequence. Valid until the next call.
+  // What to compute next; empty only when there is no sequence but held ones, and those that wait for their blocks.
+  // Valid until the next call.
   const Step& plan();
+  // The step that is to be committed gives no token to this sequence: its newest one runs again after release().
+  void hold(Sequence& sequence) { sequence.is_held = true; }
+  void release(Sequence& sequence) { sequence.is_held = false; }
   // The step has run: its tokens' keys and values are stored. Drafts are no longer among the tokens.
   void commit(const Step& step);
   // How long a step of this shape took, all that the caller did for it included.
@@ -112,6 +116,7 @@ class Scheduler {
   void admit();
   bool try_to_start(Sequence& sequence);
   bool reserve_slot(Sequence& sequence);
+  bool reserve_slots(Sequence& sequence);
   int32_t allocate_or_preempt(const Sequence& for_whom);
   void preempt_last();
   void plan_chunk(Sequence& sequence);

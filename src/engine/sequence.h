@@ -17,6 +17,7 @@ struct Sequence {
   int64_t due_ms = 0;    // arrival time, moved by the priority: one that waits ages past those that come much later
   uint64_t arrival = 0;  // place in the line
   std::string cache_salt;
+  bool is_held = false;       // what may come next is not known yet: it sits out steps
   bool score_prompt = false;  // the logits of every prompt position are wanted
 
   std::vector<TokenId> tokens;  // prompt, then what was generated

@@ -137,6 +137,7 @@ void App::on_io_thread(std::function<void()> work) {
 }
 
 void App::set_model(ServedModel model) {
+  model.grammars = std::make_shared<const Grammars>(*model.tokenizer);
   model_ = std::make_unique<ServedModel>(std::move(model));
   on_io_thread([this] {
     api_.model = model_.get();

@@ -8,6 +8,7 @@
 #include "model/config.h"
 #include "server/control_tokens.h"
 #include "text/chat_template.h"
+#include "text/grammar.h"
 #include "text/tokenizer.h"
 
 namespace retort {
@@ -25,6 +26,7 @@ struct ServedModel {
   bool force_thinking = false;
   bool is_reasoning = false;  // its answers begin with <think> … </think>
   ControlTokens control_tokens;
+  std::shared_ptr<const Grammars> grammars = {};  // set when it is served
 };
 
 // A model is a reasoning one when its template speaks of </think>.

@@ -33,9 +33,6 @@ def test_unknown_and_wrong_fields_are_named(server):
     ("field", "value"),
     [
         ("tools", [{"type": "function", "function": {"name": "f"}}]),
-        ("response_format", {"type": "json_object"}),
-        ("guided_regex", "a+"),
-        ("reasoning_effort", "low"),
         ("best_of", 3),
     ],
 )

@@ -43,7 +43,7 @@ class CoreUnderTest {
               .num_speculative_tokens = config.num_speculative_tokens,
               .seed = 5,
               .stop_tokens = config.stop_tokens},
-             runner) {}
+             runner, [] {}) {}
 
   Answers add(EngineRequest request) {
     Answers answers(request.num_samples);

@@ -56,6 +56,35 @@ TEST_F(ApiTest, StreamsAChat) {
   EXPECT_EQ(usage["usage"]["completion_tokens"], 6);
 }
 
+TEST_F(ApiTest, KeepsTheFormThatIsAskedFor) {
+  start();
+  const auto content = [&](const char* more) { return chat("say hello", more)["choices"][0]["message"]["content"]; };
+  EXPECT_EQ(content(R"({"structured_outputs": {"regex": "[x-z]{3}"}})").get<std::string>().size(), 3u);
+  EXPECT_EQ(content(R"({"structured_outputs": {"choice": ["help", "hello you"]}})"), "hello you");
+  const char* schema =
+      R"({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"const": [1]}}}})";
+  EXPECT_EQ(Json::parse(content(schema).get<std::string>()), Json::array({1}));  // white space is the model's choice
+  EXPECT_THAT(error("/v1/chat/completions", chat_body("say hello", R"({"guided_regex": "(a"})"), 400),
+              HasSubstr("guided_regex: [grammar] "));
+}
+
+TEST_F(ApiTest, EndsThinkingAtItsBudget) {
+  start();
+  ServedModel thinker = model_->served();
+  thinker.is_reasoning = true;
+  app_->set_model(std::move(thinker));
+  const char* question = "say <think>\n0123456789</think>\n\n0123456789 and more";
+  const auto free = chat(question)["choices"][0]["message"];
+  EXPECT_EQ(free["reasoning"], "0123456789");
+  const auto bound = chat(question, R"({"thinking_token_budget": 5})");
+  const auto& message = bound["choices"][0]["message"];
+  EXPECT_EQ(message["reasoning"], "0123\n");
+  EXPECT_THAT(message["content"].get<std::string>(), HasSubstr("and more"));
+  EXPECT_EQ(chat(question, R"({"reasoning_effort": "high"})")["choices"][0]["message"]["reasoning"], "0123456789");
+  EXPECT_THAT(error("/v1/chat/completions", chat_body("x", R"({"reasoning_effort": "much"})"), 400),
+              HasSubstr("reasoning_effort: expected none, minimal"));
+}
+
 TEST_F(ApiTest, SplitsReasoning) {
   start();
   const Json message = chat("say <think>\nhm</think>\n\nyes")["choices"][0]["message"];

@@ -41,9 +41,8 @@ TEST(ChatRequest, ReadsWhatIsHonoured) {
 
 TEST(ChatRequest, RefusesByNameWhatIsNotHonouredYet) {
   for (const char* field : {R"("tools": [{"type": "function"}])", R"("tool_choice": "required")",
-                            R"("response_format": {"type": "json_object"})", R"("structured_outputs": {"choice": []})",
-                            R"("guided_json": {})", R"("reasoning_effort": "low")", R"("consensus": {"enabled": true})",
-                            R"("thinking_token_budget": 5)", R"("chat_template": "x")", R"("best_of": 2)",
+                            R"("consensus": {"enabled": true})", R"("guided_whitespace_pattern": "x")",
+                            R"("chat_template": "x")", R"("best_of": 2)",
                             R"("audio": {})", R"("modalities": ["audio"])"}) {
     const Json extra = Json::parse(fmt::format("{{{}}}", field));
     const std::string name = extra.begin().key();

@@ -4,6 +4,15 @@ namespace retort::openai {
 namespace {
 
 constexpr int kMaxTopLogprobs = 20;
+constexpr int kUnbound = -1;
+
+// How many tokens of thinking an effort is worth.
+struct Effort {
+  const char* name;
+  int budget;
+};
+constexpr Effort kEfforts[] = {{"none", 0},      {"minimal", 128}, {"low", 512},
+                               {"medium", 2048}, {"high", kUnbound}, {"xhigh", kUnbound}};
 
 ApiStatus read_messages(const Json& value, ChatRequest& request) {
   RETORT_API_ASSIGN(request.messages, normalise_messages(value));
@@ -18,6 +27,27 @@ ApiStatus read_template_kwargs(const Json& value, ChatRequest& request) {
                     "chat_template_kwargs");
   request.chat_template_kwargs = value;
   return {};
+}
+
+ApiStatus read_reasoning_effort(const Json& value, ChatRequest& request) {
+  for (const Effort& effort : kEfforts)
+    if (value == effort.name) {
+      request.reasoning_effort = effort.name;
+      return {};
+    }
+  return expected("reasoning_effort", "none, minimal, low, medium, high or xhigh", value);
+}
+
+// The effort's, unless the request has a budget of its own. Templates that know of effort are told as well.
+void apply_reasoning_effort(ChatRequest& request) {
+  for (const Effort& effort : kEfforts) {
+    if (request.reasoning_effort != effort.name) continue;
+    if (!request.thinking_token_budget) request.thinking_token_budget = effort.budget;
+    Json& kwargs = request.chat_template_kwargs;
+    if (!kwargs.contains("reasoning_effort")) kwargs["reasoning_effort"] = effort.name;
+    if (effort.budget == 0 && !kwargs.contains("enable_thinking")) kwargs["enable_thinking"] = false;
+  }
+  if (request.thinking_token_budget == kUnbound) request.thinking_token_budget.reset();
 }
 
 Json messages_schema() {
@@ -37,6 +67,12 @@ FieldTable<ChatRequest> make_table() {
       int_field("top_logprobs", &R::top_logprobs, {0, kMaxTopLogprobs}, 0,
                 "And of the most likely ones; needs logprobs."),
       bool_field("include_reasoning", &R::include_reasoning, true, "Send the reasoning beside the answer."),
+      int_field("thinking_token_budget", &R::thinking_token_budget, {kUnbound, 0x7fffffff}, kUnbound,
+                "After so many tokens of thinking </think> is written and the answer begins; -1: no bound."),
+      {"reasoning_effort",
+       {{"enum", {"none", "minimal", "low", "medium", "high", "xhigh"}},
+        {"description", "A budget of thinking: 0, 128, 512, 2048 tokens, and none for high and xhigh."}},
+       read_reasoning_effort},
       bool_field("add_generation_prompt", &R::add_generation_prompt, nullptr,
                  "End the prompt where the assistant's turn begins."),
       bool_field("continue_final_message", &R::continue_final_message, false,
@@ -49,7 +85,6 @@ FieldTable<ChatRequest> make_table() {
       refused_field<R>("tool_choice", {"none", "auto"}),
       refused_field<R>("functions", {Json::array()}, "deprecated and not supported; use tools"),
       refused_field<R>("function_call", {"none", "auto"}, "deprecated and not supported; use tools"),
-      refused_field<R>("reasoning_effort"),
       refused_field<R>("chat_template", {}, "a template from a request is not trusted"),
       refused_field<R>("documents", {Json::array()}),
       refused_field<R>("audio", {}, "only text is supported"),
@@ -69,6 +104,7 @@ ApiStatus check_chat_request(ChatRequest& request) {
                   "continue_final_message");
   if (request.continue_final_message && request.messages.back()["role"] == "tool")
     return refuse(400, "continue_final_message: the last message is a tool's", "continue_final_message");
+  apply_reasoning_effort(request);
   if (request.max_completion_tokens) request.max_tokens = request.max_completion_tokens;
   if (request.max_tokens == 0) return expected("max_tokens", "an integer of at least 1", 0);
   return check_generate_request(request);

@@ -12,6 +12,8 @@ struct ChatRequest : GenerateRequest {
   bool logprobs = false;
   int top_logprobs = 0;
   bool include_reasoning = true;
+  std::optional<int> thinking_token_budget;  // none: as long as it likes
+  std::string reasoning_effort;
   std::optional<bool> add_generation_prompt;
   bool continue_final_message = false;
   Json chat_template_kwargs = Json::object();

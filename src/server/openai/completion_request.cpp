@@ -19,6 +19,7 @@ FieldTable<CompletionRequest> make_table() {
        true},
       int_field("logprobs", &R::logprobs, {0, kMaxLogprobs}, nullptr,
                 "Log-probabilities of the tokens and of so many most likely ones."),
+      refused_field<R>("thinking_token_budget", {-1}, "only for chats"),
   };
   return FieldTable<R>(std::move(fields)).with(generate_fields());
 }

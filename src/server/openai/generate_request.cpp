@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "server/openai/structured_output.h"
+
 namespace retort::openai {
 namespace {
 
@@ -144,15 +146,7 @@ std::vector<Field<Request>> other_fields() {
       refused_field<Request>("best_of", {1}, "not supported; use n"),
       refused_field<Request>("suffix", {""}, "not supported"),
       refused_field<Request>("use_beam_search", {false}, "not supported"),
-      refused_field<Request>("response_format", {{{"type", "text"}}}),
-      refused_field<Request>("structured_outputs"),
-      refused_field<Request>("guided_json"),
-      refused_field<Request>("guided_regex"),
-      refused_field<Request>("guided_choice"),
-      refused_field<Request>("guided_grammar"),
-      refused_field<Request>("guided_json_object", {false}),
       refused_field<Request>("repetition_detection"),
-      refused_field<Request>("thinking_token_budget", {-1}),
       refused_field<Request>("consensus", {false}),
   };
 }
@@ -174,7 +168,7 @@ ApiStatus read_stop(const Json& value, GenerateRequest& request) {
 const std::vector<Field<GenerateRequest>>& generate_fields() {
   static const std::vector<Field<Request>> fields = [] {
     std::vector<Field<Request>> all;
-    for (const auto& group : {other_fields(), sampling_fields(), length_fields(), output_fields()})
+    for (const auto& group : {other_fields(), sampling_fields(), length_fields(), output_fields(), structured_output_fields()})
       all.insert(all.end(), group.begin(), group.end());
     return all;
   }();
@@ -191,6 +185,11 @@ ApiStatus check_generate_request(const GenerateRequest& request) {
         400,
         fmt::format("min_tokens: expected at most max_tokens ({}), got {}", *request.max_tokens, request.min_tokens),
         "min_tokens");
+  if (request.grammar && (!request.allowed_token_ids.empty() || !request.bad_words.empty())) {
+    const std::string name = request.bad_words.empty() ? "allowed_token_ids" : "bad_words";
+    return refuse(400, fmt::format("{}: cannot be used together with {}, which says what may come", name,
+                                   request.grammar->field), name);
+  }
   return {};
 }
 

@@ -8,8 +8,15 @@
 
 #include "engine/request.h"
 #include "server/fields/field_table.h"
+#include "text/grammar.h"
 
 namespace retort::openai {
+
+// The form of the answer, and the field that asks for it.
+struct GrammarText {
+  GrammarKind kind;
+  std::string text, field;
+};
 
 struct GenerateRequest {
   std::string model;
@@ -36,6 +43,7 @@ struct GenerateRequest {
   int priority = 0;
   std::string request_id, cache_salt;
   bool return_token_ids = false;
+  std::optional<GrammarText> grammar;
   bool echo = false;
 };
 

@@ -1,5 +1,7 @@
 #include "server/openai/jobs.h"
 
+#include "server/answer_constraint.h"
+
 namespace retort::openai {
 namespace {
 
@@ -16,6 +18,7 @@ EngineRequest engine_request(const GenerateRequest& request, std::vector<TokenId
           .num_samples = request.n,
           .priority = request.priority,
           .deadline = {},
+          .constraint = {},
           .cache_salt = request.cache_salt,
           .on_event = {}};
 }
@@ -26,6 +29,22 @@ SampleOptions sample_options(const GenerateRequest& request, bool with_logprobs)
           .include_stop = request.include_stop_str_in_output,
           .skip_special_tokens = request.skip_special_tokens,
           .keeps_tokens = with_logprobs || request.return_token_ids};
+}
+
+ApiResult<std::optional<GrammarMatcher>> compile_grammar(const ServedModel& model, const GenerateRequest& request) {
+  if (!request.grammar) return std::nullopt;
+  auto matcher = model.grammars->compile(request.grammar->kind, request.grammar->text);
+  if (!matcher)
+    return refuse(400, fmt::format("{}: {}", request.grammar->field, matcher.error().message), request.grammar->field);
+  return std::move(*matcher);
+}
+
+// Null when nothing binds the answer.
+ApiResult<std::shared_ptr<const TokenConstraint>> constraint_of(const ServedModel& model,
+                                                                const GenerateRequest& request, AnswerRules rules) {
+  RETORT_API_ASSIGN(rules.grammar, compile_grammar(model, request));
+  if (!rules.grammar && !rules.thinking_budget) return nullptr;
+  return constrain_answer(std::move(rules));
 }
 
 ApiResult<EngineRequest> of_prompt(const ServedModel& model, const CompletionRequest& request,
@@ -58,14 +77,30 @@ ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request) {
   SampleOptions options = sample_options(request, request.logprobs);
   options.splits_reasoning = true;
   options.starts_inside_reasoning = prompt.starts_inside_reasoning;
+  const bool may_think = prompt.starts_inside_reasoning || prompt.may_open_reasoning;
+  RETORT_API_ASSIGN(auto constraint, constraint_of(model, request,
+                                                   {.tokenizer = model.tokenizer,
+                                                    .grammar = {},
+                                                    .takes_forced_tokens = !request.logprobs,
+                                                    .starts_inside_reasoning = prompt.starts_inside_reasoning,
+                                                    .may_open_reasoning = prompt.may_open_reasoning,
+                                                    .thinking_budget = may_think ? request.thinking_token_budget
+                                                                                 : std::nullopt,
+                                                    .end_of_thinking = encode_raw_prompt(model, "\n</think>\n\n",
+                                                                                         false)}));
   Job job;
   job.sample_options.push_back(std::move(options));
   job.echoes.push_back(echo_of(request));
   job.requests.push_back(engine_request(request, std::move(prompt.tokens), std::move(params)));
+  job.requests.back().constraint = std::move(constraint);
   return job;
 }
 
 ApiResult<Job> completion_job(const ServedModel& model, const CompletionRequest& request) {
+  RETORT_API_ASSIGN(
+      const auto constraint,
+      constraint_of(model, request,
+                    {.tokenizer = model.tokenizer, .grammar = {}, .takes_forced_tokens = !request.logprobs}));
   Job job;
   for (const RawPrompt& raw : request.prompts) {
     const auto* text = std::get_if<std::string>(&raw);
@@ -77,6 +112,7 @@ ApiResult<Job> completion_job(const ServedModel& model, const CompletionRequest&
     job.echoes.push_back(!request.echo   ? ""
                          : is_whole_text ? *text
                                          : model.tokenizer->decode(asked.prompt, request.skip_special_tokens));
+    asked.constraint = constraint;
     job.requests.push_back(std::move(asked));
     job.sample_options.push_back(sample_options(request, request.logprobs.has_value()));
     job.sample_options.back().drops_output = request.max_tokens == 0;

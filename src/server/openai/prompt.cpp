@@ -8,9 +8,8 @@ namespace {
 constexpr std::string_view kThink = "<think>", kThinkEnd = "</think>";
 constexpr float kReasoningTemperature = 0.6f, kReasoningTopP = 0.95f;  // the R1 models' own recommendation
 
-bool ends_inside_reasoning(std::string_view prompt) {
-  prompt = prompt.substr(0, prompt.find_last_not_of(" \t\r\n") + 1);
-  return prompt.ends_with(kThink);
+bool ends_with_tag(std::string_view prompt, std::string_view tag) {
+  return prompt.substr(0, prompt.find_last_not_of(" \t\r\n") + 1).ends_with(tag);
 }
 
 // Of an assistant's message that the model goes on with.
@@ -74,11 +73,13 @@ ApiResult<ChatPrompt> build_chat_prompt(const ServedModel& model, ChatTemplateIn
   if (!rendered) return tl::unexpected<ApiError>(to_api_error(rendered.error()));
 
   ChatPrompt prompt;
-  prompt.starts_inside_reasoning = continues_reasoning || ends_inside_reasoning(*rendered);
+  prompt.starts_inside_reasoning = continues_reasoning || ends_with_tag(*rendered, kThink);
   if (model.force_thinking && input.add_generation_prompt && !prompt.starts_inside_reasoning && !thinking_is_off) {
     *rendered += "<think>\n";
     prompt.starts_inside_reasoning = true;
   }
+  prompt.may_open_reasoning = model.is_reasoning && !thinking_is_off && !prompt.starts_inside_reasoning && input.add_generation_prompt &&
+                              !ends_with_tag(*rendered, kThinkEnd);
   prompt.tokens = is_marked ? ControlTokens::encode_marked(*model.tokenizer, *rendered, add_special_tokens)
                             : encode_raw_prompt(model, *rendered, add_special_tokens);
   return prompt;

@@ -11,6 +11,7 @@ namespace retort::openai {
 struct ChatPrompt {
   std::vector<TokenId> tokens;
   bool starts_inside_reasoning = false;  // it ends within <think>
+  bool may_open_reasoning = false;       // or the model may open it
 };
 
 ApiResult<ChatPrompt> build_chat_prompt(const ServedModel& model, ChatTemplateInput input, bool add_special_tokens);

@@ -1,0 +1,70 @@
+#include "engine/constraint_workers.h"
+
+namespace retort {
+namespace {
+
+constexpr int kNumThreads = 4;  // so many slow grammars before another one waits
+
+}  // namespace
+
+ConstraintWorkers::ConstraintWorkers(std::function<void()> on_done) : on_done_(std::move(on_done)) {}
+
+ConstraintWorkers::~ConstraintWorkers() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    queue_.clear();
+  }
+  wake_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void ConstraintWorkers::run(std::function<void()> work) {
+  const std::lock_guard lock(mutex_);
+  while (std::ssize(threads_) < kNumThreads) threads_.emplace_back([this] { this->work(); });
+  queue_.push_back(std::move(work));
+  wake_.notify_one();
+}
+
+void ConstraintWorkers::work() {
+  while (true) {
+    std::function<void()> work;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (stopping_) return;
+      work = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    work();
+    on_done_();
+  }
+}
+
+FollowedConstraint::FollowedConstraint(std::unique_ptr<TokenConstraint> constraint, ConstraintWorkers& workers)
+    : state_(std::make_shared<State>()), workers_(&workers) {
+  state_->constraint = std::move(constraint);
+  begin({});
+}
+
+void FollowedConstraint::begin(std::vector<TokenId> tokens) {
+  workers_->run([state = state_, tokens = std::move(tokens)] {
+    state->next = state->constraint->follow(tokens);
+    state->is_ready.store(true, std::memory_order_release);
+  });
+}
+
+void FollowedConstraint::follow(TokenId token) {
+  state_->is_ready.store(false, std::memory_order_relaxed);
+  begin({token});
+}
+
+Result<FollowedConstraint> FollowedConstraint::clone() const {
+  auto state = std::make_shared<State>();
+  RETORT_ASSIGN(state->constraint, state_->constraint->clone());
+  state->next = state_->next;
+  state->is_ready = true;
+  return FollowedConstraint(std::move(state), *workers_);
+}
+
+}  // namespace retort

@@ -1,0 +1,63 @@
+// Constraints are followed on threads of their own while the model runs, so that neither a step nor another answer waits
+// for a slow one.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "engine/token_constraint.h"
+
+namespace retort {
+
+class ConstraintWorkers {
+ public:
+  // on_done: called on a worker after each piece of work.
+  explicit ConstraintWorkers(std::function<void()> on_done);
+  ~ConstraintWorkers();  // waits for the work that runs, drops what waits
+
+  void run(std::function<void()> work);
+
+ private:
+  void work();
+
+  std::function<void()> on_done_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> queue_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;  // started with the first work
+};
+
+// One answer's constraint and what it says comes next. Engine thread.
+class FollowedConstraint {
+ public:
+  // Begins to follow. `workers` must outlive the work, not the object.
+  FollowedConstraint(std::unique_ptr<TokenConstraint> constraint, ConstraintWorkers& workers);
+
+  bool is_ready() const { return state_->is_ready.load(std::memory_order_acquire); }
+  // The rest only when ready.
+  Result<NextTokens>& next() { return state_->next; }
+  void follow(TokenId token);  // no longer ready, until a worker has done it
+  Result<FollowedConstraint> clone() const;
+
+ private:
+  struct State {
+    std::unique_ptr<TokenConstraint> constraint;
+    Result<NextTokens> next;
+    std::atomic<bool> is_ready{false};
+  };
+  FollowedConstraint(std::shared_ptr<State> state, ConstraintWorkers& workers)
+      : state_(std::move(state)), workers_(&workers) {}
+  void begin(std::vector<TokenId> tokens);
+
+  std::shared_ptr<State> state_;  // shared with the work
+  ConstraintWorkers* workers_;
+};
+
+}  // namespace retort

@@ -1,0 +1,114 @@
+#include "server/answer_constraint.h"
+
+#include <algorithm>
+
+namespace retort {
+namespace {
+
+constexpr std::string_view kThink = "<think>", kThinkEnd = "</think>";
+
+// Reasoning may open, goes on, or the answer proper has begun.
+enum class Phase { kMayOpen, kThinking, kAnswer };
+
+class AnswerConstraint final : public TokenConstraint {
+ public:
+  explicit AnswerConstraint(AnswerRules rules)
+      : rules_(std::move(rules)), think_(rules_.tokenizer->find(kThink)), phase_(first_phase()) {}
+
+  Result<std::unique_ptr<TokenConstraint>> clone() const override {
+    AnswerRules rules{.tokenizer = rules_.tokenizer,
+                      .grammar = {},
+                      .takes_forced_tokens = rules_.takes_forced_tokens,
+                      .starts_inside_reasoning = rules_.starts_inside_reasoning,
+                      .may_open_reasoning = rules_.may_open_reasoning,
+                      .thinking_budget = rules_.thinking_budget,
+                      .end_of_thinking = rules_.end_of_thinking};
+    if (rules_.grammar) {
+      RETORT_ASSIGN(rules.grammar, rules_.grammar->clone());
+    }
+    auto copy = std::make_unique<AnswerConstraint>(std::move(rules));
+    copy->phase_ = phase_;
+    copy->num_thought_ = num_thought_;
+    copy->recent_ = recent_;
+    return copy;
+  }
+
+  Result<NextTokens> follow(std::span<const TokenId> tokens) override {
+    for (TokenId id : tokens) RETORT_TRY(take(id));
+    NextTokens next;
+    if (phase_ == Phase::kThinking && num_thought_ >= rules_.thinking_budget.value_or(kNoBudget)) {
+      next.forced = rules_.end_of_thinking;
+      phase_ = Phase::kAnswer;
+    }
+    if (phase_ == Phase::kAnswer && !rules_.grammar) next.is_last = true;
+    if (phase_ == Phase::kThinking || !rules_.grammar) return next;
+    RETORT_TRY(bind(next));
+    return next;
+  }
+
+ private:
+  static constexpr int kNoBudget = std::numeric_limits<int>::max();
+
+  // A <think> of several tokens cannot be told from an answer in time where a grammar binds that.
+  Phase first_phase() const {
+    if (rules_.starts_inside_reasoning) return Phase::kThinking;
+    return rules_.may_open_reasoning && (think_ || !rules_.grammar) ? Phase::kMayOpen : Phase::kAnswer;
+  }
+
+  Status take(TokenId id) {
+    if (phase_ == Phase::kMayOpen) {
+      open(id);
+      if (phase_ != Phase::kAnswer) return {};
+    } else if (phase_ == Phase::kThinking) {
+      think(id);
+      return {};
+    }
+    if (rules_.grammar) return rules_.grammar->accept(id);
+    return {};
+  }
+
+  void open(TokenId id) {
+    recent_ += rules_.tokenizer->token_bytes(id);
+    recent_.erase(0, std::min(recent_.find_first_not_of(" \t\r\n"), recent_.size()));
+    if (recent_.starts_with(kThink))
+      phase_ = Phase::kThinking;
+    else if (rules_.grammar || !kThink.starts_with(recent_))
+      phase_ = Phase::kAnswer;
+  }
+
+  void think(TokenId id) {
+    ++num_thought_;
+    recent_ += rules_.tokenizer->token_bytes(id);
+    if (recent_.find(kThinkEnd) != std::string::npos)
+      phase_ = Phase::kAnswer;
+    else if (recent_.size() >= kThinkEnd.size())
+      recent_.erase(0, recent_.size() - kThinkEnd.size() + 1);
+  }
+
+  Status bind(NextTokens& next) {
+    if (phase_ == Phase::kAnswer && rules_.takes_forced_tokens) {
+      RETORT_ASSIGN(const auto forced, rules_.grammar->take_forced());
+      next.forced.insert(next.forced.end(), forced.begin(), forced.end());
+    }
+    next.is_complete = rules_.grammar->is_complete();
+    if (next.is_complete) return {};
+    next.allowed.resize((static_cast<size_t>(rules_.tokenizer->vocab_size()) + 31) / 32);
+    RETORT_TRY(rules_.grammar->mask(next.allowed));
+    if (phase_ == Phase::kMayOpen) next.allowed[static_cast<size_t>(*think_) / 32] |= 1u << *think_ % 32;
+    return {};
+  }
+
+  AnswerRules rules_;
+  std::optional<TokenId> think_;
+  Phase phase_;
+  int num_thought_ = 0;
+  std::string recent_;  // the end of what was said, as much as a tag needs
+};
+
+}  // namespace
+
+std::shared_ptr<const TokenConstraint> constrain_answer(AnswerRules rules) {
+  return std::make_shared<AnswerConstraint>(std::move(rules));
+}
+
+}  // namespace retort

@@ -1,0 +1,28 @@
+// What binds an answer: a grammar, after what is thought, and a bound on thinking. The engine follows it beside the
+// model.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/token_constraint.h"
+#include "text/grammar.h"
+
+namespace retort {
+
+struct AnswerRules {
+  const Tokenizer* tokenizer;             // outlives the answer
+  std::optional<GrammarMatcher> grammar;  // of what comes after </think>, or of the whole
+  bool takes_forced_tokens = true;        // without asking the model; false where its opinion of them is wanted
+  bool starts_inside_reasoning = false;
+  bool may_open_reasoning = false;            // the model may itself begin with <think>
+  std::optional<int> thinking_budget = {};    // in tokens; then these follow:
+  std::vector<TokenId> end_of_thinking = {};  // "</think>"
+};
+
+// Errors: those of the grammar.
+std::shared_ptr<const TokenConstraint> constrain_answer(AnswerRules rules);
+
+}  // namespace retort

@@ -1,0 +1,158 @@
+#include "server/openai/structured_output.h"
+
+#include "server/fields/json_input.h"
+
+namespace retort::openai {
+namespace {
+
+using Request = GenerateRequest;
+
+constexpr size_t kMaxChoices = 10'000;
+
+ApiStatus set_grammar(GrammarKind kind, std::string text, std::string_view field, Request& request) {
+  if (request.grammar)
+    return refuse(400, fmt::format("{}: expected at most one form for the answer, got {} as well", field,
+                                   request.grammar->field),
+                  std::string(field));
+  request.grammar = {.kind = kind, .text = std::move(text), .field = std::string(field)};
+  return {};
+}
+
+ApiStatus set_text(GrammarKind kind, const Json& value, std::string_view field, Request& request) {
+  RETORT_API_ASSIGN(std::string text, read_string(value, field));
+  if (text.empty()) return expected(field, "a string that is not empty", value);
+  return set_grammar(kind, std::move(text), field, request);
+}
+
+ApiStatus set_choice(const Json& value, std::string_view field, Request& request) {
+  RETORT_API_ASSIGN(const auto choices, read_strings(value, field, kMaxChoices));
+  if (choices.empty()) return expected(field, "at least one choice", value);
+  for (size_t i = 0; i < choices.size(); ++i)
+    if (choices[i].empty()) return expected(fmt::format("{}[{}]", field, i), "a string that is not empty", value[i]);
+  return set_grammar(GrammarKind::kChoice, dump_json(value), field, request);
+}
+
+ApiStatus set_json_object(const Json& value, std::string_view field, Request& request) {
+  RETORT_API_ASSIGN(const bool asked, read_bool(value, field));
+  return asked ? set_json_schema({{"type", "object"}}, field, request) : ApiStatus();
+}
+
+ApiStatus set_lark(const Json& value, std::string_view field, Request& request) {
+  return set_text(GrammarKind::kLark, value, field, request);
+}
+
+ApiStatus set_regex(const Json& value, std::string_view field, Request& request) {
+  return set_text(GrammarKind::kRegex, value, field, request);
+}
+
+ApiStatus read_json_schema_format(const Json& value, Request& request) {
+  constexpr std::string_view kPath = "response_format.json_schema";
+  if (!value.is_object()) return expected(kPath, "an object with a schema", value);
+  for (const auto& [key, item] : value.items()) {
+    if (key == "name" || key == "description") {
+      RETORT_API_TRY(item.is_null() ? ApiResult<std::string>() : read_string(item, fmt::format("{}.{}", kPath, key)));
+    } else if (key == "strict") {  // always held to, whether strict or not
+      RETORT_API_TRY(item.is_null() ? ApiResult<bool>() : read_bool(item, fmt::format("{}.strict", kPath)));
+    } else if (key != "schema") {
+      return refuse(400, fmt::format("{}: unknown field '{}'", kPath, key), fmt::format("{}.{}", kPath, key));
+    }
+  }
+  const Json schema = value.value("schema", Json());
+  return set_json_schema(schema.is_null() ? Json({{"type", "object"}}) : schema, "response_format", request);
+}
+
+using Set = ApiStatus (*)(const Json&, std::string_view, Request&);
+
+// Under its new name within structured_outputs, and its older one.
+struct Form {
+  std::string_view name, guided_name;
+  Set set;
+  Json type;
+  std::string_view doc;
+};
+
+const std::vector<Form>& forms() {
+  static const std::vector<Form> forms = {
+      {"json", "guided_json", set_json_schema, {"object", "string"}, "JSON that a schema describes."},
+      {"regex", "guided_regex", set_regex, "string", "Text that a regular expression matches as a whole."},
+      {"choice", "guided_choice", set_choice, "array", "One of these strings."},
+      {"grammar", "guided_grammar", set_lark, "string", "A grammar in Lark's notation or in GBNF."},
+      {"json_object", "guided_json_object", set_json_object, "boolean", "Any JSON object."},
+  };
+  return forms;
+}
+
+Json schema_of(const Form& form) { return {{"type", form.type}, {"description", form.doc}}; }
+
+ApiStatus read_structured_outputs(const Json& value, Request& request) {
+  if (!value.is_object()) return expected("structured_outputs", "an object", value);
+  for (const auto& [key, item] : value.items()) {
+    const std::string path = fmt::format("structured_outputs.{}", key);
+    const auto form = std::find_if(forms().begin(), forms().end(), [&](const Form& f) { return f.name == key; });
+    if (item.is_null() || item == false) continue;
+    if (form == forms().end())
+      return refuse(400, fmt::format("{}: not supported; expected json, regex, choice, grammar or json_object", path),
+                    path, "unsupported_parameter");
+    RETORT_API_TRY(form->set(item, path, request));
+  }
+  return {};
+}
+
+Json response_format_schema() {
+  return {{"type", "object"},
+          {"properties", {{"type", {{"enum", {"text", "json_object", "json_schema"}}}}}},
+          {"required", {"type"}},
+          {"description", "What the answer must be: text, any JSON object, or JSON that a schema describes."}};
+}
+
+Json structured_outputs_schema() {
+  Json properties = Json::object();
+  for (const Form& form : forms()) properties[std::string(form.name)] = schema_of(form);
+  return {{"type", "object"}, {"properties", std::move(properties)}, {"description", "One of these forms."}};
+}
+
+}  // namespace
+
+ApiStatus set_json_schema(const Json& schema, std::string_view field, Request& request) {
+  Json parsed = schema;
+  if (schema.is_string()) {
+    parsed = Json::parse(schema.get_ref<const std::string&>(), nullptr, false);
+    if (parsed.is_discarded()) return expected(field, "a JSON schema or its text", schema);
+  }
+  if (!parsed.is_object() && !parsed.is_boolean()) return expected(field, "a JSON schema", schema);
+  return set_grammar(GrammarKind::kJsonSchema, dump_json(parsed), field, request);
+}
+
+ApiStatus read_response_format(const Json& value, Request& request) {
+  if (!value.is_object()) return expected("response_format", "an object with a type", value);
+  const Json type = value.value("type", Json());
+  for (const auto& [key, item] : value.items())
+    if (key != "type" && !(key == "json_schema" && type == "json_schema") && !item.is_null())
+      return refuse(400, fmt::format("response_format: unknown field '{}' for this type", key),
+                    fmt::format("response_format.{}", key));
+  if (type == "text") return {};
+  if (type == "json_object") return set_json_schema({{"type", "object"}}, "response_format", request);
+  if (type == "json_schema") return read_json_schema_format(value.value("json_schema", Json()), request);
+  return expected("response_format.type", "text, json_object or json_schema", type);
+}
+
+const std::vector<Field<Request>>& structured_output_fields() {
+  static const std::vector<Field<Request>> fields = [] {
+    std::vector<Field<Request>> all = {
+        {"response_format", response_format_schema(), read_response_format},
+        {"structured_outputs", structured_outputs_schema(), read_structured_outputs},
+        ignored_field<Request>("guided_decoding_backend", "There is one."),
+        refused_field<Request>("guided_whitespace_pattern", {}, "not supported"),
+    };
+    for (const Form& form : forms()) {
+      Json schema = schema_of(form);
+      schema["description"] = fmt::format("The older name of structured_outputs.{}.", form.name);
+      all.push_back({std::string(form.guided_name), std::move(schema),
+                     [&form](const Json& value, Request& request) { return form.set(value, form.guided_name, request); }});
+    }
+    return all;
+  }();
+  return fields;
+}
+
+}  // namespace retort::openai

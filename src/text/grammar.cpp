@@ -1,0 +1,102 @@
+#include "text/grammar.h"
+
+#include <text_bridge.h>
+
+#include <algorithm>
+
+namespace retort {
+namespace {
+
+constexpr size_t kMaxGrammarBytes = 256 << 10;
+constexpr size_t kMostForced = 64;  // at once: those after them follow the next time
+constexpr char kControlMark = '\xFF';
+
+std::string take(TextBridgeString string) {
+  std::string text(string.data, string.length);
+  text_bridge_string_free(string);
+  return text;
+}
+
+tl::unexpected<Error> grammar_error(TextBridgeString message) {
+  return fail(ErrorKind::kBadInput, "[grammar] {}", take(message));
+}
+
+size_t encode(const void* tokenizer, const char* text, size_t length, uint32_t* ids, size_t capacity) {
+  const auto tokens = static_cast<const Tokenizer*>(tokenizer)->encode({text, length}, {.add_special = false});
+  const size_t count = std::min(tokens.size(), capacity);
+  std::copy_n(tokens.begin(), count, ids);
+  return count;
+}
+
+}  // namespace
+
+void GrammarMatcher::Free::operator()(TextBridgeMatcher* matcher) const { text_bridge_matcher_free(matcher); }
+
+Result<GrammarMatcher> GrammarMatcher::clone() const {
+  TextBridgeString error{};
+  TextBridgeMatcher* matcher = text_bridge_matcher_clone(matcher_.get(), &error);
+  if (matcher == nullptr) return grammar_error(error);
+  return GrammarMatcher(matcher);
+}
+
+Status GrammarMatcher::mask(std::span<uint32_t> words) {
+  TextBridgeString error{};
+  if (text_bridge_matcher_mask(matcher_.get(), words.data(), words.size(), &error) == 0) return grammar_error(error);
+  return {};
+}
+
+Status GrammarMatcher::accept(TokenId id) {
+  TextBridgeString error{};
+  if (text_bridge_matcher_accept(matcher_.get(), static_cast<uint32_t>(id), &error) == 0) return grammar_error(error);
+  return {};
+}
+
+Result<std::vector<TokenId>> GrammarMatcher::take_forced() {
+  TextBridgeString error{};
+  uint32_t ids[kMostForced];
+  size_t count = 0;
+  if (text_bridge_matcher_take_forced(matcher_.get(), ids, kMostForced, &count, &error) == 0)
+    return grammar_error(error);
+  return std::vector<TokenId>(ids, ids + count);
+}
+
+bool GrammarMatcher::is_complete() const { return text_bridge_matcher_is_complete(matcher_.get()) != 0; }
+
+void Grammars::Free::operator()(TextBridgeGrammars* grammars) const { text_bridge_grammars_free(grammars); }
+
+void Grammars::prepare() const {
+  std::string bytes;
+  std::vector<uint32_t> lengths;
+  for (TokenId id = 0; id < tokenizer_.vocab_size(); ++id) {
+    const size_t before = bytes.size();
+    const TokenKind kind = tokenizer_.kind(id);
+    if (kind == TokenKind::kControl || kind == TokenKind::kUnknown) bytes += kControlMark;
+    if (kind != TokenKind::kUnused) bytes += tokenizer_.token_bytes(id);
+    lengths.push_back(static_cast<uint32_t>(bytes.size() - before));
+  }
+  const std::vector<uint32_t> eos(tokenizer_.stop_tokens().begin(), tokenizer_.stop_tokens().end());
+  const TextBridgeVocabulary vocabulary{.bytes = reinterpret_cast<const uint8_t*>(bytes.data()),
+                                        .lengths = lengths.data(),
+                                        .num_tokens = lengths.size(),
+                                        .eos_ids = eos.data(),
+                                        .num_eos_ids = eos.size(),
+                                        .encode = encode,
+                                        .context = &tokenizer_};
+  TextBridgeString error{};
+  grammars_.reset(text_bridge_grammars_new(&vocabulary, &error));
+  if (grammars_ == nullptr) why_not_ = take(error);
+}
+
+Result<GrammarMatcher> Grammars::compile(GrammarKind kind, std::string_view text) const {
+  if (text.size() > kMaxGrammarBytes)
+    return fail(ErrorKind::kBadInput, "[grammar] expected at most {} bytes, got {}", kMaxGrammarBytes, text.size());
+  std::call_once(prepared_, [this] { prepare(); });
+  if (grammars_ == nullptr) return fail(ErrorKind::kUnsupported, "[grammar] {}", why_not_);
+  TextBridgeString error{};
+  TextBridgeMatcher* matcher =
+      text_bridge_matcher_new(grammars_.get(), static_cast<uint32_t>(kind), text.data(), text.size(), &error);
+  if (matcher == nullptr) return grammar_error(error);
+  return GrammarMatcher(matcher);
+}
+
+}  // namespace retort

@@ -1,0 +1,70 @@
+// Constrained decoding by llguidance: which tokens may come next so that a text stays within a grammar.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "text/tokenizer.h"
+
+struct TextBridgeGrammars;
+struct TextBridgeMatcher;
+
+namespace retort {
+
+enum class GrammarKind {
+  kJsonSchema,
+  kRegex,
+  kChoice,  // a JSON list of strings
+  kLark,    // llguidance's Lark dialect, or llama.cpp's GBNF
+};
+
+// Where one text stands in its grammar. Used by one thread at a time. Errors: kBadInput, the grammar takes more than
+// its limits of memory or time.
+class GrammarMatcher {
+ public:
+  explicit GrammarMatcher(TextBridgeMatcher* matcher) : matcher_(matcher) {}
+
+  // Shares nothing that moves with this one.
+  Result<GrammarMatcher> clone() const;
+  // Bit id % 32 of word id / 32: the token may come next. Stop tokens may where the text may end.
+  Status mask(std::span<uint32_t> words);
+  Status accept(TokenId id);
+  // The tokens that must come next, accepted at the same time; often none.
+  Result<std::vector<TokenId>> take_forced();
+  bool is_complete() const;  // nothing may follow, not even a stop token
+
+ private:
+  struct Free {
+    void operator()(TextBridgeMatcher* matcher) const;
+  };
+  std::unique_ptr<TextBridgeMatcher, Free> matcher_;
+};
+
+// Compiles grammars over one vocabulary. Any thread may use it.
+class Grammars {
+ public:
+  // `tokenizer` must outlive the object and every matcher.
+  explicit Grammars(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+  // Error kBadInput: the text is no such grammar, asks for what cannot be enforced, or is too large. The first call
+  // prepares the vocabulary: 0.4 s and 50 MB for 150,000 tokens.
+  Result<GrammarMatcher> compile(GrammarKind kind, std::string_view text) const;
+
+ private:
+  struct Free {
+    void operator()(TextBridgeGrammars* grammars) const;
+  };
+  void prepare() const;
+
+  const Tokenizer& tokenizer_;
+  mutable std::once_flag prepared_;
+  mutable std::unique_ptr<TextBridgeGrammars, Free> grammars_;
+  mutable std::string why_not_;  // there are no grammars
+};
+
+}  // namespace retort

@@ -1,0 +1,115 @@
+"""Answers that keep a form: JSON schemas, expressions, choices, grammars.
+
+RETORT_ALL_SCHEMAS=1 tries every schema, else every sixth is.
+"""
+
+import concurrent.futures
+import json
+import os
+import re
+
+import openai
+import pytest
+from json_schemas import REFUSED, SCHEMAS
+from jsonschema import Draft202012Validator
+
+QUESTION = [{"role": "user", "content": "Give me some JSON."}]
+TRIED = SCHEMAS if os.environ.get("RETORT_ALL_SCHEMAS") else SCHEMAS[::6]
+
+
+def answer(client, **options):
+    return client.chat.completions.create(
+        model="smollm2", messages=QUESTION, **{"max_tokens": 200, "temperature": 1, "seed": 11, **options}
+    )
+
+
+def schema_format(schema, **more) -> dict:
+    return {"type": "json_schema", "json_schema": {"name": "form", "schema": schema, **more}}
+
+
+@pytest.mark.parametrize(("name", "schema"), TRIED, ids=[name for name, _ in TRIED])
+def test_schema(client, name, schema):
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    choices = answer(client, n=2, response_format=schema_format(schema)).choices
+    for choice in choices:
+        if choice.finish_reason == "stop":
+            validator.validate(json.loads(choice.message.content))
+    assert any(choice.finish_reason == "stop" for choice in choices), "not one answer was completed"
+
+
+def test_there_are_enough_schemas():
+    assert len({name for name, _ in SCHEMAS}) == len(SCHEMAS) >= 200
+
+
+@pytest.mark.parametrize(("schema", "named"), REFUSED, ids=[named for _, named in REFUSED])
+def test_what_cannot_be_enforced_is_named(client, schema, named):
+    with pytest.raises(openai.BadRequestError) as refusal:
+        answer(client, response_format=schema_format(schema, strict=True))
+    assert refusal.value.param == "response_format"
+    assert named in refusal.value.message
+
+
+def test_json_object(client):
+    choice = answer(client, n=4, max_tokens=300, response_format={"type": "json_object"}).choices
+    whole = [c for c in choice if c.finish_reason == "stop"]
+    assert all(isinstance(json.loads(c.message.content), dict) for c in whole)
+
+
+def test_stream_and_logprobs(client):
+    schema = {"type": "array", "items": {"enum": ["copper", "tin"]}, "minItems": 2, "maxItems": 2}
+    stream = answer(client, response_format=schema_format(schema), stream=True)
+    assert len(json.loads("".join(chunk.choices[0].delta.content or "" for chunk in stream))) == 2
+    choice = answer(client, response_format=schema_format(schema), logprobs=True).choices[0]
+    assert "".join(entry.token for entry in choice.logprobs.content) == choice.message.content
+
+
+@pytest.mark.parametrize(
+    ("form", "expression"),
+    [
+        ({"structured_outputs": {"regex": "[a-c]{3}-[0-9]{2}"}}, "[a-c]{3}-[0-9]{2}"),
+        ({"guided_regex": "(ja|nein)!"}, "(ja|nein)!"),
+        ({"structured_outputs": {"choice": ["a.b", "c|d", "é(f"]}}, r"a\.b|c\|d|é\(f"),
+        ({"guided_choice": ["copper"]}, "copper"),
+        ({"structured_outputs": {"grammar": 'start: "x" NUMBER NUMBER? "."\nNUMBER: /[0-9]/'}}, r"x[0-9]{1,2}\."),
+        ({"guided_grammar": 'root ::= "a" item{2} ("b" | "c")\nitem ::= [0-9/]'}, "a[0-9/]{2}[bc]"),
+        ({"guided_json": '{"enum": [7, 8]}'}, "[78]"),
+        ({"guided_json_object": True}, r"(?s)\{.*"),
+    ],
+)
+def test_forms(client, form, expression):
+    for choice in answer(client, n=3, extra_body=form).choices:
+        assert re.fullmatch(expression, choice.message.content), choice.message.content
+    text = client.completions.create(model="smollm2", prompt="Say: ", max_tokens=100, seed=2, extra_body=form)
+    assert re.fullmatch(expression, text.choices[0].text)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"response_format": {"type": "yaml"}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": 5}}}, "response_format"),
+        ({"response_format": {"type": "json_object", "schema": {}}}, "response_format.schema"),
+        ({"structured_outputs": {"whitespace_pattern": "x"}}, "structured_outputs.whitespace_pattern"),
+        ({"guided_regex": "(a"}, "guided_regex"),
+        ({"guided_choice": []}, "guided_choice"),
+        ({"guided_grammar": "start: nowhere"}, "guided_grammar"),
+        ({"guided_regex": "a", "guided_choice": ["b"]}, "guided_"),
+        ({"guided_regex": "a", "bad_words": ["b"]}, "bad_words"),
+        ({"guided_regex": "a" * 300_000}, "guided_regex"),
+    ],
+)
+def test_bad_forms(server, body, named):
+    status, answer, _ = server.ask("POST", "/v1/chat/completions", {"messages": QUESTION, **body})
+    assert status == 400
+    assert answer["error"]["param"].startswith(named)
+
+
+def test_forms_side_by_side(server):
+    """Bound and free answers in one batch, with too many samples for one step."""
+    client = server.client()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        bound = [pool.submit(answer, client, n=4, seed=i, extra_body={"guided_regex": "[ab]{9}"}) for i in range(6)]
+        free = [pool.submit(answer, client, max_tokens=30, temperature=0) for _ in range(2)]
+        assert all(re.fullmatch("[ab]{9}", c.message.content) for job in bound for c in job.result().choices)
+        assert free[0].result().choices[0].message.content == free[1].result().choices[0].message.content

@@ -1,0 +1,124 @@
+// A grammar binds what comes after </think>, and nothing before; a budget ends thinking.
+#include "server/answer_constraint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "byte_tokenizer.h"
+
+namespace retort::testing {
+namespace {
+
+class AnswerConstraintTest : public ::testing::Test {
+ protected:
+  AnswerRules rules(GrammarKind kind, std::string_view text) {
+    auto grammar = grammars_.compile(kind, text);
+    EXPECT_TRUE(grammar) << grammar.error().message;
+    return {.tokenizer = &tokenizer_, .grammar = std::move(*grammar)};
+  }
+  static std::unique_ptr<TokenConstraint> begin(AnswerRules rules) {
+    return std::move(*constrain_answer(std::move(rules))->clone());
+  }
+  static NextTokens follow(TokenConstraint& constraint, std::vector<TokenId> tokens) {
+    auto next = constraint.follow(tokens);
+    EXPECT_TRUE(next) << next.error().message;
+    return std::move(*next);
+  }
+  // Tokens of the mask; "any" bytes are what they stand for.
+  static std::vector<TokenId> allowed(const NextTokens& next) {
+    std::vector<TokenId> ids;
+    for (size_t id = 0; id < 32 * next.allowed.size(); ++id)
+      if ((next.allowed[id / 32] >> id % 32 & 1) != 0) ids.push_back(static_cast<TokenId>(id));
+    return ids;
+  }
+
+  Tokenizer tokenizer_ = byte_tokenizer();
+  Grammars grammars_{tokenizer_};
+};
+
+TEST_F(AnswerConstraintTest, BindsFromTheBeginning) {
+  const auto constraint = begin(rules(GrammarKind::kRegex, "[ab]c?"));
+  EXPECT_THAT(allowed(follow(*constraint, {})), ::testing::ElementsAre('a', 'b'));
+  EXPECT_THAT(allowed(follow(*constraint, {'a'})), ::testing::ElementsAre('c', kEndToken));
+  EXPECT_TRUE(follow(*constraint, {'c'}).is_complete);
+}
+
+TEST_F(AnswerConstraintTest, ForcesWhatHasNoChoice) {
+  const auto constraint = begin(rules(GrammarKind::kChoice, R"(["xyz1", "xyz2"])"));
+  const NextTokens next = follow(*constraint, {});
+  EXPECT_THAT(next.forced, ::testing::ElementsAre('x', 'y', 'z'));
+  EXPECT_THAT(allowed(next), ::testing::ElementsAre('1', '2'));
+  EXPECT_TRUE(follow(*constraint, {'2'}).is_complete);
+
+  AnswerRules unforced = rules(GrammarKind::kChoice, R"(["xyz1", "xyz2"])");
+  unforced.takes_forced_tokens = false;
+  const NextTokens first = follow(*begin(std::move(unforced)), {});
+  EXPECT_TRUE(first.forced.empty());
+  EXPECT_THAT(allowed(first), ::testing::ElementsAre('x'));
+}
+
+TEST_F(AnswerConstraintTest, LeavesThinkingFree) {
+  for (const std::vector<TokenId>& end : {std::vector<TokenId>{kThinkEndToken}, {'<', '/', 't', 'h', 'i', 'n', 'k', '>'}}) {
+    AnswerRules inside = rules(GrammarKind::kRegex, "[ab]");
+    inside.starts_inside_reasoning = true;
+    const auto constraint = begin(std::move(inside));
+    EXPECT_TRUE(follow(*constraint, {}).allowed.empty());
+    EXPECT_TRUE(follow(*constraint, {'h'}).allowed.empty());
+    NextTokens next;
+    for (TokenId id : end) {
+      EXPECT_TRUE(next.allowed.empty());
+      next = follow(*constraint, {id});
+    }
+    EXPECT_THAT(allowed(next), ::testing::ElementsAre('a', 'b'));
+  }
+}
+
+TEST_F(AnswerConstraintTest, LetsTheModelOpenReasoning) {
+  AnswerRules outside = rules(GrammarKind::kRegex, "[ab]c");
+  outside.may_open_reasoning = true;
+  const auto constraint = begin(std::move(outside));
+  EXPECT_THAT(allowed(follow(*constraint, {})), ::testing::ElementsAre('a', 'b', kThinkToken));
+  const auto other = std::move(*constraint->clone());
+  EXPECT_TRUE(follow(*constraint, {kThinkToken}).allowed.empty());
+  EXPECT_THAT(allowed(follow(*constraint, {kThinkEndToken})), ::testing::ElementsAre('a', 'b'));
+  EXPECT_THAT(follow(*other, {'a'}).forced, ::testing::ElementsAre('c'));
+}
+
+TEST_F(AnswerConstraintTest, EndsThinkingAtTheBudget) {
+  const auto constraint = begin({.tokenizer = &tokenizer_,
+                                 .grammar = {},
+                                 .starts_inside_reasoning = true,
+                                 .thinking_budget = 2,
+                                 .end_of_thinking = {kThinkEndToken}});
+  EXPECT_TRUE(follow(*constraint, {}).forced.empty());
+  EXPECT_TRUE(follow(*constraint, {'a'}).forced.empty());
+  const NextTokens last = follow(*constraint, {'b'});
+  EXPECT_THAT(last.forced, ::testing::ElementsAre(kThinkEndToken));
+  EXPECT_TRUE(last.is_last && last.allowed.empty() && !last.is_complete);
+}
+
+TEST_F(AnswerConstraintTest, ThinkingThatEndsByItselfIsLeftAlone) {
+  const auto constraint = begin({.tokenizer = &tokenizer_,
+                                 .grammar = {},
+                                 .starts_inside_reasoning = true,
+                                 .thinking_budget = 9,
+                                 .end_of_thinking = {kThinkEndToken}});
+  follow(*constraint, {});
+  const NextTokens last = follow(*constraint, {kThinkEndToken});
+  EXPECT_TRUE(last.is_last && last.forced.empty());
+}
+
+TEST_F(AnswerConstraintTest, RefusesWhatIsNoGrammar) {
+  const auto error = [&](GrammarKind kind, std::string_view text) {
+    const auto grammar = grammars_.compile(kind, text);
+    return grammar ? "none" : grammar.error().message;
+  };
+  EXPECT_THAT(error(GrammarKind::kRegex, "(a"), ::testing::StartsWith("[grammar] "));
+  EXPECT_THAT(error(GrammarKind::kJsonSchema, R"({"uniqueItems": true, "type": "array"})"),
+              ::testing::HasSubstr("uniqueItems"));
+  EXPECT_THAT(error(GrammarKind::kLark, "root ::= [a"), ::testing::HasSubstr("expected ']'"));
+  EXPECT_THAT(error(GrammarKind::kRegex, std::string(300'000, 'a')), ::testing::HasSubstr("at most 262144 bytes"));
+}
+
+}  // namespace
+}  // namespace retort::testing

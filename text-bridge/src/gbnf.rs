@@ -1,0 +1,105 @@
+//! llama.cpp's grammar notation (GBNF) as the Lark dialect that llguidance reads.
+
+/// GBNF defines rules by `::=`, Lark by `:`.
+pub fn is_gbnf(text: &str) -> bool {
+    text.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.next().is_some_and(|name| !name.starts_with('#')) && words.next() == Some("::=")
+    })
+}
+
+pub fn to_lark(text: &str) -> Result<String, String> {
+    let tokens = split(text)?;
+    let mut lark = String::new();
+    for (at, token) in tokens.iter().enumerate() {
+        let next_defines = matches!(tokens.get(at + 1), Some(Token::Defines));
+        match token {
+            Token::Name(name) if next_defines => lark.push_str(&format!("\n{}", rule_name(name))),
+            Token::Name(name) => lark.push_str(&format!(" {}", rule_name(name))),
+            Token::Defines => lark.push(':'),
+            Token::Other(text) => lark.push_str(&format!(" {text}")),
+            Token::Repeat(text) => lark.push_str(text),
+        }
+    }
+    Ok(lark)
+}
+
+enum Token {
+    Name(String),
+    Defines,
+    Other(String),
+    Repeat(String), // stands right behind what it repeats
+}
+
+fn rule_name(name: &str) -> String {
+    if name == "root" {
+        return "start".into();
+    }
+    format!("r_{}", name.replace('-', "_").to_lowercase())
+}
+
+fn split(text: &str) -> Result<Vec<Token>, String> {
+    let chars: Vec<char> = text.chars().collect();
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while at < chars.len() {
+        let rest = &chars[at..];
+        at += match rest[0] {
+            c if c.is_whitespace() => 1,
+            '#' => rest.iter().position(|&c| c == '\n').unwrap_or(rest.len()),
+            '"' => {
+                let length = closing(rest, '"')?;
+                tokens.push(Token::Other(rest[..length].iter().collect()));
+                length
+            }
+            '[' => {
+                let length = closing(rest, ']')?;
+                let class: String = rest[..length].iter().collect();
+                tokens.push(Token::Other(format!("/{}/", class.replace('/', r"\/"))));
+                length
+            }
+            '.' => {
+                tokens.push(Token::Other(r"/[\s\S]/".into()));
+                1
+            }
+            '*' | '+' | '?' => {
+                tokens.push(Token::Repeat(rest[0].into()));
+                1
+            }
+            '{' => {
+                let length = closing(rest, '}')?;
+                tokens.push(Token::Repeat(rest[..length].iter().collect()));
+                length
+            }
+            '(' | ')' | '|' => {
+                tokens.push(Token::Other(rest[0].into()));
+                1
+            }
+            ':' if rest.starts_with(&[':', ':', '=']) => {
+                tokens.push(Token::Defines);
+                3
+            }
+            c if c.is_ascii_alphanumeric() => {
+                let is_part = |c: &char| c.is_ascii_alphanumeric() || *c == '-' || *c == '_';
+                let length = rest.iter().position(|c| !is_part(c)).unwrap_or(rest.len());
+                tokens.push(Token::Name(rest[..length].iter().collect()));
+                length
+            }
+            c => return Err(format!("GBNF: expected a rule, a string, a class or an operator, got '{c}'")),
+        };
+    }
+    Ok(tokens)
+}
+
+/// Characters up to and with the closing one; a backslash takes the next along.
+fn closing(chars: &[char], close: char) -> Result<usize, String> {
+    let mut at = 1;
+    while at < chars.len() {
+        match chars[at] {
+            '\\' => at += 2,
+            c if c == close => return Ok(at + 1),
+            _ => at += 1,
+        }
+    }
+    Err(format!("GBNF: expected '{close}' to close '{}'", chars[0]))
+}

@@ -1,0 +1,162 @@
+//! Constrained decoding by llguidance: which tokens may come next.
+
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+use llguidance::api::{ParserLimits, TopLevelGrammar};
+use llguidance::earley::SlicedBiasComputer;
+use llguidance::{Matcher, ParserFactory};
+use serde_json::{json, Value};
+use toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
+
+use crate::gbnf;
+
+pub type Encode = extern "C" fn(*const c_void, *const c_char, usize, *mut TokenId, usize) -> usize;
+
+/// A line break with its indentation, or one space: what models write between the parts of JSON. Without a bound some
+/// would write white space until their tokens run out.
+const JSON_WHITE_SPACE: &str = r"\n[ \t]{0,32}|[ ]";
+
+struct Vocabulary {
+    trie: TokTrie,
+    encode: Encode,
+    context: *const c_void,
+    is_canonical: bool,
+}
+
+// The header asks for a callback and a context that several threads may use.
+unsafe impl Send for Vocabulary {}
+unsafe impl Sync for Vocabulary {}
+
+impl Vocabulary {
+    fn encode_text(&self, text: &str) -> Vec<TokenId> {
+        let mut ids = vec![0; text.len()]; // no token is empty
+        let count = (self.encode)(self.context, text.as_ptr().cast(), text.len(), ids.as_mut_ptr(), ids.len());
+        ids.truncate(count);
+        ids
+    }
+
+    /// Whether the tokenizer gives back the bytes it was given; those that add a space before a text do not.
+    fn keeps_bytes(&self) -> bool {
+        [r#"{"a": "#, "b", " c"].iter().all(|text| self.trie.decode_raw(&self.encode_text(text)) == text.as_bytes())
+    }
+}
+
+impl TokenizerEnv for Vocabulary {
+    fn tok_trie(&self) -> &TokTrie {
+        &self.trie
+    }
+
+    fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
+        if !self.is_canonical {
+            return self.trie.greedy_tokenize(bytes);
+        }
+        self.trie.tokenize_with_greedy_fallback(bytes, |text| self.encode_text(text))
+    }
+
+    fn tokenize_is_canonical(&self) -> bool {
+        self.is_canonical
+    }
+}
+
+/// What all grammars over one vocabulary share.
+pub struct Grammars {
+    factory: ParserFactory,
+}
+
+impl Grammars {
+    pub fn new(words: &[Vec<u8>], eos: &[TokenId], encode: Encode, context: *const c_void) -> Result<Self, String> {
+        let first_eos = *eos.first().ok_or("grammars: expected at least one end-of-text token, got none")?;
+        let info = TokRxInfo::new(words.len() as u32, first_eos);
+        let trie = TokTrie::from(&info, words).with_eos_tokens(eos);
+        let mut vocabulary = Vocabulary { trie, encode, context, is_canonical: true };
+        vocabulary.is_canonical = vocabulary.keeps_bytes();
+        let env: TokEnv = Arc::new(vocabulary);
+        let capabilities = InferenceCapabilities { ff_tokens: true, ..Default::default() };
+        let mut factory =
+            ParserFactory::new(&env, capabilities, &SlicedBiasComputer::general_slices()).map_err(|e| e.to_string())?;
+        factory.quiet();
+        *factory.limits_mut() = ParserLimits {
+            max_lexer_states: 50_000,
+            max_grammar_size: 200_000,
+            precompute_large_lexemes: false,
+            verbose_errors: false,
+            ..Default::default()
+        };
+        Ok(Self { factory })
+    }
+
+    /// `kind` as the header names them.
+    pub fn matcher(&self, kind: u32, text: &str) -> Result<GrammarMatcher, String> {
+        let grammar = match kind {
+            0 => json_schema(text)?,
+            1 => TopLevelGrammar::from_regex(text),
+            2 => choice(text)?,
+            3 => TopLevelGrammar::from_lark(if gbnf::is_gbnf(text) { gbnf::to_lark(text)? } else { text.to_string() }),
+            _ => return Err(format!("grammar: expected a kind from 0 to 3, got {kind}")),
+        };
+        let matcher = Matcher::new(self.factory.create_parser(grammar));
+        match matcher.get_error() {
+            Some(error) if error.contains("coerce_one_of") => {
+                Err("oneOf: supported only where no value fits two of its schemas; anyOf may do".into())
+            }
+            Some(error) => Err(error),
+            None => Ok(GrammarMatcher { matcher }),
+        }
+    }
+}
+
+fn json_schema(text: &str) -> Result<TopLevelGrammar, String> {
+    let mut schema: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    if schema == Value::Bool(true) {
+        schema = json!({});
+    }
+    if let Value::Object(fields) = &mut schema {
+        fields.insert("x-guidance".into(), json!({"whitespace_pattern": JSON_WHITE_SPACE}));
+    }
+    Ok(TopLevelGrammar::from_json_schema(schema))
+}
+
+/// An expression over escaped strings: many of them cost far less this way than as a Lark rule.
+fn choice(text: &str) -> Result<TopLevelGrammar, String> {
+    let choices: Vec<String> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let escaped: Vec<String> = choices.iter().map(|choice| regex_syntax::escape(choice)).collect();
+    Ok(TopLevelGrammar::from_regex(&format!("({})", escaped.join("|"))))
+}
+
+/// Where one text stands in its grammar.
+pub struct GrammarMatcher {
+    matcher: Matcher,
+}
+
+impl GrammarMatcher {
+    /// Shares nothing that moves: the two may be used by two threads.
+    pub fn deep_clone(&self) -> Self {
+        Self { matcher: self.matcher.deep_clone() }
+    }
+
+    pub fn mask(&mut self, words: &mut [u32]) -> Result<(), String> {
+        let mask = self.matcher.compute_mask_or_eos().map_err(|e| e.to_string())?;
+        let count = words.len().min(mask.as_slice().len());
+        words[..count].copy_from_slice(&mask.as_slice()[..count]);
+        words[count..].fill(0);
+        Ok(())
+    }
+
+    pub fn accept(&mut self, token: TokenId) -> Result<(), String> {
+        self.matcher.consume_token(token).map_err(|e| e.to_string())
+    }
+
+    /// Tokens that must come next, which are accepted at the same time.
+    pub fn take_forced(&mut self, ids: &mut [TokenId]) -> Result<usize, String> {
+        let mut forced = self.matcher.compute_ff_tokens();
+        forced.truncate(ids.len());
+        self.matcher.consume_tokens(&forced).map_err(|e| e.to_string())?;
+        ids[..forced.len()].copy_from_slice(&forced);
+        Ok(forced.len())
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.matcher.is_stopped() && !self.matcher.is_error()
+    }
+}
