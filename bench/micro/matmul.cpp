@@ -14,8 +14,8 @@ namespace retort {
 namespace {
 
 constexpr int64_t kHidden = 1536, kFfn = 8960;
-constexpr TensorType kTypes[] = {TensorType::kQ4_0, TensorType::kQ8_0, TensorType::kQ4_K, TensorType::kQ5_K,
-                                 TensorType::kQ6_K, TensorType::kBF16};
+constexpr TensorType kTypes[] = {TensorType::kQ4_0, TensorType::kQ8_0, TensorType::kQ4_K,
+                                 TensorType::kQ5_K, TensorType::kQ6_K, TensorType::kBF16};
 
 ThreadPool& pool() {
   static ThreadPool pool(default_num_threads());
@@ -54,7 +54,8 @@ void matmul(benchmark::State& state, TensorType type, int64_t num_outputs, int64
     for (const auto& matrix : matrices) matmul.run(in, {{&matrix, nullptr, out.data(), num_outputs}});
   const auto iterations = static_cast<double>(state.iterations());
   const double ops = 2.0 * static_cast<double>(num_rows * num_outputs * num_inputs) * num_matrices;
-  state.counters["GB/s"] = benchmark::Counter(iterations * static_cast<double>(bytes) / 1e9, benchmark::Counter::kIsRate);
+  state.counters["GB/s"] =
+      benchmark::Counter(iterations * static_cast<double>(bytes) / 1e9, benchmark::Counter::kIsRate);
   state.counters["GOP/s"] = benchmark::Counter(iterations * ops / 1e9, benchmark::Counter::kIsRate);
 }
 

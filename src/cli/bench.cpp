@@ -4,12 +4,12 @@
 
 #include "base/log.h"
 #include "cli/command.h"
-#include "cli/model_flags.h"
 #include "cli/hub/model_cache.h"
 #include "cli/hub/progress.h"
 #include "cli/measure/bandwidth.h"
 #include "cli/measure/breakdown.h"
 #include "cli/measure/speed.h"
+#include "cli/model_flags.h"
 #include "cli/terminal.h"
 #include "kernels/peak.h"
 

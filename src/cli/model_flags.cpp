@@ -80,12 +80,14 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
          "Tokens of prompt and answer together: 4096, 32K; auto: what the KV memory holds, up to the model's own limit")
       ->capture_default_str()
       ->group("Model");
-  app.add_option("--kv-cache-memory", flags.kv_cache_memory,
-                 "Memory for keys and values: 4G, or 50% of this machine's; auto: what is free within 85% of it. Pages are "
-                 "taken when first used")
+  app.add_option(
+         "--kv-cache-memory", flags.kv_cache_memory,
+         "Memory for keys and values: 4G, or 50% of this machine's; auto: what is free within 85% of it. Pages are "
+         "taken when first used")
       ->capture_default_str()
       ->group("Model");
-  app.add_option("--kv-cache-dtype", flags.kv_cache_dtype, "Keys and values as bf16 (auto), int8 (half the memory) or f32")
+  app.add_option("--kv-cache-dtype", flags.kv_cache_dtype,
+                 "Keys and values as bf16 (auto), int8 (half the memory) or f32")
       ->check(CLI::IsMember(kKvTypeNames))
       ->capture_default_str()
       ->group("Model");

@@ -1,5 +1,5 @@
-// Constraints are followed on threads of their own while the model runs, so that neither a step nor another answer waits
-// for a slow one.
+// Constraints are followed on threads of their own while the model runs, so that neither a step nor another answer
+// waits for a slow one.
 #pragma once
 
 #include <atomic>

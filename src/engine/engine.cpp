@@ -49,7 +49,7 @@ struct Engine::Impl {
   bool resets_prefix_cache = false;
   bool stopping = false;
   Clock::time_point stop_at;
-  EngineStats stats;  // as of the last step's plan or end
+  EngineStats stats;                 // as of the last step's plan or end
   bool constraint_is_ready = false;  // since the last turn began
 
   EngineCore core;  // engine thread only

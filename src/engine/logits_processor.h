@@ -42,12 +42,13 @@ struct SampleInput {
   std::span<const TokenId> stop_tokens;  // not sampled before min_tokens
   uint64_t seed;
   int sample_idx;
-  int64_t position;  // of the token to be chosen, prompt included
+  int64_t position;                        // of the token to be chosen, prompt included
   std::span<const uint32_t> allowed = {};  // by a constraint, as NextTokens has it; empty: everything
 };
 
 // In vLLM's order (v1/sample/sampler.py): allowed ids, bad words, min_tokens, bias, repetition, frequency and presence
-// penalty; last the constraint. Returns `logits` itself when nothing is asked for, else `scratch`, [vocab_size], with the result.
+// penalty; last the constraint. Returns `logits` itself when nothing is asked for, else `scratch`, [vocab_size], with
+// the result.
 std::span<const float> process_logits(std::span<const float> logits, const SampleInput& input,
                                       std::vector<float>& scratch);
 

@@ -36,6 +36,8 @@ std::span<const TokenId> NgramSpeculator::propose(std::span<const TokenId> token
 
 double NgramSpeculator::acceptance() const { return acceptance_[match_]; }
 
-void NgramSpeculator::judge(bool right) { acceptance_[match_] += kMemory * ((right ? 1.0 : 0.0) - acceptance_[match_]); }
+void NgramSpeculator::judge(bool right) {
+  acceptance_[match_] += kMemory * ((right ? 1.0 : 0.0) - acceptance_[match_]);
+}
 
 }  // namespace retort

@@ -13,7 +13,7 @@ namespace retort {
 struct Sequence {
   uint64_t request_id = 0;
   int sample_idx = 0;
-  int num_samples = 1;  // above 1: the prompt of so many answers; they part when it has been computed
+  int num_samples = 1;   // above 1: the prompt of so many answers; they part when it has been computed
   int64_t due_ms = 0;    // arrival time, moved by the priority: one that waits ages past those that come much later
   uint64_t arrival = 0;  // place in the line
   std::string cache_salt;

@@ -1,5 +1,5 @@
-// What may come next in an answer, beyond what the model thinks likely: a grammar, a bound on thinking. The engine asks;
-// what the rule is it does not know.
+// What may come next in an answer, beyond what the model thinks likely: a grammar, a bound on thinking. The engine
+// asks; what the rule is it does not know.
 #pragma once
 
 #include <memory>

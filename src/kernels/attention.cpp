@@ -111,9 +111,9 @@ void Attention::store(const float* k, const float* v, std::span<const AttentionS
       const int64_t position = tile.sequence->first_position + tile.first_row;
       const int64_t offset = (tile.sequence->first_row + tile.first_row) * stride + tile.kv_head * kv.head_dim;
       const int32_t block = tile.sequence->block_table[static_cast<size_t>(position / kBlockTokens)];
-      store_kv({k + offset, v + offset, stride, static_cast<int>(position % kBlockTokens),
-                static_cast<int>(tile.num_rows)},
-               kv, block, tile.kv_head);
+      store_kv(
+          {k + offset, v + offset, stride, static_cast<int>(position % kBlockTokens), static_cast<int>(tile.num_rows)},
+          kv, block, tile.kv_head);
     }
   });
 }

@@ -54,7 +54,7 @@ class Attention {
   const AttentionKernels* kernels_;
   ThreadPool* pool_;
   std::vector<Tile> tiles_;
-  std::vector<float> floats_;   // of Scratch, one piece a thread
+  std::vector<float> floats_;  // of Scratch, one piece a thread
   std::vector<int32_t> ints_;
 };
 

@@ -1,5 +1,6 @@
 // The int8 step of attention_kernels.h over any vector type; included only by kernels/<instruction set>/attention.cpp.
-// Scores and mixed values are exact integer sums of stored numbers and 16-bit queries or weights; floats only scale them.
+// Scores and mixed values are exact integer sums of stored numbers and 16-bit queries or weights; floats only scale
+// them.
 //
 // D: what an instruction set multiplies with.
 //   kWidth, kMaxQueries, kVectors   lanes, equal to the float vector's; the register block
@@ -43,9 +44,9 @@ class Int8AttentionLoops {
   static constexpr int kPaddedQueries = (D::kMaxQueries + kWidth - 1) / kWidth * kWidth;
 
   struct Work {
-    alignas(64) float weights[D::kMaxQueries * kBlockTokens];       // scores, then e^(score - max) · value scale
-    alignas(64) uint32_t coded[D::kMaxQueries * 2 * kFours];  // the weights as 16-bit integers
-    float scales[D::kMaxQueries];                             // weight of one step of those
+    alignas(64) float weights[D::kMaxQueries * kBlockTokens];  // scores, then e^(score - max) · value scale
+    alignas(64) uint32_t coded[D::kMaxQueries * 2 * kFours];   // the weights as 16-bit integers
+    float scales[D::kMaxQueries];                              // weight of one step of those
     int starts[D::kMaxQueries];
     alignas(64) float corrections[kPaddedQueries];  // e^(old max - new max)
   };

@@ -49,12 +49,10 @@ void store_int8(const KvRows& rows, int head_dim, const float* key_scales, std::
   float* scales = reinterpret_cast<float*>(values + head_dim * kBlockTokens);
   for (int i = 0; i < rows.num_tokens; ++i) {
     const int token = rows.token + i;
-    scales[token] = quantise(rows.keys + i * rows.stride, key_scales, head_dim, [&](int d) {
-      return keys + (d / 4 * kBlockTokens + token) * 4 + d % 4;
-    });
-    scales[kBlockTokens + token] = quantise(rows.values + i * rows.stride, nullptr, head_dim, [&](int d) {
-      return values + (token / 4 * head_dim + d) * 4 + token % 4;
-    });
+    scales[token] = quantise(rows.keys + i * rows.stride, key_scales, head_dim,
+                             [&](int d) { return keys + (d / 4 * kBlockTokens + token) * 4 + d % 4; });
+    scales[kBlockTokens + token] = quantise(rows.values + i * rows.stride, nullptr, head_dim,
+                                            [&](int d) { return values + (token / 4 * head_dim + d) * 4 + token % 4; });
   }
 }
 
@@ -82,8 +80,8 @@ void store_kv(const KvRows& rows, const KvLayerView& kv, int32_t block, int kv_h
     case KvType::kBF16:
       return store_bf16(rows, kv.head_dim, target);
     case KvType::kInt8:
-      return store_int8(rows, kv.head_dim,
-                        kv.key_scales == nullptr ? nullptr : kv.key_scales + kv_head * kv.head_dim, target);
+      return store_int8(rows, kv.head_dim, kv.key_scales == nullptr ? nullptr : kv.key_scales + kv_head * kv.head_dim,
+                        target);
   }
 }
 

@@ -19,10 +19,10 @@ struct Range {
 Status check_ranges(const ModelConfig& c) {
   constexpr int64_t kMaxContext = int64_t{1} << 30;
   const std::array ranges = {
-      Range{"hidden size", c.hidden_size, 1, 1 << 17},    Range{"number of layers", c.num_layers, 1, 1024},
-      Range{"number of heads", c.num_heads, 1, 1024},     Range{"number of KV heads", c.num_kv_heads, 1, 1024},
-      Range{"head dimension", c.head_dim, 8, kMaxHeadDim},       Range{"feed-forward size", c.ffn_size, 1, 1 << 20},
-      Range{"vocabulary size", c.vocab_size, 1, 1 << 24}, Range{"context length", c.max_context, 1, kMaxContext},
+      Range{"hidden size", c.hidden_size, 1, 1 << 17},     Range{"number of layers", c.num_layers, 1, 1024},
+      Range{"number of heads", c.num_heads, 1, 1024},      Range{"number of KV heads", c.num_kv_heads, 1, 1024},
+      Range{"head dimension", c.head_dim, 8, kMaxHeadDim}, Range{"feed-forward size", c.ffn_size, 1, 1 << 20},
+      Range{"vocabulary size", c.vocab_size, 1, 1 << 24},  Range{"context length", c.max_context, 1, kMaxContext},
   };
   for (const Range& range : ranges)
     if (range.value < range.min || range.value > range.max)

@@ -14,7 +14,8 @@ constexpr float kReach = 3;
 }  // namespace
 
 std::vector<float> key_spread(const TensorView& weight, std::span<const float> norm) {
-  const size_t num_outputs = weight.shape[0], num_inputs = weight.shape[1], row_bytes = weight.data.size() / num_outputs;
+  const size_t num_outputs = weight.shape[0], num_inputs = weight.shape[1],
+               row_bytes = weight.data.size() / num_outputs;
   std::vector<float> row(num_inputs), spread(num_outputs);
   for (size_t o = 0; o < num_outputs; ++o) {
     dequantize(weight.type, weight.data.subspan(o * row_bytes, row_bytes), row);

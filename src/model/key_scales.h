@@ -10,11 +10,12 @@
 
 namespace retort {
 
-// Standard deviation of each output of W · (norm ⊙ x) for x of unit variance: [num_outputs]. W: [num_outputs, num_inputs]
+// Standard deviation of each output of W · (norm ⊙ x) for x of unit variance: [num_outputs]. W: [num_outputs,
+// num_inputs]
 std::vector<float> key_spread(const TensorView& weight, std::span<const float> norm);
 
-// bias, k_norm: as in LayerWeights, empty where the architecture has none. Result: [num_kv_heads, head_dim], positive and
-// equal within a rotary pair.
+// bias, k_norm: as in LayerWeights, empty where the architecture has none. Result: [num_kv_heads, head_dim], positive
+// and equal within a rotary pair.
 std::vector<float> key_scales(const ModelConfig& config, std::span<const float> spread, std::span<const float> bias,
                               std::span<const float> k_norm);
 

@@ -2,7 +2,10 @@
 
 PERSON = {
     "type": "object",
-    "properties": {"name": {"type": "string", "maxLength": 12}, "age": {"type": "integer", "minimum": 0, "maximum": 130}},
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 130},
+    },
     "required": ["name", "age"],
     "additionalProperties": False,
 }
@@ -15,7 +18,7 @@ LEAVES = {
     "const object": {"const": {"a": [1, True, None]}},
     "enum strings": {"enum": ["red", "green", "blue"]},
     "enum mixed": {"enum": ["one", 2, None, True, [3], {"four": 4}]},
-    "enum unicode": {"enum": ["über", "日本", "🙂", "naïve \"quoted\"", "back\\slash"]},
+    "enum unicode": {"enum": ["über", "日本", "🙂", 'naïve "quoted"', "back\\slash"]},
     "integer": {"type": "integer", "minimum": -1000, "maximum": 1000},
     "integer above": {"type": "integer", "exclusiveMinimum": 5, "maximum": 12},
     "integer negative": {"type": "integer", "minimum": -250, "exclusiveMaximum": -13},
@@ -39,7 +42,12 @@ LEAVES = {
     "one of types": {"oneOf": [{"type": "string", "maxLength": 4}, {"type": "null"}]},
     "one of objects": {
         "oneOf": [
-            {"type": "object", "properties": {"kind": {"const": kind}}, "required": ["kind"], "additionalProperties": False}
+            {
+                "type": "object",
+                "properties": {"kind": {"const": kind}},
+                "required": ["kind"],
+                "additionalProperties": False,
+            }
             for kind in ("cat", "dog")
         ]
     },

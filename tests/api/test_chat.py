@@ -128,7 +128,12 @@ def test_logprobs(assistant):
         assert entry.logprob == entry.top_logprobs[0].logprob <= 0
         assert entry.top_logprobs[0].logprob >= entry.top_logprobs[1].logprob >= entry.top_logprobs[2].logprob
     streamed = assistant.stream_chat(QUESTION, max_tokens=5, temperature=0, logprobs=True)
-    tokens = [entry.token for chunk in streamed if chunk.choices and chunk.choices[0].logprobs for entry in chunk.choices[0].logprobs.content]
+    tokens = [
+        entry.token
+        for chunk in streamed
+        if chunk.choices and chunk.choices[0].logprobs
+        for entry in chunk.choices[0].logprobs.content
+    ]
     assert tokens == [entry.token for entry in entries]
 
 
@@ -142,7 +147,9 @@ def test_limits(assistant):
 
 def test_sampling_fields_are_honoured(assistant):
     banned = assistant.chat(QUESTION, max_tokens=1, temperature=0, logprobs=True).choices[0].logprobs.content[0].token
-    ids = assistant.client.post("/../tokenize", body={"prompt": banned, "add_special_tokens": False}, cast_to=object)["tokens"]
+    ids = assistant.client.post("/../tokenize", body={"prompt": banned, "add_special_tokens": False}, cast_to=object)[
+        "tokens"
+    ]
     other = assistant.chat(QUESTION, max_tokens=1, temperature=0, logit_bias={str(ids[0]): -100})
     assert other.choices[0].message.content != banned
     only = assistant.chat(QUESTION, max_tokens=3, temperature=1, extra_body={"allowed_token_ids": ids[:1]})
@@ -159,7 +166,12 @@ def test_several_clients_at_once_get_what_they_get_alone(server, streamed):
     prompts = [f"Write a line about the number {number}." for number in range(8)]
 
     def ask(prompt: str) -> str:
-        options = {"model": "smollm2", "messages": [{"role": "user", "content": prompt}], "max_tokens": 16, "temperature": 0}
+        options = {
+            "model": "smollm2",
+            "messages": [{"role": "user", "content": prompt}],
+            "max_tokens": 16,
+            "temperature": 0,
+        }
         completions = server.client().chat.completions
         if streamed:
             return text_of(completions.create(**options, stream=True))
@@ -173,9 +185,13 @@ def test_several_clients_at_once_get_what_they_get_alone(server, streamed):
 
 async def gather_async(server):
     async with openai.AsyncOpenAI(base_url=server.url + "/v1", api_key="none") as client:
-        stream = await client.chat.completions.create(model="smollm2", messages=QUESTION, max_tokens=8, temperature=0, stream=True)
+        stream = await client.chat.completions.create(
+            model="smollm2", messages=QUESTION, max_tokens=8, temperature=0, stream=True
+        )
         return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
 
 
 def test_the_async_client(server, assistant):
-    assert asyncio.run(gather_async(server)) == assistant.simple_chat(QUESTION[0]["content"], max_tokens=8, temperature=0)
+    assert asyncio.run(gather_async(server)) == assistant.simple_chat(
+        QUESTION[0]["content"], max_tokens=8, temperature=0
+    )

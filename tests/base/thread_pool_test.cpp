@@ -20,7 +20,8 @@ TEST(ThreadPool, EveryItemIsDoneOnce) {
           ASSERT_LE(end, items);
           for (size_t i = begin; i < end; ++i) done[i].fetch_add(1);
         });
-        for (size_t i = 0; i < items; ++i) ASSERT_EQ(done[i].load(), 1) << items << " items, grain " << grain << ", item " << i;
+        for (size_t i = 0; i < items; ++i)
+          ASSERT_EQ(done[i].load(), 1) << items << " items, grain " << grain << ", item " << i;
       }
     }
   }

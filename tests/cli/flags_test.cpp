@@ -46,8 +46,7 @@ TEST(SpeculativeConfig, AsVllmReadsIt) {
   for (const auto* text :
        {"ngram", "3", "{", "{}", R"({"method": "eagle"})", R"({"method": 3})", R"({"method": "ngram", "model": "x"})",
         R"({"method": "ngram", "num_speculative_tokens": 0})", R"({"method": "ngram", "num_speculative_tokens": 8})",
-        R"({"method": "ngram", "num_speculative_tokens": "3"})",
-        R"({"method": "none", "num_speculative_tokens": 3})"})
+        R"({"method": "ngram", "num_speculative_tokens": "3"})", R"({"method": "none", "num_speculative_tokens": 3})"})
     EXPECT_FALSE(parse_speculative_config(text)) << text;
   EXPECT_THAT(parse_speculative_config("x").error().message, HasSubstr("--speculative-config"));
 }

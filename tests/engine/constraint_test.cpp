@@ -225,7 +225,8 @@ TEST(Constraint, AnErrorEndsItsRequestAlone) {
                              .num_samples = 2,
                              .constraint = std::make_shared<FailingConstraint>(),
                              .on_event = failing.on_event()}));
-  EXPECT_TRUE(engine.submit({.prompt = {1, 2}, .params = {.temperature = 0, .max_tokens = 50}, .on_event = other.on_event()}));
+  EXPECT_TRUE(
+      engine.submit({.prompt = {1, 2}, .params = {.temperature = 0, .max_tokens = 50}, .on_event = other.on_event()}));
   for (const Answer& answer : failing.wait()) {
     EXPECT_EQ(answer.finish, FinishReason::kError);
     EXPECT_EQ(answer.error, "[grammar] too complex");

@@ -122,7 +122,8 @@ std::vector<double> as_stored(const float* x, int head_dim, KvType type) {
   if (type == KvType::kBF16)
     for (double& value : out) value = bf16_to_f32(f32_to_bf16(static_cast<float>(value)));
   if (type == KvType::kInt8) {
-    const float largest = std::abs(*std::max_element(x, x + head_dim, [](float a, float b) { return std::abs(a) < std::abs(b); }));
+    const float largest =
+        std::abs(*std::max_element(x, x + head_dim, [](float a, float b) { return std::abs(a) < std::abs(b); }));
     for (double& value : out) value = std::nearbyint(static_cast<float>(value) * (127 / largest)) * (largest / 127);
   }
   return out;

@@ -50,7 +50,8 @@ TEST(KeyScales, FollowTheNormWhereKeysAreNormed) {
 }
 
 TEST(KeyScales, ArePositiveForWeightsOfZero) {
-  for (const float scale : key_scales(config(RopeStyle::kNeox), std::vector<float>(8, 0.0f), {}, {})) EXPECT_GT(scale, 0.0f);
+  for (const float scale : key_scales(config(RopeStyle::kNeox), std::vector<float>(8, 0.0f), {}, {}))
+    EXPECT_GT(scale, 0.0f);
 }
 
 }  // namespace

@@ -58,7 +58,8 @@ TEST_F(AnswerConstraintTest, ForcesWhatHasNoChoice) {
 }
 
 TEST_F(AnswerConstraintTest, LeavesThinkingFree) {
-  for (const std::vector<TokenId>& end : {std::vector<TokenId>{kThinkEndToken}, {'<', '/', 't', 'h', 'i', 'n', 'k', '>'}}) {
+  for (const std::vector<TokenId>& end :
+       {std::vector<TokenId>{kThinkEndToken}, {'<', '/', 't', 'h', 'i', 'n', 'k', '>'}}) {
     AnswerRules inside = rules(GrammarKind::kRegex, "[ab]");
     inside.starts_inside_reasoning = true;
     const auto constraint = begin(std::move(inside));

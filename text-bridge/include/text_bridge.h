@@ -33,9 +33,9 @@ int text_bridge_template_render(const TextBridgeTemplate* chat_template, const c
  * once. */
 typedef struct TextBridgeGrammars TextBridgeGrammars;
 
-/* Token i has lengths[i] bytes, which follow those of token i - 1. Control tokens begin with the byte 0xFF and then have
- * their name; tokens that never occur have no bytes. encode: text that is UTF-8 → ids, at most `capacity` of them, and
- * how many; several threads call it while grammars or matchers live. */
+/* Token i has lengths[i] bytes, which follow those of token i - 1. Control tokens begin with the byte 0xFF and then
+ * have their name; tokens that never occur have no bytes. encode: text that is UTF-8 → ids, at most `capacity` of them,
+ * and how many; several threads call it while grammars or matchers live. */
 typedef struct TextBridgeVocabulary {
   const uint8_t* bytes;
   const uint32_t* lengths;

@@ -51,8 +51,8 @@ double measure_read_gbps(ThreadPool& pool) {
       std::max<size_t>(16, std::min<size_t>(kMaxBytes, memory_of_machine().available / 4) / kItemBytes);
   // On huge pages where they are to be had, as the weights are.
   const size_t size = (num_items * kItemBytes + kPrefetchBytes + kHugePage - 1) / kHugePage * kHugePage;
-  const std::unique_ptr<std::byte, void (*)(void*)> buffer(
-      static_cast<std::byte*>(std::aligned_alloc(kHugePage, size)), std::free);
+  const std::unique_ptr<std::byte, void (*)(void*)> buffer(static_cast<std::byte*>(std::aligned_alloc(kHugePage, size)),
+                                                           std::free);
   RETORT_CHECK(buffer != nullptr);
   ::madvise(buffer.get(), size, MADV_HUGEPAGE);
   // Written by the threads that will read it, so that each page lies near its reader.

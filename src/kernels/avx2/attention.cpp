@@ -28,8 +28,8 @@ struct Dot {
   }
   static Sum zero() { return _mm256_setzero_si256(); }
   static Sum dot(Sum sum, Stored stored, Coded x) {
-    return _mm256_add_epi32(sum, _mm256_add_epi32(_mm256_madd_epi16(stored.even, x.even),
-                                                  _mm256_madd_epi16(stored.odd, x.odd)));
+    return _mm256_add_epi32(
+        sum, _mm256_add_epi32(_mm256_madd_epi16(stored.even, x.even), _mm256_madd_epi16(stored.odd, x.odd)));
   }
   static Vector value(Sum sum, int start) {
     return {_mm256_cvtepi32_ps(_mm256_add_epi32(sum, _mm256_set1_epi32(start)))};
@@ -44,8 +44,8 @@ struct Dot {
       const __m256i even = _mm256_castps_si256(_mm256_shuffle_ps(fa, fb, 0b10001000)),
                     odd = _mm256_castps_si256(_mm256_shuffle_ps(fa, fb, 0b11011101));
       // In each half register: fours 0 2 of the even pairs, then of the odd ones (1 3 in the upper half).
-      const __m256i pairs = _mm256_permutevar8x32_epi32(_mm256_packs_epi32(even, odd),
-                                                        _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+      const __m256i pairs =
+          _mm256_permutevar8x32_epi32(_mm256_packs_epi32(even, odd), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(words + 4 * half), _mm256_castsi256_si128(pairs));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(words + 8 + 4 * half), _mm256_extracti128_si256(pairs, 1));
     }

@@ -80,9 +80,7 @@ int coded(const CodedQueries& queries, int d, int stride, int q) {
 struct Int8Block {
   const AttentionStep& step;
   const uint8_t* bytes() const { return static_cast<const uint8_t*>(step.keys); }
-  const float* scales() const {
-    return reinterpret_cast<const float*>(bytes() + 2 * step.head_dim * kBlockTokens);
-  }
+  const float* scales() const { return reinterpret_cast<const float*>(bytes() + 2 * step.head_dim * kBlockTokens); }
   int key(int d, int token) const { return bytes()[(d / 4 * kBlockTokens + token) * 4 + d % 4] - 128; }
   int value(int token, int d) const {
     return bytes()[step.head_dim * kBlockTokens + (token / 4 * step.head_dim + d) * 4 + token % 4] - 128;

@@ -11,7 +11,7 @@ struct Effort {
   const char* name;
   int budget;
 };
-constexpr Effort kEfforts[] = {{"none", 0},      {"minimal", 128}, {"low", 512},
+constexpr Effort kEfforts[] = {{"none", 0},      {"minimal", 128},   {"low", 512},
                                {"medium", 2048}, {"high", kUnbound}, {"xhigh", kUnbound}};
 
 ApiStatus read_messages(const Json& value, ChatRequest& request) {

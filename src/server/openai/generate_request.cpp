@@ -168,7 +168,8 @@ ApiStatus read_stop(const Json& value, GenerateRequest& request) {
 const std::vector<Field<GenerateRequest>>& generate_fields() {
   static const std::vector<Field<Request>> fields = [] {
     std::vector<Field<Request>> all;
-    for (const auto& group : {other_fields(), sampling_fields(), length_fields(), output_fields(), structured_output_fields()})
+    for (const auto& group :
+         {other_fields(), sampling_fields(), length_fields(), output_fields(), structured_output_fields()})
       all.insert(all.end(), group.begin(), group.end());
     return all;
   }();
@@ -187,8 +188,9 @@ ApiStatus check_generate_request(const GenerateRequest& request) {
         "min_tokens");
   if (request.grammar && (!request.allowed_token_ids.empty() || !request.bad_words.empty())) {
     const std::string name = request.bad_words.empty() ? "allowed_token_ids" : "bad_words";
-    return refuse(400, fmt::format("{}: cannot be used together with {}, which says what may come", name,
-                                   request.grammar->field), name);
+    return refuse(
+        400, fmt::format("{}: cannot be used together with {}, which says what may come", name, request.grammar->field),
+        name);
   }
   return {};
 }

@@ -78,16 +78,15 @@ ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request) {
   options.splits_reasoning = true;
   options.starts_inside_reasoning = prompt.starts_inside_reasoning;
   const bool may_think = prompt.starts_inside_reasoning || prompt.may_open_reasoning;
-  RETORT_API_ASSIGN(auto constraint, constraint_of(model, request,
-                                                   {.tokenizer = model.tokenizer,
-                                                    .grammar = {},
-                                                    .takes_forced_tokens = !request.logprobs,
-                                                    .starts_inside_reasoning = prompt.starts_inside_reasoning,
-                                                    .may_open_reasoning = prompt.may_open_reasoning,
-                                                    .thinking_budget = may_think ? request.thinking_token_budget
-                                                                                 : std::nullopt,
-                                                    .end_of_thinking = encode_raw_prompt(model, "\n</think>\n\n",
-                                                                                         false)}));
+  RETORT_API_ASSIGN(auto constraint,
+                    constraint_of(model, request,
+                                  {.tokenizer = model.tokenizer,
+                                   .grammar = {},
+                                   .takes_forced_tokens = !request.logprobs,
+                                   .starts_inside_reasoning = prompt.starts_inside_reasoning,
+                                   .may_open_reasoning = prompt.may_open_reasoning,
+                                   .thinking_budget = may_think ? request.thinking_token_budget : std::nullopt,
+                                   .end_of_thinking = encode_raw_prompt(model, "\n</think>\n\n", false)}));
   Job job;
   job.sample_options.push_back(std::move(options));
   job.echoes.push_back(echo_of(request));

@@ -78,8 +78,8 @@ ApiResult<ChatPrompt> build_chat_prompt(const ServedModel& model, ChatTemplateIn
     *rendered += "<think>\n";
     prompt.starts_inside_reasoning = true;
   }
-  prompt.may_open_reasoning = model.is_reasoning && !thinking_is_off && !prompt.starts_inside_reasoning && input.add_generation_prompt &&
-                              !ends_with_tag(*rendered, kThinkEnd);
+  prompt.may_open_reasoning = model.is_reasoning && !thinking_is_off && !prompt.starts_inside_reasoning &&
+                              input.add_generation_prompt && !ends_with_tag(*rendered, kThinkEnd);
   prompt.tokens = is_marked ? ControlTokens::encode_marked(*model.tokenizer, *rendered, add_special_tokens)
                             : encode_raw_prompt(model, *rendered, add_special_tokens);
   return prompt;

@@ -11,9 +11,9 @@ constexpr size_t kMaxChoices = 10'000;
 
 ApiStatus set_grammar(GrammarKind kind, std::string text, std::string_view field, Request& request) {
   if (request.grammar)
-    return refuse(400, fmt::format("{}: expected at most one form for the answer, got {} as well", field,
-                                   request.grammar->field),
-                  std::string(field));
+    return refuse(
+        400, fmt::format("{}: expected at most one form for the answer, got {} as well", field, request.grammar->field),
+        std::string(field));
   request.grammar = {.kind = kind, .text = std::move(text), .field = std::string(field)};
   return {};
 }
@@ -147,8 +147,9 @@ const std::vector<Field<Request>>& structured_output_fields() {
     for (const Form& form : forms()) {
       Json schema = schema_of(form);
       schema["description"] = fmt::format("The older name of structured_outputs.{}.", form.name);
-      all.push_back({std::string(form.guided_name), std::move(schema),
-                     [&form](const Json& value, Request& request) { return form.set(value, form.guided_name, request); }});
+      all.push_back({std::string(form.guided_name), std::move(schema), [&form](const Json& value, Request& request) {
+                       return form.set(value, form.guided_name, request);
+                     }});
     }
     return all;
   }();
