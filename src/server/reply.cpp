@@ -27,8 +27,9 @@ ApiStatus Reply::take(const Generation::News& news) {
 }
 
 bool Reply::is_finished() const {
-  return std::all_of(choices_.begin(), choices_.end(),
-                     [](const Choice& choice) { return choice.sample.is_finished(); });
+  for (size_t idx = 0; idx < prompts_.size(); ++idx)
+    if (!is_finished(idx)) return false;
+  return true;
 }
 
 bool Reply::is_finished(size_t prompt_idx) const {

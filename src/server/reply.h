@@ -36,7 +36,8 @@ class Reply {
   // The engine's own failure, if the event tells of one.
   virtual ApiStatus take(const Generation::News& news);
   bool is_finished() const;
-  bool is_finished(size_t prompt_idx) const;
+  // Nothing more of this prompt is of use; the engine ends what still runs of it.
+  virtual bool is_finished(size_t prompt_idx) const;
   std::string note() const;  // "35 prompt tokens (32 cached), 120 generated", for the log
 
   virtual Json whole() = 0;

@@ -1,6 +1,12 @@
 #include "text/unicode.h"
 
+#include <utf8proc.h>
+
+#include <cstdlib>
 #include <cstring>
+#include <memory>
+
+#include "base/result.h"
 
 namespace retort {
 namespace {
@@ -109,6 +115,17 @@ bool is_unicode_space(char32_t code) {
   return (code >= 0x09 && code <= 0x0D) || code == 0x20 || code == 0x85 || code == 0xA0 || code == 0x1680 ||
          (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F ||
          code == 0x3000;
+}
+
+std::string case_folded(std::string_view text) {
+  const std::string valid = replace_invalid_utf8(text);
+  utf8proc_uint8_t* folded = nullptr;
+  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
+  const utf8proc_ssize_t size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(valid.data()),
+                                             static_cast<utf8proc_ssize_t>(valid.size()), &folded, options);
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(folded, &std::free);
+  RETORT_CHECK(size >= 0);
+  return {reinterpret_cast<const char*>(folded), static_cast<size_t>(size)};
 }
 
 }  // namespace retort

@@ -38,4 +38,8 @@ void append_utf8(std::string& out, char32_t code);
 // White_Space of the Unicode Standard: what `\s` means to Hugging Face's tokenizers.
 bool is_unicode_space(char32_t code);
 
+// Full case folding (CaseFolding.txt, by utf8proc): equal for texts that differ in case alone. Damaged UTF-8 gets
+// U+FFFD.
+std::string case_folded(std::string_view text);
+
 }  // namespace retort

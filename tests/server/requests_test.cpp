@@ -41,9 +41,8 @@ TEST(ChatRequest, ReadsWhatIsHonoured) {
 
 TEST(ChatRequest, RefusesByNameWhatIsNotHonouredYet) {
   for (const char* field :
-       {R"("tools": [{"type": "function"}])", R"("tool_choice": "required")", R"("consensus": {"enabled": true})",
-        R"("guided_whitespace_pattern": "x")", R"("chat_template": "x")", R"("best_of": 2)", R"("audio": {})",
-        R"("modalities": ["audio"])"}) {
+       {R"("tools": [{"type": "function"}])", R"("tool_choice": "required")", R"("guided_whitespace_pattern": "x")",
+        R"("chat_template": "x")", R"("best_of": 2)", R"("audio": {})", R"("modalities": ["audio"])"}) {
     const Json extra = Json::parse(fmt::format("{{{}}}", field));
     const std::string name = extra.begin().key();
     EXPECT_TRUE(chat_error(chat_body(extra.dump().c_str())).starts_with(name + ": ")) << field;

@@ -1,5 +1,6 @@
 #include "server/openai/answer.h"
 
+#include "server/openai/consensus_field.h"
 #include "server/openai/logprobs.h"
 
 namespace retort::openai {
@@ -10,6 +11,35 @@ Json usage_json(const Usage& usage) {
           {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
           {"prompt_tokens_details", Json::object({{"cached_tokens", usage.cached_tokens}})},
           {"completion_tokens_details", Json::object({{"reasoning_tokens", usage.reasoning_tokens}})}};
+}
+
+Answer::Answer(const ServedModel& model, const GenerateRequest& request, AnswerHead head, const Job& job)
+    : Reply(model, job), request_(request), head_(std::move(head)) {
+  if (request.consensus) ballot_.emplace(request.consensus->n, answer_kind(request));
+}
+
+ApiStatus Answer::take(const Generation::News& news) {
+  if (!ballot_) return Reply::take(news);
+  if (ballot_->is_decided()) return {};
+  const auto idx = static_cast<size_t>(news.event.sample_idx);
+  if (choices()[idx].sample.is_finished()) return {};  // by a stop string
+  RETORT_API_TRY(Reply::take(news));
+  ballot_->see(idx, news.event.tokens);
+  if (choices()[idx].sample.is_finished()) count_vote(idx);
+  return {};
+}
+
+void Answer::count_vote(size_t idx) {
+  const Sample& sample = choices()[idx].sample;
+  ballot_->cast(idx, sample.delta().content, sample.finish_reason() == "stop");
+  if (!request_.stream) return;
+  Json event = chunk(Json::array());
+  event["consensus"] = ballot_->json();
+  vote_chunks_ += sse_event(event);
+}
+
+bool Answer::is_finished(size_t prompt_idx) const {
+  return (ballot_ && ballot_->is_decided()) || Reply::is_finished(prompt_idx);
 }
 
 Json Answer::chunk(Json choices) const {
@@ -36,9 +66,11 @@ bool Answer::is_due(const Choice& choice) const {
 void Answer::append_chunks(size_t idx, std::string& events) {
   Choice& choice = choices()[idx];
   const auto add = [&](Json body) {
-    Json with_index = {{"index", idx}};
+    Json with_index = {{"index", ballot_ ? 0 : idx}};
     with_index.update(body);
-    events += sse_event(chunk(Json::array({std::move(with_index)})));
+    Json event = chunk(Json::array({std::move(with_index)}));
+    if (ballot_ && choice.has_ended) event["consensus"] = ballot_->json();
+    events += sse_event(event);
   };
   if (choice.has_ended || !is_due(choice)) return;
   if (!choice.has_begun)
@@ -54,6 +86,7 @@ void Answer::append_chunks(size_t idx, std::string& events) {
 }
 
 std::string Answer::chunks() {
+  if (ballot_) return std::exchange(vote_chunks_, {});
   std::string events;
   for (size_t idx = 0; idx < choices().size(); ++idx) append_chunks(idx, events);
   return events;
@@ -61,10 +94,11 @@ std::string Answer::chunks() {
 
 std::string Answer::last_chunks() {
   std::string events;
+  if (ballot_) append_chunks(*ballot_->winner(), events);
   if (request_.include_usage) {
     Json last = chunk(Json::array());
     last["usage"] = usage_json(usage());
-    events = sse_event(last);
+    events += sse_event(last);
   }
   return events += kStreamDone;
 }
@@ -73,20 +107,27 @@ std::string Answer::error_chunks(const ApiError& error) const {
   return sse_event(error_json(error)) + std::string(kStreamDone);
 }
 
+Json Answer::whole_choice(size_t idx) {
+  Choice& choice = choices()[idx];
+  const Delta delta = choice.sample.take_delta();
+  Json body = {{"index", ballot_ ? 0 : idx}};
+  body.update(whole_body(choice, delta));
+  body["finish_reason"] = choice.sample.finish_reason();
+  body["stop_reason"] = choice.sample.stop_reason();
+  if (request_.return_token_ids) body["token_ids"] = token_ids(delta.tokens);
+  return body;
+}
+
 Json Answer::whole() {
   Json list = Json::array();
-  for (size_t idx = 0; idx < choices().size(); ++idx) {
-    Choice& choice = choices()[idx];
-    const Delta delta = choice.sample.take_delta();
-    Json body = {{"index", idx}};
-    body.update(whole_body(choice, delta));
-    body["finish_reason"] = choice.sample.finish_reason();
-    body["stop_reason"] = choice.sample.stop_reason();
-    if (request_.return_token_ids) body["token_ids"] = token_ids(delta.tokens);
-    list.push_back(std::move(body));
-  }
-  return {{"id", head_.id},       {"object", head_.object},     {"created", head_.created},
-          {"model", head_.model}, {"choices", std::move(list)}, {"usage", usage_json(usage())}};
+  if (ballot_)
+    list.push_back(whole_choice(*ballot_->winner()));
+  else
+    for (size_t idx = 0; idx < choices().size(); ++idx) list.push_back(whole_choice(idx));
+  Json json = {{"id", head_.id},       {"object", head_.object},     {"created", head_.created},
+               {"model", head_.model}, {"choices", std::move(list)}, {"usage", usage_json(usage())}};
+  if (ballot_) json["consensus"] = ballot_->json();
+  return json;
 }
 
 void Answer::add_prompt_details(size_t prompt_idx, Json& json) const {

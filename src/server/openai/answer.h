@@ -2,8 +2,10 @@
 // everything else is here. I/O thread.
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "server/consensus/ballot.h"
 #include "server/openai/generate_request.h"
 #include "server/reply.h"
 
@@ -18,8 +20,11 @@ struct AnswerHead {
 
 class Answer : public Reply {
  public:
-  Answer(const ServedModel& model, const GenerateRequest& request, AnswerHead head, const Job& job)
-      : Reply(model, job), request_(request), head_(std::move(head)) {}
+  Answer(const ServedModel& model, const GenerateRequest& request, AnswerHead head, const Job& job);
+
+  ApiStatus take(const Generation::News& news) override;
+  using Reply::is_finished;
+  bool is_finished(size_t prompt_idx) const override;  // with consensus: also when the rest cannot change it
 
   Json whole() override;
   std::string chunks() override;
@@ -43,9 +48,13 @@ class Answer : public Reply {
   Json chunk(Json choices) const;
   bool is_due(const Choice& choice) const;
   void append_chunks(size_t idx, std::string& events);
+  Json whole_choice(size_t idx);
+  void count_vote(size_t idx);
 
   const GenerateRequest& request_;
   AnswerHead head_;
+  std::optional<Ballot> ballot_;  // with consensus; the one choice that is shown is its winner
+  std::string vote_chunks_;       // not yet sent
 };
 
 // {"prompt_tokens", "completion_tokens", "total_tokens", "…_details"}

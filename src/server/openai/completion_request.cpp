@@ -66,6 +66,8 @@ ApiResult<CompletionRequest> parse_completion_request(const Json& body) {
   if (!request.max_tokens) request.max_tokens = std::max(kDefaultMaxTokens, request.min_tokens);
   if (request.max_tokens == 0 && !request.echo) return expected("max_tokens", "an integer of at least 1, or echo", 0);
   RETORT_API_TRY(check_generate_request(request));
+  if (request.consensus && request.prompts.size() != 1)
+    return refuse(400, fmt::format("consensus: expected one prompt, got {}", request.prompts.size()), "consensus");
   return request;
 }
 

@@ -13,9 +13,7 @@ namespace {
 class CompletionAnswer : public Answer {
  public:
   CompletionAnswer(const ServedModel& model, const CompletionRequest& request, AnswerHead head, const Job& job)
-      : Answer(model, request, std::move(head), job),
-        completion_(request),
-        offsets_(job.requests.size() * static_cast<size_t>(request.n)) {}
+      : Answer(model, request, std::move(head), job), completion_(request), offsets_(choices().size()) {}
 
  protected:
   Json chunk_body(Choice& choice, const Delta& delta) override {

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "server/openai/consensus_field.h"
 #include "server/openai/structured_output.h"
 
 namespace retort::openai {
@@ -147,7 +148,6 @@ std::vector<Field<Request>> other_fields() {
       refused_field<Request>("suffix", {""}, "not supported"),
       refused_field<Request>("use_beam_search", {false}, "not supported"),
       refused_field<Request>("repetition_detection"),
-      refused_field<Request>("consensus", {false}),
   };
 }
 
@@ -168,8 +168,8 @@ ApiStatus read_stop(const Json& value, GenerateRequest& request) {
 const std::vector<Field<GenerateRequest>>& generate_fields() {
   static const std::vector<Field<Request>> fields = [] {
     std::vector<Field<Request>> all;
-    for (const auto& group :
-         {other_fields(), sampling_fields(), length_fields(), output_fields(), structured_output_fields()})
+    for (const auto& group : {other_fields(), sampling_fields(), length_fields(), output_fields(),
+                              structured_output_fields(), consensus_fields()})
       all.insert(all.end(), group.begin(), group.end());
     return all;
   }();
@@ -179,6 +179,7 @@ const std::vector<Field<GenerateRequest>>& generate_fields() {
 ApiStatus check_generate_request(const GenerateRequest& request) {
   if (request.has_stream_options && !request.stream)
     return refuse(400, "stream_options: only allowed when stream is true", "stream_options");
+  RETORT_API_TRY(check_consensus(request));
   if (request.stream && request.prompt_logprobs)
     return refuse(400, "prompt_logprobs: not available when stream is true", "prompt_logprobs");
   if (request.max_tokens && request.min_tokens > *request.max_tokens)

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/request.h"
+#include "server/consensus/answer_key.h"
 #include "server/fields/field_table.h"
 #include "text/grammar.h"
 
@@ -16,6 +17,13 @@ namespace retort::openai {
 struct GrammarText {
   GrammarKind kind;
   std::string text, field;
+};
+
+// Several samples, and the answer that most agree on.
+struct ConsensusOptions {
+  bool enabled = true;
+  int n = 5;
+  std::optional<AnswerKind> extract;  // none: as answer_kind() has it
 };
 
 struct GenerateRequest {
@@ -45,6 +53,7 @@ struct GenerateRequest {
   bool return_token_ids = false;
   std::optional<GrammarText> grammar;
   bool echo = false;
+  std::optional<ConsensusOptions> consensus;  // none: not enabled
 };
 
 const std::vector<Field<GenerateRequest>>& generate_fields();

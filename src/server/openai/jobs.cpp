@@ -15,7 +15,7 @@ std::string echo_of(const ChatRequest& request) {
 EngineRequest engine_request(const GenerateRequest& request, std::vector<TokenId> prompt, SamplingParams params) {
   return {.prompt = std::move(prompt),
           .params = std::move(params),
-          .num_samples = request.n,
+          .num_samples = request.consensus ? request.consensus->n : request.n,
           .priority = request.priority,
           .deadline = {},
           .constraint = {},
@@ -52,6 +52,7 @@ ApiResult<EngineRequest> of_prompt(const ServedModel& model, const CompletionReq
   RETORT_API_TRY(fit_prompt(model, request, prompt));
   RETORT_API_ASSIGN(SamplingParams params, sampling_params(model, request, prompt.size()));
   params.logprobs = request.logprobs;
+  if (request.consensus && !params.logprobs) params.logprobs = 0;  // chooses among the samples that agree
   if (request.echo && request.logprobs && !params.prompt_logprobs) params.prompt_logprobs = request.logprobs;
   return engine_request(request, std::move(prompt), std::move(params));
 }
@@ -73,6 +74,7 @@ ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request) {
   RETORT_API_TRY(fit_prompt(model, request, prompt.tokens));
   RETORT_API_ASSIGN(SamplingParams params, sampling_params(model, request, prompt.tokens.size()));
   if (request.logprobs) params.logprobs = request.top_logprobs;
+  if (request.consensus && !params.logprobs) params.logprobs = 0;  // chooses among the samples that agree
 
   SampleOptions options = sample_options(request, request.logprobs);
   options.splits_reasoning = true;
