@@ -73,6 +73,11 @@ tsan: ## Unit and API tests under ThreadSanitizer
 	@scripts/build.sh tsan all
 	@scripts/test.sh tsan unit api
 
+.PHONY: sanitize
+sanitize: ## Unit tests under both sanitizers; asan and tsan run the API tests too
+	@scripts/setup.sh build sanitize test
+	@for preset in asan tsan; do scripts/build.sh $$preset all && scripts/test.sh $$preset unit || exit 1; done
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (60)
 	@scripts/setup.sh build sanitize

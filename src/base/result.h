@@ -48,10 +48,13 @@ tl::unexpected<Error> fail(ErrorKind kind, fmt::format_string<Args...> format, A
 
 #define RETORT_JOIN_INNER(a, b) a##b
 #define RETORT_JOIN(a, b) RETORT_JOIN_INNER(a, b)
+// `holder` and `declaration` are declarators, which parentheses would break.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define RETORT_ASSIGN_INNER(holder, declaration, expression)                        \
   auto holder = (expression);                                                       \
   if (!holder) return ::tl::unexpected<::retort::Error>(std::move(holder).error()); \
   declaration = std::move(holder).value()
+// NOLINTEND(bugprone-macro-parentheses)
 // RETORT_ASSIGN(auto file, MappedFile::open(path)): the value, or leave with the error.
 #define RETORT_ASSIGN(declaration, expression) \
   RETORT_ASSIGN_INNER(RETORT_JOIN(retort_result_, __LINE__), declaration, expression)

@@ -26,14 +26,15 @@ LARGE = {
 
 
 def start_long(server, **options):
-    """A connection on which a long answer has begun to be made."""
+    """A connection on which a long answer, or `n` of them, has begun to be made."""
+    running = server.load()["num_running"]
     connection = server.connect()
     connection.send(request("POST", "/v1/completions", {**LONG, **options}))
     if options.get("stream"):
         assert connection.read_head().status == 200
         assert connection.read_chunk()
     else:
-        server.wait_for_load(lambda load: load["num_running"] > 0)
+        server.wait_for_load(lambda load: load["num_running"] >= running + options.get("n", 1))
     return connection
 
 

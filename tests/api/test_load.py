@@ -5,6 +5,7 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
 from raw_http import request
 
 STREAM = {"max_tokens": 24, "ignore_eos": True, "temperature": 0, "stream": True}
@@ -34,6 +35,7 @@ def run_streams(server, number: int) -> list[str]:
         return list(pool.map(finish_reason, streams))
 
 
+@pytest.mark.memory
 def test_idle_connections_and_many_streams_need_little_memory(start_server):
     server = start_server("--max-model-len", "256", "--kv-cache-memory", "256M", "--max-num-seqs", "64")
     assert run_streams(server, 64) == ["length"] * 64  # what the model and the KV cache need is theirs from now on
@@ -52,6 +54,7 @@ def test_idle_connections_and_many_streams_need_little_memory(start_server):
     assert server.stop() == 0
 
 
+@pytest.mark.memory
 def test_ten_thousand_connections_leave_nothing_behind(start_server):
     server = start_server("--max-model-len", "256")
     halves = [b"", b"GET /hea", request("GET", "/health"), request("POST", "/tokenize", {"prompt": "x"})[:-3]]
