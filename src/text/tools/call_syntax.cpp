@@ -1,0 +1,175 @@
+#include "text/tools/call_syntax.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace retort {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kHermesOpen = "<tool_call>", kHermesClose = "</tool_call>";
+constexpr std::string_view kPythonTag = "<|python_tag|>";
+constexpr std::string_view kCallsBegin = "<｜tool▁calls▁begin｜>", kCallsEnd = "<｜tool▁calls▁end｜>";
+constexpr std::string_view kCallBegin = "<｜tool▁call▁begin｜>", kCallEnd = "<｜tool▁call▁end｜>";
+constexpr std::string_view kSeparator = "<｜tool▁sep｜>";
+constexpr std::string_view kFence = "```";
+constexpr size_t kLongestName = 256, kMostSpace = 64;
+
+const std::vector<std::string_view>& opening_marks(ToolFormat format) {
+  static const std::vector<std::string_view> hermes = {kHermesOpen}, llama = {kPythonTag},
+                                             deepseek = {kCallsBegin, kCallBegin};
+  return format == ToolFormat::kHermes ? hermes : format == ToolFormat::kLlama3Json ? llama : deepseek;
+}
+
+// The longest end of `text` that is the beginning of `mark`, short of all of it.
+size_t begun(std::string_view text, std::string_view mark) {
+  for (size_t length = std::min(text.size(), mark.size() - 1); length > 0; --length)
+    if (text.ends_with(mark.substr(0, length))) return length;
+  return 0;
+}
+
+// Reads a head from left to right; what does not fit or is not there yet ends it.
+class HeadReader {
+ public:
+  explicit HeadReader(std::string_view text) : text_(text) {}
+
+  void space() {
+    const size_t begin = at_;
+    while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != std::string_view::npos) ++at_;
+    if (at_ - begin > kMostSpace) state_ = CallHead::State::kNone;
+  }
+  // False: another thing stands here, or it is not clear yet.
+  bool may_take(std::string_view mark) {
+    const std::string_view rest = text_.substr(at_);
+    if (state_ != CallHead::State::kJson) return false;
+    if (rest.starts_with(mark)) {
+      at_ += mark.size();
+      return true;
+    }
+    if (mark.starts_with(rest)) state_ = CallHead::State::kMore;
+    return false;
+  }
+  void take(std::string_view mark) {
+    if (!may_take(mark) && state_ == CallHead::State::kJson) state_ = CallHead::State::kNone;
+  }
+  std::string until(std::string_view mark) {
+    if (state_ != CallHead::State::kJson) return {};
+    const size_t found = text_.find(mark, at_);
+    const size_t length = std::min(found, text_.size()) - at_;
+    if (length > kLongestName + mark.size() || found == std::string_view::npos) {
+      state_ = length > kLongestName + mark.size() ? CallHead::State::kNone : CallHead::State::kMore;
+      return {};
+    }
+    const size_t begin = std::exchange(at_, found + mark.size());
+    return std::string(text_.substr(begin, length));
+  }
+  CallHead end(std::string name = {}) {
+    if (state_ == CallHead::State::kJson && at_ == text_.size()) state_ = CallHead::State::kMore;
+    if (state_ == CallHead::State::kJson && text_[at_] != '{') state_ = CallHead::State::kNone;
+    return {.state = state_, .json_at = at_, .name = std::move(name)};
+  }
+
+ private:
+  std::string_view text_;
+  size_t at_ = 0;
+  CallHead::State state_ = CallHead::State::kJson;
+};
+
+std::string trimmed(std::string text) {
+  text.erase(0, std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+  text.erase(text.find_last_not_of(" \t\r\n") + 1);
+  return text;
+}
+
+// V3.1 has the name where those before have "function"; these put the arguments into a block of code.
+CallHead read_deepseek_head(std::string_view text) {
+  HeadReader reader(text);
+  if (reader.may_take(kCallsBegin)) reader.space();
+  reader.take(kCallBegin);
+  std::string name = trimmed(reader.until(kSeparator));
+  if (name == "function") {
+    name = trimmed(reader.until("\n"));
+    reader.space();
+    reader.take("```json");
+  }
+  reader.space();
+  return reader.end(std::move(name));
+}
+
+// Models leave line breaks and tabs within strings as they are.
+std::string with_escaped_controls(std::string_view json) {
+  std::string escaped;
+  bool is_string = false, is_escaped = false;
+  for (const char c : json) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (is_string && byte < 0x20) {
+      constexpr std::string_view kHex = "0123456789abcdef";
+      escaped += c == '\n'   ? std::string("\\n")
+                 : c == '\t' ? std::string("\\t")
+                             : std::string("\\u00") + kHex[byte >> 4] + kHex[byte & 15];
+      continue;
+    }
+    if (c == '"' && !is_escaped) is_string = !is_string;
+    is_escaped = is_string && c == '\\' && !is_escaped;
+    escaped += c;
+  }
+  return escaped;
+}
+
+std::optional<std::string> arguments_of(const Json& value) {
+  if (value.is_null()) return "{}";
+  if (value.is_object()) return value.dump();
+  if (!value.is_string()) return std::nullopt;  // some write the object's text as a string
+  const Json parsed = Json::parse(value.get_ref<const std::string&>(), nullptr, false);
+  return parsed.is_object() ? std::optional(parsed.dump()) : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Opening> find_opening(ToolFormat format, std::string_view text, bool is_start) {
+  if (format == ToolFormat::kLlama3Json && is_start) {
+    const size_t first = text.find_first_not_of(" \t\r\n");
+    if (first != std::string_view::npos && text[first] == '{') return Opening{first, true};
+  }
+  std::optional<Opening> opening;
+  for (const std::string_view mark : opening_marks(format)) {
+    const size_t found = text.find(mark);
+    const size_t at = found != std::string_view::npos ? found : text.size() - begun(text, mark);
+    if (at < text.size() && (!opening || at < opening->at)) opening = {at, found != std::string_view::npos};
+  }
+  return opening;
+}
+
+CallHead read_head(ToolFormat format, std::string_view text) {
+  if (format == ToolFormat::kDeepSeek) return read_deepseek_head(text);
+  HeadReader reader(text);
+  if (format == ToolFormat::kHermes)
+    reader.take(kHermesOpen);
+  else
+    reader.may_take(kPythonTag);
+  reader.space();
+  return reader.end();
+}
+
+std::optional<ToolCall> make_call(const CallHead& head, std::string_view json) {
+  const std::string text = with_escaped_controls(json);
+  const Json parsed = Json::parse(text, nullptr, false);
+  if (!parsed.is_object()) return std::nullopt;
+  if (!head.name.empty()) return ToolCall{head.name, text};
+  const Json name = parsed.value("name", Json());
+  if (!name.is_string()) return std::nullopt;
+  const char* key = parsed.contains("arguments") ? "arguments" : "parameters";
+  std::optional<std::string> arguments = arguments_of(parsed.value(key, Json()));
+  if (!arguments) return std::nullopt;
+  return ToolCall{name.get<std::string>(), std::move(*arguments)};
+}
+
+const std::vector<std::string_view>& closing_marks(ToolFormat format) {
+  static const std::vector<std::string_view> hermes = {kHermesClose}, llama = {";"},
+                                             deepseek = {kFence, kCallEnd, kCallsEnd};
+  return format == ToolFormat::kHermes ? hermes : format == ToolFormat::kLlama3Json ? llama : deepseek;
+}
+
+}  // namespace retort

@@ -1,0 +1,99 @@
+#include "text/tools/tool_format.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+namespace retort {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// As everywhere that JSON is asked for: a line break with its indentation, or one space.
+constexpr const char* kJsonWhiteSpace = R"(\n[ \t]{0,32}|[ ])";
+
+std::string as_json(std::string_view text) { return Json(text).dump(); }
+
+// What stands around the arguments of a call, and between calls.
+struct Frame {
+  std::string before, after;
+};
+
+Frame frame_of(ToolFormat format, const std::string& name) {
+  switch (format) {
+    case ToolFormat::kHermes:
+      return {"<tool_call>\n{\"name\": " + as_json(name) + ", \"arguments\": ", "}\n</tool_call>"};
+    case ToolFormat::kLlama3Json:
+      return {"{\"name\": " + as_json(name) + ", \"parameters\": ", "}"};
+    case ToolFormat::kDeepSeek:
+      return {"<｜tool▁call▁begin｜>function<｜tool▁sep｜>" + name + "\n```json\n", "\n```<｜tool▁call▁end｜>"};
+  }
+  return {};
+}
+
+// Around all calls.
+Frame outer_frame(ToolFormat format) {
+  return format == ToolFormat::kDeepSeek ? Frame{"<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"} : Frame{};
+}
+
+std::string_view border(ToolFormat format) { return format == ToolFormat::kLlama3Json ? "; " : "\n"; }
+
+std::string json_rule(std::string_view schema) {
+  Json parsed = Json::parse(schema, nullptr, false);
+  if (!parsed.is_object()) parsed = Json::object();
+  parsed["x-guidance"] = {{"whitespace_pattern", kJsonWhiteSpace}};
+  return "%json " + parsed.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+const std::vector<std::string> kToolFormatNames = {"auto", "hermes", "qwen", "llama3_json", "deepseek", "deepseek_v3"};
+
+std::optional<ToolFormat> tool_format_named(std::string_view name) {
+  if (name == "hermes" || name == "qwen") return ToolFormat::kHermes;
+  if (name == "llama3_json") return ToolFormat::kLlama3Json;
+  if (name == "deepseek" || name == "deepseek_v3") return ToolFormat::kDeepSeek;
+  return std::nullopt;
+}
+
+std::optional<ToolFormat> tool_format_of_template(std::string_view source) {
+  const auto has = [&](std::string_view mark) { return source.find(mark) != std::string_view::npos; };
+  if (!has("tools") || has("<function=")) return std::nullopt;
+  if (has("<tool_call>")) return ToolFormat::kHermes;
+  if (has("<｜tool▁call▁begin｜>")) return ToolFormat::kDeepSeek;
+  if (has("<|start_header_id|>") && has("\"parameters\"")) return ToolFormat::kLlama3Json;
+  return std::nullopt;
+}
+
+std::string write_tool_calls(ToolFormat format, std::span<const ToolCall> calls) {
+  if (calls.empty()) return {};
+  std::string text = outer_frame(format).before;
+  for (const ToolCall& call : calls) {
+    const Frame frame = frame_of(format, call.name);
+    if (&call != &calls.front()) text += border(format);
+    text += frame.before + call.arguments + frame.after;
+  }
+  return text + outer_frame(format).after;
+}
+
+std::string tool_calls_grammar(ToolFormat format, std::span<const ToolSignature> tools, bool parallel,
+                               std::optional<std::string_view> answer_schema) {
+  const Frame outer = outer_frame(format);
+  const auto literal = [](const std::string& text) { return text.empty() ? std::string() : as_json(text) + " "; };
+  std::string rules, call;
+  for (size_t i = 0; i < tools.size(); ++i) {
+    const Frame frame = frame_of(format, tools[i].name);
+    rules += fmt::format("call_{}: {} arguments_{} {}\narguments_{}: {}\n", i, as_json(frame.before), i,
+                         as_json(frame.after), i, json_rule(tools[i].parameters));
+    call += fmt::format("{}call_{}", i > 0 ? " | " : "", i);
+  }
+  const std::string more = parallel ? fmt::format(" ({} call)*", as_json(border(format))) : "";
+  std::string start = fmt::format("{}call{} {}", literal(outer.before), more, literal(outer.after));
+  if (answer_schema) {
+    rules += fmt::format("answer: {}\n", json_rule(*answer_schema));
+    start = fmt::format("({}) | answer", start);
+  }
+  return fmt::format("start: {}\ncall: {}\n{}", start, call, rules);
+}
+
+}  // namespace retort

@@ -1,0 +1,254 @@
+// Conversations as models write them, whole and cut at every byte: what comes out is always the same.
+#include "text/tools/tool_parser.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace retort {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Outcome {
+  std::string content;
+  std::vector<ToolCall> calls;
+  bool operator==(const Outcome&) const = default;
+};
+
+std::ostream& operator<<(std::ostream& out, const Outcome& outcome) {
+  out << "content " << Json(outcome.content);
+  for (const ToolCall& call : outcome.calls) out << "; " << call.name << " " << call.arguments;
+  return out;
+}
+
+const auto kNames = std::make_shared<const std::vector<std::string>>(
+    std::vector<std::string>{"get_weather", "add", "now", "run-code", "a.b"});
+
+Outcome gather(std::vector<ToolPiece> pieces, Outcome outcome = {}) {
+  for (ToolPiece& piece : pieces) {
+    if (auto* text = std::get_if<std::string>(&piece))
+      outcome.content += *text;
+    else
+      outcome.calls.push_back(std::get<ToolCall>(piece));
+  }
+  return outcome;
+}
+
+Outcome parse(ToolFormat format, std::span<const std::string_view> parts) {
+  ToolCallParser parser(format, kNames);
+  Outcome outcome;
+  for (const std::string_view part : parts) outcome = gather(parser.push(part), std::move(outcome));
+  return gather(parser.finish(), std::move(outcome));
+}
+
+// Whole; cut in two at every byte; byte by byte.
+Outcome parse_every_way(ToolFormat format, std::string_view text) {
+  const Outcome whole = parse(format, std::vector{text});
+  std::vector<std::string_view> bytes;
+  for (size_t i = 0; i < text.size(); ++i) {
+    EXPECT_EQ(parse(format, std::vector{text.substr(0, i), text.substr(i)}), whole) << "cut at " << i << ": " << text;
+    bytes.push_back(text.substr(i, 1));
+  }
+  EXPECT_EQ(parse(format, bytes), whole) << "byte by byte: " << text;
+  return whole;
+}
+
+const ToolCall kWeather = {"get_weather", R"({"city":"Paris"})"};
+const ToolCall kNow = {"now", "{}"};
+
+struct Script {
+  const char* text;
+  Outcome outcome;
+};
+
+Outcome content(const char* text) { return {text, {}}; }
+Outcome calls(std::vector<ToolCall> list) { return {"", std::move(list)}; }
+
+void expect_all(ToolFormat format, const std::vector<Script>& scripts) {
+  for (const Script& script : scripts)
+    EXPECT_EQ(parse_every_way(format, script.text), script.outcome) << script.text;
+}
+
+// 42 of them.
+TEST(ToolParser, Hermes) {
+  const std::string big(3000, 'x');
+  const std::string long_text = "<tool_call>{\"name\": \"add\", \"arguments\": {\"s\": \"" + big + "\"}}</tool_call>";
+  expect_all(
+      ToolFormat::kHermes,
+      {
+          // one call
+          {"<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>", calls({kWeather})},
+          {"<tool_call>{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Paris\"}}</tool_call>", calls({kWeather})},
+          {"\n\n<tool_call>\n{\"arguments\": {\"city\": \"Paris\"}, \"name\": \"get_weather\"}\n</tool_call>\n", calls({kWeather})},
+          {"<tool_call>{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Paris\"}}</tool_call>", calls({kWeather})},
+          {"<tool_call>{\"name\": \"get_weather\", \"arguments\": \"{\\\"city\\\": \\\"Paris\\\"}\"}</tool_call>", calls({kWeather})},
+          // no arguments
+          {"<tool_call>{\"name\": \"now\", \"arguments\": {}}</tool_call>", calls({kNow})},
+          {"<tool_call>{\"name\": \"now\", \"arguments\": null}</tool_call>", calls({kNow})},
+          {"<tool_call>{\"name\": \"now\"}</tool_call>", calls({kNow})},
+          // no closing mark, or two
+          {"<tool_call>{\"name\": \"now\", \"arguments\": {}}", calls({kNow})},
+          {"<tool_call>{\"name\": \"now\", \"arguments\": {}}\n</tool_call></tool_call>", calls({kNow})},
+          {"<tool_call>{\"name\": \"now\"}<tool_call>{\"name\": \"now\"}", calls({kNow, kNow})},
+          // several
+          {"<tool_call>{\"name\": \"now\"}</tool_call>\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>", calls({kNow, kWeather})},
+          {"<tool_call>{\"name\": \"now\"}</tool_call><tool_call>{\"name\": \"now\"}</tool_call><tool_call>{\"name\": \"now\"}</tool_call>", calls({kNow, kNow, kNow})},
+          // text around
+          {"Let me see.\n<tool_call>{\"name\": \"now\"}</tool_call>", {"Let me see.", {kNow}}},
+          {"Let me see.\n\n<tool_call>{\"name\": \"now\"}</tool_call>\n\nThere.", {"Let me see.\n\nThere.", {kNow}}},
+          {"a<tool_call>{\"name\": \"now\"}</tool_call>b<tool_call>{\"name\": \"now\"}</tool_call>c", {"abc", {kNow, kNow}}},
+          // what the arguments may hold
+          {"<tool_call>{\"name\": \"add\", \"arguments\": {\"s\": \"</tool_call> \\\"}} é 👋\"}}</tool_call>", calls({{"add", "{\"s\":\"</tool_call> \\\"}} é 👋\"}"}})},
+          {"<tool_call>{\"name\": \"add\", \"arguments\": {\"s\": \"<tool_call>{\\\"name\\\": \\\"now\\\"}\"}}</tool_call>", calls({{"add", "{\"s\":\"<tool_call>{\\\"name\\\": \\\"now\\\"}\"}"}})},
+          {"<tool_call>{\"name\": \"add\", \"arguments\": {\"a\": [1, -2.5e3, true, null, {\"b\": []}]}}</tool_call>", calls({{"add", R"({"a":[1,-2500.0,true,null,{"b":[]}]})"}})},
+          {"<tool_call>{\"name\": \"run-code\", \"arguments\": {\"code\": \"a\nb\tc\"}}</tool_call>", calls({{"run-code", R"({"code":"a\nb\tc"})"}})},
+          {"<tool_call>{\"name\": \"a.b\", \"arguments\": {\"u\": \"\\u00e9\\n\"}}</tool_call>", calls({{"a.b", "{\"u\":\"é\\n\"}"}})},
+          {"<tool_call>{\"name\": \"add\", \"arguments\": {\"\": \"\"}}</tool_call>", calls({{"add", R"({"":""})"}})},
+          {long_text.c_str(), calls({{"add", "{\"s\":\"" + big + "\"}"}})},
+          // what only looks like one
+          {"plain text", content("plain text")},
+          {"", content("")},
+          {"  \n", content("  \n")},
+          {"1 < 2 and <tool> and <tool_cal", content("1 < 2 and <tool> and <tool_cal")},
+          {"Write <tool_call> before it.", content("Write <tool_call> before it.")},
+          {"{\"name\": \"now\", \"arguments\": {}}", content("{\"name\": \"now\", \"arguments\": {}}")},
+          {"```\n<tool_call>\nname\n</tool_call>\n```", content("```\n<tool_call>\nname\n</tool_call>\n```")},
+          // malformed or cut off
+          {"<tool_call>", content("<tool_call>")},
+          {"<tool_call>\n", content("<tool_call>\n")},
+          {"<tool_call>{\"name\": \"now\", \"argu", content("<tool_call>{\"name\": \"now\", \"argu")},
+          {"x <tool_call>{\"name\": \"now\", \"arguments\": {\"a\": \"b", content("x <tool_call>{\"name\": \"now\", \"arguments\": {\"a\": \"b")},
+          {"<tool_call>{\"name\": \"now\", \"arguments\": [1]}</tool_call>", content("<tool_call>{\"name\": \"now\", \"arguments\": [1]}</tool_call>")},
+          {"<tool_call>{\"name\": \"now\", \"arguments\": \"soon\"}</tool_call>", content("<tool_call>{\"name\": \"now\", \"arguments\": \"soon\"}</tool_call>")},
+          {"<tool_call>{\"name\": \"fly\", \"arguments\": {}}</tool_call>", content("<tool_call>{\"name\": \"fly\", \"arguments\": {}}</tool_call>")},
+          {"<tool_call>{\"arguments\": {}}</tool_call>", content("<tool_call>{\"arguments\": {}}</tool_call>")},
+          {"<tool_call>{name: now}</tool_call>", content("<tool_call>{name: now}</tool_call>")},
+          {"<tool_call>{\"name\": 'now'}</tool_call>", content("<tool_call>{\"name\": 'now'}</tool_call>")},
+          {"<tool_call>{\"name\": \"add\", \"arguments\": {\"a\": 01}}</tool_call>", content("<tool_call>{\"name\": \"add\", \"arguments\": {\"a\": 01}}</tool_call>")},
+          // one that is broken does not take the next along
+          {"<tool_call>{\"name\": \"now\", \"arguments\": {\n<tool_call>{\"name\": \"now\"}</tool_call>", {"<tool_call>{\"name\": \"now\", \"arguments\": {", {kNow}}},
+      });
+}
+
+// 26 of them.
+TEST(ToolParser, Llama3Json) {
+  expect_all(
+      ToolFormat::kLlama3Json,
+      {
+          {R"({"name": "get_weather", "parameters": {"city": "Paris"}})", calls({kWeather})},
+          {R"({"name": "get_weather", "arguments": {"city": "Paris"}})", calls({kWeather})},
+          {"\n\n{\"name\": \"now\", \"parameters\": {}}\n", calls({kNow})},
+          {R"(<|python_tag|>{"name": "now", "parameters": {}})", calls({kNow})},
+          {R"(<|python_tag|> {"name": "now"})", calls({kNow})},
+          {R"({"type": "function", "name": "now", "parameters": {}})", calls({kNow})},
+          {R"({"name": "now", "parameters": null})", calls({kNow})},
+          {R"({"name": "now"}; {"name": "get_weather", "parameters": {"city": "Paris"}})", calls({kNow, kWeather})},
+          {R"({"name": "now"};{"name": "now"};{"name": "now"})", calls({kNow, kNow, kNow})},
+          {"{\"name\": \"now\"}\n{\"name\": \"now\"}", calls({kNow, kNow})},
+          {R"({"name": "now"};)", calls({kNow})},
+          {R"(I ask. <|python_tag|>{"name": "now"})", {"I ask.", {kNow}}},
+          {R"({"name": "now"} done)", {" done", {kNow}}},
+          {R"({"name": "add", "parameters": {"s": "};{"}})", calls({{"add", R"({"s":"};{"})"}})},
+          {R"({"name": "add", "parameters": {"o": {"p": {"q": [[]]}}}})", calls({{"add", R"({"o":{"p":{"q":[[]]}}})"}})},
+          {R"({"name": "add", "parameters": "{}"})", calls({{"add", "{}"}})},
+          {R"(See {"name": "now"})", content(R"(See {"name": "now"})")},
+          {R"({"answer": 42})", content(R"({"answer": 42})")},
+          {R"({"name": "Ada", "parameters": {}})", content(R"({"name": "Ada", "parameters": {}})")},
+          {R"({"name": "now", "parameters": [)", content(R"({"name": "now", "parameters": [)")},
+          {"{", content("{")},
+          {"{}", content("{}")},
+          {"<|python_tag|>print(1)", content("<|python_tag|>print(1)")},
+          {"<|python", content("<|python")},
+          {"{set builder}", content("{set builder}")},
+          {"hello", content("hello")},
+      });
+}
+
+// 34 of them.
+TEST(ToolParser, DeepSeek) {
+#define BEGIN "<｜tool▁calls▁begin｜>"
+#define CALL "<｜tool▁call▁begin｜>"
+#define SEP "<｜tool▁sep｜>"
+#define DONE "<｜tool▁call▁end｜>"
+#define END "<｜tool▁calls▁end｜>"
+#define NOW CALL "function" SEP "now\n```json\n{}\n```" DONE
+#define WEATHER CALL "function" SEP "get_weather\n```json\n{\"city\":\"Paris\"}\n```" DONE
+  expect_all(
+      ToolFormat::kDeepSeek,
+      {
+          {BEGIN WEATHER END, calls({kWeather})},
+          {BEGIN NOW END, calls({kNow})},
+          {BEGIN "\n" NOW "\n" END "\n", calls({kNow})},
+          {NOW, calls({kNow})},
+          {NOW END, calls({kNow})},
+          {BEGIN NOW, calls({kNow})},
+          {BEGIN NOW "\n" WEATHER END, calls({kNow, kWeather})},
+          {BEGIN NOW NOW NOW END, calls({kNow, kNow, kNow})},
+          {"Let me see.\n" BEGIN NOW END, {"Let me see.", {kNow}}},
+          {"Let me see." BEGIN NOW END " Done.", {"Let me see. Done.", {kNow}}},
+          {BEGIN NOW END "\n" BEGIN WEATHER END, calls({kNow, kWeather})},
+          {BEGIN CALL "function" SEP "now\n```json\n{}", calls({kNow})},
+          {BEGIN CALL "function" SEP "now\n```json\n{}\n" DONE END, calls({kNow})},
+          {BEGIN CALL "function" SEP " now \n\n```json {}```" DONE END, calls({kNow})},
+          {BEGIN CALL "function" SEP "add\n```json\n{\n  \"a\": 1\n}\n```" DONE END, calls({{"add", "{\n  \"a\": 1\n}"}})},
+          {BEGIN CALL "function" SEP "add\n```json\n{\"a\": 123456789012345678901234567890}\n```" DONE END, calls({{"add", "{\"a\": 123456789012345678901234567890}"}})},
+          {BEGIN CALL "function" SEP "add\n```json\n{\"a\": \"```\"}\n```" DONE END, calls({{"add", "{\"a\": \"```\"}"}})},
+          {BEGIN CALL "function" SEP "add\n```json\n{\"a\": \"x\ny\"}\n```" DONE END, calls({{"add", "{\"a\": \"x\\ny\"}"}})},
+          // V3.1
+          {BEGIN CALL "now" SEP "{}" DONE END, calls({kNow})},
+          {BEGIN CALL "get_weather" SEP "{\"city\":\"Paris\"}" DONE CALL "now" SEP "{}" DONE END, calls({kWeather, kNow})},
+          {BEGIN CALL "now" SEP "{}", calls({kNow})},
+          {BEGIN CALL " now " SEP " {}" DONE END, calls({kNow})},
+          // what is none
+          {BEGIN, content(BEGIN)},
+          {BEGIN END, content(BEGIN END)},
+          {BEGIN CALL, content(BEGIN CALL)},
+          {BEGIN CALL "function" SEP "now", content(BEGIN CALL "function" SEP "now")},
+          {BEGIN CALL "function" SEP "now\n```json\n{\"a", content(BEGIN CALL "function" SEP "now\n```json\n{\"a")},
+          {BEGIN CALL "function" SEP "fly\n```json\n{}\n```" DONE END, content(BEGIN CALL "function" SEP "fly\n```json\n{}\n```" DONE END)},
+          {BEGIN CALL "function" SEP "now\n```json\n[]\n```" DONE END, content(BEGIN CALL "function" SEP "now\n```json\n[]\n```" DONE END)},
+          {BEGIN CALL "function" SEP "now\n```python\n{}\n```" DONE END, content(BEGIN CALL "function" SEP "now\n```python\n{}\n```" DONE END)},
+          {CALL "now" DONE, content(CALL "now" DONE)},
+          {"<｜tool", content("<｜tool")},
+          {"1 < 2", content("1 < 2")},
+          {"plain", content("plain")},
+      });
+}
+
+TEST(ToolParser, ShowsContentAtOnceButForWhatMayBeAMark) {
+  ToolCallParser parser(ToolFormat::kHermes, kNames);
+  EXPECT_EQ(gather(parser.push("Hello")).content, "Hello");
+  EXPECT_EQ(gather(parser.push(" there <to")).content, " there");
+  EXPECT_EQ(gather(parser.push("ast>")).content, " <toast>");
+}
+
+TEST(ToolParser, LongHeldTextCostsOnce) {
+  ToolCallParser parser(ToolFormat::kHermes, kNames);
+  parser.push("<tool_call>{\"name\": \"add\", \"arguments\": {\"s\": \"");
+  for (int i = 0; i < 200'000; ++i) parser.push("word ");  // quadratic time would not end
+  const Outcome outcome = gather(parser.push("\"}}"));
+  ASSERT_EQ(outcome.calls.size(), 1u);
+  EXPECT_GT(outcome.calls[0].arguments.size(), 1'000'000u);
+}
+
+TEST(ToolFormat, ReadsWhatItWrites) {
+  const std::vector<ToolCall> list = {kNow, kWeather, kNow};
+  for (const ToolFormat format : {ToolFormat::kHermes, ToolFormat::kLlama3Json, ToolFormat::kDeepSeek})
+    EXPECT_EQ(parse_every_way(format, write_tool_calls(format, list)), calls(list));
+}
+
+TEST(ToolFormat, IsKnownByNameOrTemplate) {
+  for (const std::string& name : kToolFormatNames) EXPECT_EQ(tool_format_named(name).has_value(), name != "auto");
+  EXPECT_FALSE(tool_format_named("mistral"));
+  EXPECT_EQ(tool_format_of_template("{% if tools %}<tool_call>{% endif %}"), ToolFormat::kHermes);
+  EXPECT_EQ(tool_format_of_template("{% if tools %}<｜tool▁call▁begin｜>{% endif %}"), ToolFormat::kDeepSeek);
+  EXPECT_EQ(tool_format_of_template("<|start_header_id|>{{ tools }} {\"name\": f, \"parameters\": d}"), ToolFormat::kLlama3Json);
+  EXPECT_FALSE(tool_format_of_template("<｜tool▁call▁begin｜> of messages only"));
+  EXPECT_FALSE(tool_format_of_template("{{ tools }}<tool_call><function=f>")) << "a form that is not read";
+  EXPECT_FALSE(tool_format_of_template("{{ messages }}"));
+}
+
+}  // namespace
+}  // namespace retort
