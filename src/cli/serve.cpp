@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/model_flags.h"
 #include "cli/terminal.h"
+#include "text/tools/tool_format.h"
 
 namespace retort {
 namespace {
@@ -25,7 +26,7 @@ struct ServeOptions {
   // Accepted so that vLLM's command lines work.
   int tensor_parallel_size = 1;
   double gpu_memory_utilization = 0;
-  bool enforce_eager = false, chunked_prefill = true;
+  bool enforce_eager = false, chunked_prefill = true, auto_tool_choice = true;
   std::string dtype = "auto", quantization = "auto", reasoning_parser = "auto", generation_config = "auto";
   int block_size = kBlockTokens;
 };
@@ -41,6 +42,12 @@ void add_http_flags(CLI::App& app, ServeOptions& options) {
   app.add_option("--ssl-certfile", server.ssl_certfile, "TLS: the certificate and those it builds on, PEM")
       ->group(group);
   app.add_option("--ssl-keyfile", server.ssl_keyfile, "TLS: the certificate's key, PEM")->group(group);
+  app.add_option("--tool-call-parser", server.tool_call_parser,
+                 "The form in which the model calls tools: hermes (Qwen, SmolLM; also called qwen), llama3_json, deepseek\n"
+                 "(also deepseek_v3); auto: that of its chat template, and hermes where this knows no tools")
+      ->check(CLI::IsMember(kToolFormatNames))
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--served-model-name", server.served_model_name, "What requests call the model")
       ->default_str("its name")
       ->group(group);
@@ -212,6 +219,8 @@ void add_vllm_flags(CLI::App& app, ServeOptions& options) {
   app.add_option("--reasoning-parser", options.reasoning_parser,
                  "<think> … </think> is always set apart; deepseek_r1 and qwen3 mean that")
       ->check(CLI::IsMember({"auto", "deepseek_r1", "qwen3"}))
+      ->group(group);
+  app.add_flag("--enable-auto-tool-choice", options.auto_tool_choice, "Requests with tools are always served")
       ->group(group);
   app.add_flag("--enforce-eager", options.enforce_eager, "No graphs to capture here")->group(group);
 }

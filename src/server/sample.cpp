@@ -4,11 +4,28 @@
 
 namespace retort {
 
+std::vector<ToolPiece> Delta::pieces() const {
+  std::vector<ToolPiece> pieces;
+  size_t at = 0;
+  const auto add_content = [&](size_t end) {
+    if (end > at) pieces.emplace_back(content.substr(at, end - at));
+    at = end;
+  };
+  for (const Call& call : calls) {
+    add_content(call.content_before);
+    pieces.emplace_back(call.call);
+  }
+  add_content(content.size());
+  return pieces;
+}
+
 Sample::Sample(const Tokenizer& tokenizer, const SampleOptions& options)
     : options_(options),
       detokenizer_(tokenizer, options.skip_special_tokens),
       stop_matcher_(options.stop, options.include_stop),
-      reasoning_parser_(options.starts_inside_reasoning) {}
+      reasoning_parser_(options.starts_inside_reasoning) {
+  if (options.tools) tool_parser_.emplace(options.tools->format, options.tools->names);
+}
 
 void Sample::take(const TokenEvent& event) {
   for (const SampledToken& token : event.tokens) {
@@ -28,22 +45,49 @@ void Sample::take_token(const SampledToken& token) {
 
 void Sample::take_text(std::string_view text) {
   show(stop_matcher_.push(text));
-  if (!stop_matcher_.matched()) return;
-  finish_reason_ = "stop";
+  if (!stop_matcher_.matched() || is_finished()) return;
   stop_reason_ = *stop_matcher_.matched();
-  if (options_.splits_reasoning) add_piece(reasoning_parser_.finish());
+  end("stop");
 }
 
 void Sample::show(std::string_view text) {
   if (options_.splits_reasoning)
     add_piece(reasoning_parser_.push(text));
   else
-    delta_.content += text;
+    say(std::string(text));
 }
 
 void Sample::add_piece(const ReasoningPiece& piece) {
   delta_.reasoning += piece.reasoning;
-  delta_.content += piece.content;
+  say(piece.content);
+}
+
+void Sample::say(std::string content) {
+  if (is_finished()) return;
+  if (tool_parser_)
+    add_pieces(tool_parser_->push(content));
+  else
+    delta_.content += content;
+}
+
+void Sample::add_pieces(std::vector<ToolPiece> pieces) {
+  for (ToolPiece& piece : pieces) {
+    if (auto* content = std::get_if<std::string>(&piece)) {
+      delta_.content += *content;
+      continue;
+    }
+    delta_.calls.push_back({std::get<ToolCall>(std::move(piece)), delta_.content.size()});
+    ++num_calls_;
+    if (!options_.tools->is_one_call_enough) continue;
+    finish_reason_ = "tool_calls";
+    return;
+  }
+}
+
+void Sample::end(std::string reason) {
+  if (options_.splits_reasoning) add_piece(reasoning_parser_.finish());
+  if (tool_parser_ && !is_finished()) add_pieces(tool_parser_->finish());
+  if (!is_finished()) finish_reason_ = reason == "stop" && num_calls_ > 0 ? "tool_calls" : std::move(reason);
 }
 
 void Sample::finish(FinishReason reason, std::optional<TokenId> stop_token) {
@@ -57,8 +101,7 @@ void Sample::finish(FinishReason reason, std::optional<TokenId> stop_token) {
   take_text(detokenizer_.finish());
   if (is_finished()) return;  // the last bytes completed a stop string
   show(stop_matcher_.finish());
-  if (options_.splits_reasoning) add_piece(reasoning_parser_.finish());
-  finish_reason_ = reason == FinishReason::kStop ? "stop" : reason == FinishReason::kLength ? "length" : "abort";
+  if (!is_finished()) end(reason == FinishReason::kStop ? "stop" : reason == FinishReason::kLength ? "length" : "abort");
 }
 
 }  // namespace retort

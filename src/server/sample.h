@@ -11,8 +11,16 @@
 #include "text/detokenizer.h"
 #include "text/reasoning_parser.h"
 #include "text/stop_matcher.h"
+#include "text/tools/tool_parser.h"
 
 namespace retort {
+
+// The tools that an answer may call.
+struct OfferedTools {
+  ToolFormat format;
+  std::shared_ptr<const std::vector<std::string>> names;
+  bool is_one_call_enough = false;  // the answer ends with its first
+};
 
 struct SampleOptions {
   std::vector<std::string> stop = {};
@@ -22,14 +30,23 @@ struct SampleOptions {
   bool splits_reasoning = false;
   bool starts_inside_reasoning = false;
   bool keeps_tokens = false;  // for logprobs and token ids
+  std::optional<OfferedTools> tools = {};
   bool drops_output = false;  // only the prompt was asked for, and the engine generates at least one token
 };
 
 // What came since the last delta.
 struct Delta {
   std::string reasoning, content;
+  struct Call {
+    ToolCall call;
+    size_t content_before;  // how much of the content stands before it
+  };
+  std::vector<Call> calls;
   std::vector<SampledToken> tokens;  // if kept; a stop token comes last, without logprobs
   int num_tokens = 0;
+
+  bool is_empty() const { return content.empty() && reasoning.empty() && calls.empty() && tokens.empty(); }
+  std::vector<ToolPiece> pieces() const;  // content and calls in their order
 };
 
 class Sample {
@@ -42,7 +59,7 @@ class Sample {
   void prepend(std::string text) { delta_.content.insert(0, text); }
 
   bool is_finished() const { return !finish_reason_.empty(); }
-  const std::string& finish_reason() const { return finish_reason_; }  // "stop", "length", "abort"
+  const std::string& finish_reason() const { return finish_reason_; }  // "stop", "length", "tool_calls", "abort"
   const Json& stop_reason() const { return stop_reason_; }  // the stop string or token id; null for the model's own
   int num_tokens() const { return num_tokens_; }
   int num_reasoning_tokens() const { return num_reasoning_tokens_; }
@@ -52,12 +69,17 @@ class Sample {
   void take_text(std::string_view text);  // past the detokeniser
   void add_piece(const ReasoningPiece& piece);
   void show(std::string_view text);  // past the stop strings
+  void say(std::string content);     // past the reasoning parser
+  void add_pieces(std::vector<ToolPiece> pieces);
+  void end(std::string reason);  // nothing more comes
   void finish(FinishReason reason, std::optional<TokenId> stop_token);
 
   SampleOptions options_;
   Detokenizer detokenizer_;
   StopMatcher stop_matcher_;
   ReasoningParser reasoning_parser_;
+  std::optional<ToolCallParser> tool_parser_;
+  int num_calls_ = 0;
   Delta delta_;
   std::string finish_reason_;
   Json stop_reason_;

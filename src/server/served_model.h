@@ -10,6 +10,7 @@
 #include "text/chat_template.h"
 #include "text/grammar.h"
 #include "text/tokenizer.h"
+#include "text/tools/tool_format.h"
 
 namespace retort {
 
@@ -25,6 +26,8 @@ struct ServedModel {
   std::string kv_cache_dtype = {};  // as --kv-cache-dtype spells it
   bool force_thinking = false;
   bool is_reasoning = false;  // its answers begin with <think> … </think>
+  ToolFormat tool_format = ToolFormat::kHermes;  // in which it calls tools
+  bool spells_tools = true;  // the template knows no tools in that format: the messages themselves tell of them
   ControlTokens control_tokens;
   std::shared_ptr<const Grammars> grammars = {};  // set when it is served
 };

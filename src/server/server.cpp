@@ -40,6 +40,10 @@ ServedModel served_model(Llm& llm, const ServerConfig& config) {
     model.min_p = 0.0f;
     model.repetition_penalty = 1.0f;
   }
+  const std::string template_source = llm.chat_template() != nullptr ? llm.chat_template()->source() : "";
+  const auto template_format = tool_format_of_template(template_source);
+  const auto asked_format = tool_format_named(config.tool_call_parser);
+  const ToolFormat tool_format = asked_format.value_or(template_format.value_or(ToolFormat::kHermes));
   return {.id = !config.served_model_name.empty() ? config.served_model_name
                 : own_name.empty()                ? "model"
                                                   : own_name,
@@ -53,6 +57,8 @@ ServedModel served_model(Llm& llm, const ServerConfig& config) {
           .kv_cache_dtype = std::string(name_of(llm.kv_type())),
           .force_thinking = config.force_thinking,
           .is_reasoning = config.force_thinking || is_reasoning_model(llm.chat_template()),
+          .tool_format = tool_format,
+          .spells_tools = template_format != tool_format,
           .control_tokens = ControlTokens(llm.tokenizer())};
 }
 

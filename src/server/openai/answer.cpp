@@ -59,8 +59,8 @@ Json Answer::chunk(Json choices) const {
 bool Answer::is_due(const Choice& choice) const {
   if (choice.sample.is_finished()) return true;
   const Delta& delta = choice.sample.delta();
-  if (delta.content.empty() && delta.reasoning.empty() && delta.tokens.empty()) return false;
-  return !choice.has_begun || delta.num_tokens >= request_.stream_interval;
+  if (delta.is_empty()) return false;
+  return !choice.has_begun || !delta.calls.empty() || delta.num_tokens >= request_.stream_interval;
 }
 
 void Answer::append_chunks(size_t idx, std::string& events) {
@@ -75,14 +75,14 @@ void Answer::append_chunks(size_t idx, std::string& events) {
   if (choice.has_ended || !is_due(choice)) return;
   if (!choice.has_begun)
     if (Json first = first_chunk_body(); !first.is_null()) add(std::move(first));
-  Json body = chunk_body(choice, choice.sample.take_delta());
+  std::vector<Json> bodies = chunk_bodies(choice, choice.sample.take_delta());
   choice.has_begun = true;
   if (choice.sample.is_finished()) {
-    body["finish_reason"] = choice.sample.finish_reason();
-    body["stop_reason"] = choice.sample.stop_reason();
+    bodies.back()["finish_reason"] = choice.sample.finish_reason();
+    bodies.back()["stop_reason"] = choice.sample.stop_reason();
     choice.has_ended = true;
   }
-  add(std::move(body));
+  for (Json& body : bodies) add(std::move(body));
 }
 
 std::string Answer::chunks() {

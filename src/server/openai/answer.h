@@ -32,8 +32,8 @@ class Answer : public Reply {
   std::string error_chunks(const ApiError& error) const override;
 
  protected:
-  // choices[] of a chunk, without index, which goes first: the text of `delta`, and finish_reason null.
-  virtual Json chunk_body(Choice& choice, const Delta& delta) = 0;
+  // choices[] of one chunk or several, without index, which goes first: what `delta` says, and finish_reason null.
+  virtual std::vector<Json> chunk_bodies(Choice& choice, const Delta& delta) = 0;
   // A chunk before the first one; null for none.
   virtual Json first_chunk_body() { return {}; }
   // A choice of the whole answer: text in its shape, logprobs.

@@ -13,7 +13,7 @@ namespace {
 class ChatAnswer : public Answer {
  public:
   ChatAnswer(const ServedModel& model, const ChatRequest& request, AnswerHead head, const Job& job)
-      : Answer(model, request, std::move(head), job), chat_(request) {}
+      : Answer(model, request, std::move(head), job), chat_(request), num_calls_(choices().size()) {}
 
   Json whole() override {
     Json json = Answer::whole();
@@ -26,18 +26,26 @@ class ChatAnswer : public Answer {
     return {{"delta", {{"role", "assistant"}, {"content", ""}}}, {"logprobs", nullptr}, {"finish_reason", nullptr}};
   }
 
-  Json chunk_body(Choice&, const Delta& delta) override {
+  // A call takes two chunks, as the SDKs want it: what is called, then with what.
+  std::vector<Json> chunk_bodies(Choice& choice, const Delta& delta) override {
     Json fields = Json::object();
     add_reasoning(delta, fields);
     if (!delta.content.empty()) fields["content"] = delta.content;
     Json body = {{"delta", std::move(fields)}, {"logprobs", logprobs(delta)}, {"finish_reason", nullptr}};
     if (chat_.return_token_ids) body["token_ids"] = token_ids(delta.tokens);
-    return body;
+    std::vector<Json> bodies;
+    bodies.push_back(std::move(body));
+    for (const Delta::Call& call : delta.calls) add_call(call.call, num_calls_[index_of(choice)]++, bodies);
+    return bodies;
   }
 
   Json whole_body(Choice&, const Delta& delta) override {
     Json message = {{"role", "assistant"}, {"content", delta.content}, {"refusal", nullptr}};
     add_reasoning(delta, message);
+    if (!delta.calls.empty()) {
+      if (delta.content.empty()) message["content"] = nullptr;
+      for (const Delta::Call& call : delta.calls) message["tool_calls"].push_back(call_json(call.call));
+    }
     return {{"message", std::move(message)}, {"logprobs", logprobs(delta)}};
   }
 
@@ -49,9 +57,28 @@ class ChatAnswer : public Answer {
     fields["reasoning_content"] = delta.reasoning;
   }
 
+  static Json call_json(const ToolCall& call) {
+    return {{"id", make_call_id()},
+            {"type", "function"},
+            {"function", {{"name", call.name}, {"arguments", call.arguments}}}};
+  }
+
+  // The first of them fits into a body that says nothing yet.
+  static void add_call(const ToolCall& call, int index, std::vector<Json>& bodies) {
+    const Json empty = {{"delta", Json::object()}, {"logprobs", nullptr}, {"finish_reason", nullptr}};
+    Json name = {{"index", index}};
+    name.update(call_json({call.name, ""}));
+    if (!bodies.back()["delta"].empty()) bodies.push_back(empty);
+    bodies.back()["delta"]["tool_calls"] = Json::array({std::move(name)});
+    bodies.push_back(empty);
+    bodies.back()["delta"]["tool_calls"] =
+        Json::array({{{"index", index}, {"function", Json::object({{"arguments", call.arguments}})}}});
+  }
+
   Json logprobs(const Delta& delta) const { return chat_.logprobs ? chat_logprobs(tokenizer(), delta.tokens) : Json(); }
 
   const ChatRequest& chat_;
+  std::vector<int> num_calls_;  // of each choice, in chunks sent so far
 };
 
 struct Prepared {

@@ -1,5 +1,7 @@
 #include "server/openai/chat_request.h"
 
+#include "server/openai/tools.h"
+
 namespace retort::openai {
 namespace {
 
@@ -80,9 +82,6 @@ FieldTable<ChatRequest> make_table() {
       {"chat_template_kwargs",
        {{"type", "object"}, {"description", "Variables for the chat template, such as enable_thinking."}},
        read_template_kwargs},
-      ignored_field<R>("parallel_tool_calls", "Only of use with tools."),
-      refused_field<R>("tools", {Json::array()}),
-      refused_field<R>("tool_choice", {"none", "auto"}),
       refused_field<R>("functions", {Json::array()}, "deprecated and not supported; use tools"),
       refused_field<R>("function_call", {"none", "auto"}, "deprecated and not supported; use tools"),
       refused_field<R>("chat_template", {}, "a template from a request is not trusted"),
@@ -93,7 +92,7 @@ FieldTable<ChatRequest> make_table() {
       refused_field<R>("web_search_options", {}, "not supported"),
       refused_field<R>("moderation", {}, "not supported"),
   };
-  return FieldTable<R>(std::move(fields)).with(generate_fields());
+  return FieldTable<R>(std::move(fields)).with(tool_fields()).with(generate_fields());
 }
 
 ApiStatus check_chat_request(ChatRequest& request) {
@@ -104,6 +103,7 @@ ApiStatus check_chat_request(ChatRequest& request) {
                   "continue_final_message");
   if (request.continue_final_message && request.messages.back()["role"] == "tool")
     return refuse(400, "continue_final_message: the last message is a tool's", "continue_final_message");
+  RETORT_API_TRY(check_tool_use(request.tool_use, "tool_choice"));
   apply_reasoning_effort(request);
   if (request.max_completion_tokens) request.max_tokens = request.max_completion_tokens;
   if (request.max_tokens == 0) return expected("max_tokens", "an integer of at least 1", 0);

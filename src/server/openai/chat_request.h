@@ -2,6 +2,7 @@
 #pragma once
 
 #include "server/openai/generate_request.h"
+#include "server/tools/tool_use.h"
 
 namespace retort::openai {
 
@@ -17,6 +18,7 @@ struct ChatRequest : GenerateRequest {
   std::optional<bool> add_generation_prompt;
   bool continue_final_message = false;
   Json chat_template_kwargs = Json::object();
+  ToolUse tool_use;
 };
 
 const FieldTable<ChatRequest>& chat_table();

@@ -16,10 +16,10 @@ class CompletionAnswer : public Answer {
       : Answer(model, request, std::move(head), job), completion_(request), offsets_(choices().size()) {}
 
  protected:
-  Json chunk_body(Choice& choice, const Delta& delta) override {
+  std::vector<Json> chunk_bodies(Choice& choice, const Delta& delta) override {
     Json body = {{"text", delta.content}, {"logprobs", logprobs(choice, delta)}, {"finish_reason", nullptr}};
     if (completion_.return_token_ids) body["token_ids"] = token_ids(delta.tokens);
-    return body;
+    return {std::move(body)};
   }
 
   Json whole_body(Choice& choice, const Delta& delta) override {

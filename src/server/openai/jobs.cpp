@@ -1,6 +1,7 @@
 #include "server/openai/jobs.h"
 
 #include "server/answer_constraint.h"
+#include "server/fields/json_input.h"
 
 namespace retort::openai {
 namespace {
@@ -31,20 +32,59 @@ SampleOptions sample_options(const GenerateRequest& request, bool with_logprobs)
           .keeps_tokens = with_logprobs || request.return_token_ids};
 }
 
-ApiResult<std::optional<GrammarMatcher>> compile_grammar(const ServedModel& model, const GenerateRequest& request) {
-  if (!request.grammar) return std::nullopt;
-  auto matcher = model.grammars->compile(request.grammar->kind, request.grammar->text);
-  if (!matcher)
-    return refuse(400, fmt::format("{}: {}", request.grammar->field, matcher.error().message), request.grammar->field);
+ApiResult<std::optional<GrammarMatcher>> compile_grammar(const ServedModel& model,
+                                                         const std::optional<GrammarText>& grammar) {
+  if (!grammar) return std::nullopt;
+  auto matcher = model.grammars->compile(grammar->kind, grammar->text);
+  if (!matcher) return refuse(400, fmt::format("{}: {}", grammar->field, matcher.error().message), grammar->field);
   return std::move(*matcher);
 }
 
 // Null when nothing binds the answer.
 ApiResult<std::shared_ptr<const TokenConstraint>> constraint_of(const ServedModel& model,
-                                                                const GenerateRequest& request, AnswerRules rules) {
-  RETORT_API_ASSIGN(rules.grammar, compile_grammar(model, request));
+                                                                const std::optional<GrammarText>& grammar,
+                                                                AnswerRules rules) {
+  RETORT_API_ASSIGN(rules.grammar, compile_grammar(model, grammar));
   if (!rules.grammar && !rules.thinking_budget) return nullptr;
   return constrain_answer(std::move(rules));
+}
+
+OfferedTools offered_tools(const ServedModel& model, const ToolUse& use) {
+  auto names = std::make_shared<std::vector<std::string>>();
+  for (const Tool* tool : callable_tools(use)) names->push_back(tool->name);
+  return {.format = model.tool_format, .names = std::move(names), .is_one_call_enough = !use.parallel};
+}
+
+// Each schema by itself, so that the message can name the one at fault.
+ApiStatus check_parameters(const ServedModel& model, const std::vector<const Tool*>& tools, bool all) {
+  for (const Tool* tool : tools) {
+    if (!all && !tool->strict) continue;
+    const std::string path = tool->path + ".parameters";
+    RETORT_API_TRY(compile_grammar(model, GrammarText{GrammarKind::kJsonSchema, dump_json(tool->parameters), path}));
+  }
+  return {};
+}
+
+// What the answer must be: the form that was asked for, calls that were demanded, or either of them.
+ApiResult<std::optional<GrammarText>> answer_grammar(const ServedModel& model, const ChatRequest& request) {
+  const ToolUse& use = request.tool_use;
+  if (!use.are_offered()) return request.grammar;
+  const std::vector<const Tool*> tools = callable_tools(use);
+  const bool binds = use.must_call() || request.grammar;
+  RETORT_API_TRY(check_parameters(model, tools, binds));
+  if (!binds) return std::nullopt;
+  if (!use.must_call() && request.grammar->kind != GrammarKind::kJsonSchema)
+    return refuse(400,
+                  fmt::format("{}: cannot be used together with tools, unless tool_choice is none; JSON can",
+                              request.grammar->field),
+                  request.grammar->field);
+  std::vector<ToolSignature> signatures;
+  for (const Tool* tool : tools) signatures.push_back({tool->name, dump_json(tool->parameters)});
+  std::optional<std::string_view> answer_schema;
+  if (!use.must_call()) answer_schema = request.grammar->text;
+  return GrammarText{GrammarKind::kLark,
+                     tool_calls_grammar(model.tool_format, signatures, use.parallel, answer_schema),
+                     use.must_call() ? "tool_choice" : request.grammar->field};
 }
 
 ApiResult<EngineRequest> of_prompt(const ServedModel& model, const CompletionRequest& request,
@@ -66,6 +106,7 @@ ApiResult<ChatPrompt> chat_prompt(const ServedModel& model, const ChatRequest& r
       .kwargs = request.chat_template_kwargs,
       .add_generation_prompt = request.add_generation_prompt.value_or(!request.continue_final_message),
       .continue_final_message = request.continue_final_message};
+  offer_tools(model, request.tool_use, input);
   return build_chat_prompt(model, std::move(input), request.add_special_tokens.value_or(false));
 }
 
@@ -79,9 +120,11 @@ ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request) {
   SampleOptions options = sample_options(request, request.logprobs);
   options.splits_reasoning = true;
   options.starts_inside_reasoning = prompt.starts_inside_reasoning;
+  if (request.tool_use.are_offered()) options.tools = offered_tools(model, request.tool_use);
+  RETORT_API_ASSIGN(const auto grammar, answer_grammar(model, request));
   const bool may_think = prompt.starts_inside_reasoning || prompt.may_open_reasoning;
   RETORT_API_ASSIGN(auto constraint,
-                    constraint_of(model, request,
+                    constraint_of(model, grammar,
                                   {.tokenizer = model.tokenizer,
                                    .grammar = {},
                                    .takes_forced_tokens = !request.logprobs,
@@ -100,7 +143,7 @@ ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request) {
 ApiResult<Job> completion_job(const ServedModel& model, const CompletionRequest& request) {
   RETORT_API_ASSIGN(
       const auto constraint,
-      constraint_of(model, request,
+      constraint_of(model, request.grammar,
                     {.tokenizer = model.tokenizer, .grammar = {}, .takes_forced_tokens = !request.logprobs}));
   Job job;
   for (const RawPrompt& raw : request.prompts) {

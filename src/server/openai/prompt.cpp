@@ -59,6 +59,13 @@ void set_choice_params(const ServedModel& model, const GenerateRequest& request,
 
 }  // namespace
 
+void offer_tools(const ServedModel& model, const ToolUse& use, ChatTemplateInput& input) {
+  if (model.spells_tools)
+    spell_tools(model.tool_format, use, input.messages);
+  else
+    input.tools = tools_for_template(use);
+}
+
 ApiResult<ChatPrompt> build_chat_prompt(const ServedModel& model, ChatTemplateInput input, bool add_special_tokens) {
   if (model.chat_template == nullptr)
     return refuse(
@@ -68,7 +75,8 @@ ApiResult<ChatPrompt> build_chat_prompt(const ServedModel& model, ChatTemplateIn
         "messages");
   const bool thinking_is_off = input.kwargs.value("enable_thinking", Json()) == Json(false);
   const bool continues_reasoning = input.continue_final_message && is_inside_reasoning(input.messages.back());
-  const bool is_marked = model.control_tokens.mark(input.messages);
+  const bool has_marked_tools = model.control_tokens.mark(input.tools);
+  const bool is_marked = model.control_tokens.mark(input.messages) || has_marked_tools;
   Result<std::string> rendered = model.chat_template->render(input);
   if (!rendered) return tl::unexpected<ApiError>(to_api_error(rendered.error()));
 

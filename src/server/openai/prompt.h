@@ -5,6 +5,7 @@
 
 #include "server/openai/generate_request.h"
 #include "server/served_model.h"
+#include "server/tools/tool_use.h"
 
 namespace retort::openai {
 
@@ -13,6 +14,9 @@ struct ChatPrompt {
   bool starts_inside_reasoning = false;  // it ends within <think>
   bool may_open_reasoning = false;       // or the model may open it
 };
+
+// Tells the model of its tools, by the template or within the messages.
+void offer_tools(const ServedModel& model, const ToolUse& use, ChatTemplateInput& input);
 
 ApiResult<ChatPrompt> build_chat_prompt(const ServedModel& model, ChatTemplateInput input, bool add_special_tokens);
 

@@ -2,6 +2,7 @@
 #include "server/openai/chat_request.h"
 #include "server/openai/endpoints.h"
 #include "server/openai/prompt.h"
+#include "server/openai/tools.h"
 #include "server/prepare.h"
 
 namespace retort::openai {
@@ -14,6 +15,7 @@ struct TokenizeRequest {
   std::optional<bool> add_special_tokens, add_generation_prompt;
   bool continue_final_message = false, return_token_strs = false;
   Json chat_template_kwargs = Json::object();
+  ToolUse tool_use;
 };
 
 const FieldTable<TokenizeRequest>& tokenize_table() {
@@ -44,7 +46,9 @@ const FieldTable<TokenizeRequest>& tokenize_table() {
          request.chat_template_kwargs = value;
          return {};
        }},
-      refused_field<R>("tools", {Json::array()}),
+      {"tools",
+       {{"type", "array"}, {"description", "Functions that the model may call, as a chat has them."}},
+       [](const Json& value, R& request) { return read_tools(value, request.tool_use); }},
       refused_field<R>("chat_template", {}, "a template from a request is not trusted"),
   });
   return table;
@@ -75,6 +79,7 @@ ApiResult<std::vector<TokenId>> tokens_of(const ServedModel& model, const Tokeni
       .kwargs = request.chat_template_kwargs,
       .add_generation_prompt = request.add_generation_prompt.value_or(!request.continue_final_message),
       .continue_final_message = request.continue_final_message};
+  offer_tools(model, request.tool_use, input);
   RETORT_API_ASSIGN(ChatPrompt prompt,
                     build_chat_prompt(model, std::move(input), request.add_special_tokens.value_or(false)));
   return std::move(prompt.tokens);

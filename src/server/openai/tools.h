@@ -1,0 +1,13 @@
+// tools, tool_choice and parallel_tool_calls in the shape of OpenAI's chat completions.
+#pragma once
+
+#include "server/openai/chat_request.h"
+
+namespace retort::openai {
+
+const std::vector<Field<ChatRequest>>& tool_fields();
+
+// [{"type": "function", "function": {"name", "description", "parameters", "strict"}}]
+ApiStatus read_tools(const Json& value, ToolUse& use);
+
+}  // namespace retort::openai

@@ -1,0 +1,206 @@
+// Tools over the API: what is offered, demanded, called and answered. The fake model says what it is told to, a byte a
+// token.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "api_fixture.h"
+#include "server/openai/chat_request.h"
+#include "server/tools/tool_use.h"
+
+namespace retort {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::ApiTest;
+using testing::FakeModel;
+
+constexpr const char* kTools = R"("tools": [
+  {"type": "function", "function": {"name": "get_weather", "description": "The weather.", "parameters":
+    {"type": "object", "properties": {"city": {"enum": ["Paris", "Oslo"]}}, "required": ["city"], "additionalProperties": false}}},
+  {"type": "function", "function": {"name": "now"}}])";
+
+std::string with_tools(std::string_view more = "") {
+  return fmt::format("{{{}{}{}}}", kTools, more.empty() ? "" : ", ", more);
+}
+
+class ToolsTest : public ApiTest {
+ protected:
+  void SetUp() override {
+    EngineConfig engine = FakeModel::default_config();
+    engine.max_model_len = 4096;
+    start({}, engine);
+  }
+  Json answer(std::string_view content, std::string_view more = "") {
+    return chat(content, with_tools(more).c_str())["choices"][0];
+  }
+  // The choice that the chunks of a stream make, as the SDKs put it together.
+  Json streamed(std::string_view content, std::string_view more = "") {
+    const std::string body = chat_body(content, with_tools(fmt::format("\"stream\": true{}{}", more.empty() ? "" : ", ", more)).c_str());
+    Json message = {{"role", "assistant"}, {"content", nullptr}, {"refusal", nullptr}};
+    Json finish;
+    for (const Json& event : stream("/v1/chat/completions", body)) {
+      if (event.is_null()) continue;
+      const Json& choice = event["choices"][0];
+      const Json& delta = choice["delta"];
+      if (const std::string text = delta.value("content", ""); !text.empty())
+        message["content"] = message["content"].is_null() ? text : message["content"].get<std::string>() + text;
+      for (const Json& part : delta.value("tool_calls", Json::array())) add_part(part, message["tool_calls"]);
+      if (choice["finish_reason"].is_string()) finish = choice["finish_reason"];
+    }
+    return {{"message", message}, {"finish_reason", finish}};
+  }
+  static void add_part(const Json& part, Json& calls) {
+    if (calls.is_null()) calls = Json::array();
+    const size_t index = part["index"];
+    if (index == calls.size()) {
+      EXPECT_TRUE(part["id"].get<std::string>().starts_with("call_"));
+      EXPECT_EQ(part["type"], "function");
+      EXPECT_EQ(part["function"]["arguments"], "");
+      calls.push_back({{"function", part["function"]}});
+    } else {
+      EXPECT_EQ(index + 1, calls.size());
+      EXPECT_FALSE(part.contains("id") || part["function"].contains("name")) << "the SDKs would join them";
+      Json& arguments = calls[index]["function"]["arguments"];
+      arguments = arguments.get<std::string>() + part["function"]["arguments"].get<std::string>();
+    }
+  }
+  static Json functions_of(const Json& choice) {
+    Json functions = Json::array();
+    for (const Json& call : choice["message"].value("tool_calls", Json::array())) functions.push_back(call["function"]);
+    return functions;
+  }
+};
+
+constexpr std::string_view kWeatherCall = R"(<tool_call>{"name": "get_weather", "arguments": {"city": "Oslo"}}</tool_call>)";
+constexpr std::string_view kNowCall = R"(<tool_call>{"name": "now"}</tool_call>)";
+
+TEST_F(ToolsTest, CallsComeApart) {
+  const Json choice = answer(fmt::format("say {}", kWeatherCall));
+  EXPECT_EQ(choice["finish_reason"], "tool_calls");
+  const Json& message = choice["message"];
+  EXPECT_TRUE(message["content"].is_null());
+  ASSERT_EQ(message["tool_calls"].size(), 1u);
+  const Json& call = message["tool_calls"][0];
+  EXPECT_TRUE(call["id"].get<std::string>().starts_with("call_"));
+  EXPECT_EQ(call["type"], "function");
+  EXPECT_EQ(call["function"], Json::parse(R"({"name": "get_weather", "arguments": "{\"city\":\"Oslo\"}"})"));
+}
+
+TEST_F(ToolsTest, AStreamSaysTheSame) {
+  const std::string scripts[] = {
+      std::string(kWeatherCall),
+      std::string(kNowCall),
+      fmt::format("{}\n{}{}", kNowCall, kWeatherCall, kNowCall),
+      fmt::format("Let me see.\n\n{}", kWeatherCall),
+      fmt::format("One. {} Two. {} Three.", kNowCall, kNowCall),
+      "no call at all",
+      "  spaces  ",
+      "<tool_call>{\"name\": \"fly\"}</tool_call>",
+      "<tool_call>{\"name\": \"now\", \"arguments\": {",
+      "<tool_call>{oops}</tool_call>",
+      "<tool_call> is a mark <tool",
+      "é <tool_call>{\"name\": \"now\", \"arguments\": {\"é\": \"</tool_call>\"}}</tool_call>",
+  };
+  for (const std::string& script : scripts) {
+    const Json whole = answer("say " + script), stream = streamed("say " + script);
+    EXPECT_EQ(functions_of(stream), functions_of(whole)) << script;
+    EXPECT_EQ(stream["message"]["content"], whole["message"]["content"]) << script;
+    EXPECT_EQ(stream["finish_reason"], whole["finish_reason"]) << script;
+  }
+}
+
+TEST_F(ToolsTest, ManyWaysToAsk) {
+  const std::string call = fmt::format("say <think>hm</think>{}{}", kNowCall, kNowCall);
+  ServedModel thinker = model_->served();
+  thinker.is_reasoning = true;
+  app_->set_model(std::move(thinker));
+  const Json choice = answer(call, R"("n": 2, "temperature": 0, "logprobs": true)");
+  EXPECT_EQ(choice["message"]["reasoning"], "hm");
+  EXPECT_EQ(functions_of(choice).size(), 2u);
+  EXPECT_GT(choice["logprobs"]["content"].size(), 60u) << "the tokens of calls have theirs too";
+  EXPECT_EQ(functions_of(answer(call, R"("parallel_tool_calls": false)")).size(), 1u);
+  EXPECT_EQ(answer(call, R"("max_tokens": 20)")["finish_reason"], "length");
+  const Json none = answer(call, R"("tool_choice": "none")");
+  EXPECT_THAT(none["message"]["content"].get<std::string>(), HasSubstr("<tool_call>"));
+  EXPECT_FALSE(none["message"].contains("tool_calls"));
+}
+
+TEST_F(ToolsTest, WhatIsDemandedIsHeldTo) {
+  const auto functions = [&](std::string_view choice) {
+    return functions_of(answer("say nothing of the kind, Oslo", fmt::format(R"("tool_choice": {}, "parallel_tool_calls": false)", choice)));
+  };
+  EXPECT_EQ(functions(R"("required")").size(), 1u);
+  const Json named = functions(R"({"type": "function", "function": {"name": "get_weather"}})");
+  ASSERT_EQ(named.size(), 1u);
+  EXPECT_EQ(named[0]["name"], "get_weather");
+  EXPECT_THAT(named[0]["arguments"].get<std::string>(), ::testing::AnyOf(R"({"city":"Paris"})", R"({"city":"Oslo"})"));
+}
+
+TEST_F(ToolsTest, EveryFormatCanBeDemanded) {
+  for (const ToolFormat format : {ToolFormat::kHermes, ToolFormat::kLlama3Json, ToolFormat::kDeepSeek}) {
+    ServedModel model = model_->served();
+    model.tool_format = format;
+    app_->set_model(std::move(model));
+    const Json choice = answer("say x", R"("tool_choice": {"type": "function", "function": {"name": "get_weather"}})");
+    ASSERT_GE(functions_of(choice).size(), 1u) << choice;
+    EXPECT_EQ(choice["finish_reason"], "tool_calls");
+    EXPECT_TRUE(choice["message"]["content"].is_null());
+  }
+}
+
+TEST_F(ToolsTest, JsonOrACall) {
+  const char* format = R"("response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"const": "said"}}})";
+  const Json called = answer(fmt::format("say {}", kWeatherCall), format);
+  EXPECT_EQ(functions_of(called).size(), 1u) << called;
+  const Json said = answer("say \"said\"", format);
+  EXPECT_EQ(said["message"]["content"], "\"said\"");
+  EXPECT_THAT(error("/v1/chat/completions", chat_body("x", with_tools(R"("guided_regex": "a")").c_str()), 400),
+              HasSubstr("guided_regex: cannot be used together with tools"));
+}
+
+TEST_F(ToolsTest, BadToolsAreRefusedByName) {
+  const auto message = [&](const char* more) { return error("/v1/chat/completions", chat_body("x", more), 400); };
+  EXPECT_EQ(message(R"({"tools": {}})"), "tools: expected a list of tools, got {}");
+  EXPECT_EQ(message(R"({"tools": [{"type": "web_search"}]})"), R"(tools[0].type: expected function, got "web_search")");
+  EXPECT_EQ(message(R"({"tools": [{"type": "function"}]})"), "tools[0].function: required, and missing");
+  EXPECT_EQ(message(R"({"tools": [{"type": "function", "function": {"name": "a b"}}]})"),
+            R"(tools[0].function.name: expected a name of up to 128 letters, digits and _-.:/, got "a b")");
+  EXPECT_EQ(message(R"({"tools": [{"type": "function", "function": {"name": "a", "parameters": 5}}]})"),
+            "tools[0].function.parameters: expected a JSON schema of type object, got 5");
+  EXPECT_EQ(message(R"({"tools": [{"type": "function", "function": {"name": "a"}}, {"type": "function", "function": {"name": "a"}}]})"),
+            "tools[1].function: expected names that differ, 'a' is that of tools[0].function too");
+  EXPECT_EQ(message(R"({"tool_choice": "required"})"), "tool_choice: expected tools beside it, there are none");
+  EXPECT_EQ(message(with_tools(R"("tool_choice": {"type": "function", "function": {"name": "fly"}})").c_str()),
+            "tool_choice: expected the name of a tool (get_weather, now), got 'fly'");
+  EXPECT_THAT(message(with_tools(R"("tool_choice": "always")").c_str()), HasSubstr("tool_choice: expected none, auto, required"));
+  EXPECT_THAT(message(with_tools(R"("tool_choice": {"type": "allowed_tools"})").c_str()), HasSubstr("tool_choice.type: expected function"));
+  const char* strict = R"({"tools": [{"type": "function", "function": {"name": "a", "strict": true, "parameters":
+      {"type": "object", "properties": {"x": {"type": "array", "uniqueItems": true}}}}}]})";
+  EXPECT_THAT(message(strict), ::testing::AllOf(HasSubstr("tools[0].function.parameters: "), HasSubstr("uniqueItems")));
+}
+
+TEST_F(ToolsTest, ThePromptTellsOfThem) {
+  const auto prompt = [&](const char* body) {
+    const Json tokens = ask_json("POST", "/tokenize", body)["tokens"];
+    return ask_json("POST", "/detokenize", Json{{"tokens", tokens}}.dump())["prompt"].get<std::string>();
+  };
+  const std::string offered = prompt(fmt::format(R"({{"messages": [{{"role": "user", "content": "hi"}}], {}}})", kTools).c_str());
+  EXPECT_THAT(offered, ::testing::StartsWith("<|user|>system: # Tools"));
+  EXPECT_THAT(offered, HasSubstr(R"({"type":"function","function":{"name":"get_weather","description":"The weather.")"));
+  EXPECT_THAT(offered, HasSubstr("<tool_call>\n{\"name\": \"NAME\", \"arguments\": {\"ARGUMENT\": VALUE}}\n</tool_call>"));
+  EXPECT_THAT(offered, HasSubstr("<|user|>user: hi"));
+
+  EXPECT_EQ(prompt(R"({"messages": [
+      {"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"},
+      {"role": "assistant", "content": "I look.", "tool_calls": [
+        {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{\"a\": 1}"}},
+        {"id": "2", "type": "function", "function": {"name": "g", "arguments": ""}}]},
+      {"role": "tool", "tool_call_id": "1", "content": "one"}, {"role": "tool", "tool_call_id": "2", "content": "two"}]})"),
+            "<|user|>system: Be brief.\n<|user|>user: hi\n<|user|>assistant: I look.\n"
+            "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>\n"
+            "<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>\n"
+            "<|user|>user: <tool_response>\none\n</tool_response>\n<tool_response>\ntwo\n</tool_response>\nA:");
+}
+
+}  // namespace
+}  // namespace retort
