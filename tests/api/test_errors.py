@@ -32,7 +32,6 @@ def test_unknown_and_wrong_fields_are_named(server):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("tools", [{"type": "function", "function": {"name": "f"}}]),
         ("best_of", 3),
     ],
 )

@@ -71,7 +71,7 @@ def test_the_model_is_listed_and_shown(client):
     (running,) = client.ps().models
     assert running.context_length == 2048
     shown = client.show("smollm2")
-    assert shown.capabilities == ["completion"]
+    assert shown.capabilities == ["completion", "tools"]
     assert shown.modelinfo["llama.block_count"] == 30
     assert "im_start" in shown.template
 

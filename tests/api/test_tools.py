@@ -2,6 +2,8 @@
 
 import json
 
+import anthropic
+import ollama
 import openai
 import pytest
 import strict
@@ -177,12 +179,10 @@ def test_langchain_streams_tools(langchain):
     assert len(message.tool_calls) == 1
 
 
-@pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
 def test_langchain_structured_output(langchain, method):
     answer = langchain.with_structured_output(Weather, method=method, include_raw=True).invoke("The weather of Oslo in JSON?")
-    assert answer["raw"]
-    if method != "json_mode":  # that one is held to JSON alone, not to the class
-        assert isinstance(answer["parsed"], Weather), answer["parsing_error"]
+    assert isinstance(answer["parsed"], Weather), answer["parsing_error"]
 
 
 def test_answers_are_as_the_sdks_types_say(client):
@@ -192,3 +192,113 @@ def test_answers_are_as_the_sdks_types_say(client):
     for chunk in ask(client, tool_choice="required", stream=True):
         for call in chunk.choices[0].delta.tool_calls or []:
             strict.check(call)
+
+
+# anthropic
+
+ANTHROPIC_TOOLS = [{"name": "get_weather", "description": "The weather.", "input_schema": WEATHER}, {"name": "now", "input_schema": {"type": "object", "properties": {}}}]
+ANTHROPIC = {
+    "model": "smollm2",
+    "max_tokens": 120,
+    "messages": QUESTION,
+    "tools": ANTHROPIC_TOOLS,
+    "tool_choice": {"type": "tool", "name": "get_weather", "disable_parallel_tool_use": True},
+    "extra_body": {"temperature": 0},
+}
+
+
+@pytest.fixture(scope="module")
+def claude(server):
+    return anthropic.Anthropic(base_url=server.url, api_key="none", max_retries=0, timeout=240)
+
+
+def test_anthropic(claude):
+    message = claude.messages.create(**ANTHROPIC)
+    strict.check(message)
+    assert message.stop_reason == "tool_use"
+    (block,) = message.content
+    assert block.name == "get_weather"
+    Draft202012Validator(WEATHER).validate(block.input)
+    with claude.messages.stream(**ANTHROPIC) as stream:
+        kinds = {event.type for event in stream}
+        final = stream.get_final_message()
+    assert "input_json" in kinds
+    assert final.content[0].input == block.input
+    result = {"type": "tool_result", "tool_use_id": block.id, "content": [{"type": "text", "text": "Sunny"}]}
+    history = [*QUESTION, {"role": "assistant", "content": message.content}, {"role": "user", "content": [result]}]
+    after = claude.messages.create(**{**ANTHROPIC, "messages": history, "tool_choice": {"type": "none"}, "max_tokens": 8})
+    assert after.content[0].type == "text"
+
+
+def test_anthropic_counts_tools(claude):
+    without = claude.messages.count_tokens(model="smollm2", messages=QUESTION).input_tokens
+    assert claude.messages.count_tokens(model="smollm2", messages=QUESTION, tools=ANTHROPIC_TOOLS).input_tokens > without + 50
+
+
+def test_anthropic_form_and_effort(claude):
+    config = {"effort": "low", "format": {"type": "json_schema", "schema": {"enum": [7, 8]}}}
+    message = claude.messages.create(model="smollm2", max_tokens=20, messages=QUESTION, output_config=config)
+    assert json.loads(message.content[0].text) in (7, 8)
+
+
+# ollama
+
+
+def test_ollama(server):
+    client = ollama.Client(host=server.url)
+    options = {"temperature": 0, "num_predict": 40}
+    answer = client.chat("smollm2", QUESTION, tools=TOOLS, options=options)
+    assert answer.message.content or answer.message.tool_calls
+    call = {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "now", "arguments": {}}}]}
+    result = {"role": "tool", "tool_name": "now", "content": "noon"}
+    after = client.chat("smollm2", [*QUESTION, call, result], tools=TOOLS, options=options)
+    assert after.prompt_eval_count > answer.prompt_eval_count
+    formed = client.chat("smollm2", QUESTION, format={"enum": [7, 8]}, options=options)
+    assert json.loads(formed.message.content) in (7, 8)
+    shown = json.loads(client.generate("smollm2", "Hi", format={"type": "array", "maxItems": 1, "items": {"enum": [1]}}, options=options).response)
+    assert shown in ([], [1])
+
+
+# responses
+
+FUNCTIONS = [{"type": "function", "name": "get_weather", "description": "The weather.", "parameters": WEATHER, "strict": True}]
+RESPONSE = {
+    "model": "smollm2",
+    "input": "The weather of Oslo?",
+    "tools": FUNCTIONS,
+    "tool_choice": {"type": "function", "name": "get_weather"},
+    "parallel_tool_calls": False,
+    "temperature": 0,
+    "max_output_tokens": 120,
+}
+
+
+def test_responses(client):
+    response = client.responses.create(**RESPONSE)
+    strict.check(response)
+    (call,) = response.output
+    assert call.type == "function_call"
+    Draft202012Validator(WEATHER).validate(json.loads(call.arguments))
+    output = {"type": "function_call_output", "call_id": call.call_id, "output": "Sunny"}
+    after = client.responses.create(model="smollm2", previous_response_id=response.id, input=[output], max_output_tokens=8)
+    assert after.output[0].type == "message"
+
+
+def test_responses_events(client):
+    events = list(client.responses.create(**RESPONSE, stream=True))
+    for event in events:
+        strict.check(event)
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    deltas = "".join(event.delta for event in events if event.type == "response.function_call_arguments.delta")
+    assert deltas == events[-1].response.output[0].arguments
+    with client.responses.stream(**RESPONSE) as stream:
+        for _ in stream:
+            pass
+        assert stream.get_final_response().output[0].arguments == deltas
+
+
+def test_responses_text_format(client):
+    form = {"type": "json_schema", "name": "n", "schema": {"enum": [7, 8]}}
+    response = client.responses.create(model="smollm2", input="A number?", text={"format": form}, reasoning={"effort": "low"})
+    strict.check(response)
+    assert json.loads(response.output_text) in (7, 8)

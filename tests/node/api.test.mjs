@@ -44,6 +44,39 @@ describe("the OpenAI SDK", { skip: !existsSync(model) && `${model} is missing: s
     assert.equal(code, 0);
   });
 
+  const tools = [{
+    type: "function",
+    function: {
+      name: "get_weather",
+      parameters: { type: "object", properties: { city: { enum: ["Paris", "Oslo"] } }, required: ["city"], additionalProperties: false },
+    },
+  }];
+  const demand = { ...greedy, max_tokens: 100, tools, tool_choice: "required", parallel_tool_calls: false };
+
+  test("calls a tool, whole and streamed", async () => {
+    const whole = await client.chat.completions.create(demand);
+    const [call] = whole.choices[0].message.tool_calls;
+    assert.equal(whole.choices[0].finish_reason, "tool_calls");
+    assert.equal(whole.choices[0].message.content, null);
+    assert.ok(["Paris", "Oslo"].includes(JSON.parse(call.function.arguments).city));
+    const final = await client.chat.completions.stream(demand).finalChatCompletion();
+    assert.deepEqual(final.choices[0].message.tool_calls.map((one) => one.function.arguments), [call.function.arguments]);
+    assert.equal(final.choices[0].message.tool_calls[0].function.name, "get_weather");
+  });
+
+  test("runs tools until the model answers", async () => {
+    const asked = [];
+    const runner = client.chat.completions.runTools({
+      ...greedy,
+      tool_choice: { type: "function", function: { name: "get_weather" } },
+      parallel_tool_calls: false,
+      max_tokens: 100,
+      tools: [{ type: "function", function: { ...tools[0].function, parse: JSON.parse, function: ({ city }) => { asked.push(city); return "Sunny"; } } }],
+    }, { maxChatCompletions: 1 });
+    await runner.done();
+    assert.equal(asked.length, 1);
+  });
+
   test("lists the model", async () => {
     const ids = [];
     for await (const one of client.models.list()) ids.push(one.id);

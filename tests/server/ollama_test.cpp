@@ -126,7 +126,6 @@ TEST_F(OllamaTest, ErrorsHaveItsShape) {
   EXPECT_EQ(ollama_error("/api/chat", R"({"messages": []})"), "model: required, and missing");
   EXPECT_EQ(ollama_error("/api/chat", R"({"model": "other", "messages": []})", 404),
             "the model 'other' does not exist; this server has 'fake'");
-  EXPECT_EQ(ollama_error("/api/chat", body("x", R"({"format": "json"})")), "format: not supported yet");
   EXPECT_EQ(ollama_error("/api/chat",
                          R"({"model": "fake", "messages": [{"role": "user", "content": "x", "images": ["aGk="]}]})"),
             "messages[0].images: only text is supported");

@@ -13,6 +13,7 @@ namespace {
 using ::testing::HasSubstr;
 using testing::ApiTest;
 using testing::FakeModel;
+using testing::status_of;
 
 constexpr const char* kTools = R"("tools": [
   {"type": "function", "function": {"name": "get_weather", "description": "The weather.", "parameters":
@@ -150,7 +151,7 @@ TEST_F(ToolsTest, EveryFormatCanBeDemanded) {
 
 TEST_F(ToolsTest, JsonOrACall) {
   const char* format = R"("response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"const": "said"}}})";
-  const Json called = answer(fmt::format("say {}", kWeatherCall), format);
+  const Json called = answer("say <tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>", format);
   EXPECT_EQ(functions_of(called).size(), 1u) << called;
   const Json said = answer("say \"said\"", format);
   EXPECT_EQ(said["message"]["content"], "\"said\"");
@@ -200,6 +201,108 @@ TEST_F(ToolsTest, ThePromptTellsOfThem) {
             "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>\n"
             "<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>\n"
             "<|user|>user: <tool_response>\none\n</tool_response>\n<tool_response>\ntwo\n</tool_response>\nA:");
+}
+
+TEST_F(ToolsTest, AnthropicsShape) {
+  const auto body = [](std::string_view say, std::string_view more) {
+    return fmt::format(R"({{"model": "fake", "max_tokens": 500, "messages": [{{"role": "user", "content": {}}}], "tools":
+        [{{"name": "get_weather", "input_schema": {{"type": "object", "properties": {{"city": {{"enum": ["Oslo"]}}}},
+           "required": ["city"]}}}}, {{"name": "now"}}]{}}})", Json(say).dump(), more);
+  };
+  const std::string script = fmt::format("say One. {}{} Two.", kWeatherCall, kNowCall);
+  const Json message = ask_json("POST", "/v1/messages", body(script, ""));
+  EXPECT_EQ(message["stop_reason"], "tool_use");
+  ASSERT_EQ(message["content"].size(), 4u) << message;
+  EXPECT_EQ(message["content"][1]["name"], "get_weather");
+  EXPECT_EQ(message["content"][1]["input"], Json::parse(R"({"city": "Oslo"})"));
+  EXPECT_TRUE(message["content"][1]["id"].get<std::string>().starts_with("toolu_"));
+  EXPECT_EQ(message["content"][2]["input"], Json::object());
+
+  Json blocks = Json::array();
+  for (const Json& event : stream("/v1/messages", body(script, R"(, "stream": true)"))) {
+    if (event["type"] == "content_block_start") {
+      EXPECT_EQ(event["index"], blocks.size());
+      blocks.push_back(event["content_block"]);
+    }
+    if (event["type"] != "content_block_delta") continue;
+    const Json& delta = event["delta"];
+    Json& block = blocks.back();
+    if (delta["type"] == "text_delta")
+      block["text"] = block["text"].get<std::string>() + delta["text"].get<std::string>();
+    else
+      block["input"] = Json::parse(delta["partial_json"].get<std::string>());
+  }
+  ASSERT_EQ(blocks.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    blocks[i].erase("id");
+    Json whole = message["content"][i];
+    whole.erase("id");
+    EXPECT_EQ(blocks[i], whole);
+  }
+
+  const Json demanded = ask_json("POST", "/v1/messages", body("say x", R"(, "tool_choice": {"type": "tool", "name": "get_weather", "disable_parallel_tool_use": true})"));
+  ASSERT_EQ(demanded["content"].size(), 1u) << demanded;
+  EXPECT_EQ(demanded["content"][0]["input"], Json::parse(R"({"city": "Oslo"})"));
+  EXPECT_EQ(error("/v1/messages", body("x", R"(, "tool_choice": {"type": "maybe"})"), 400),
+            R"(tool_choice.type: expected auto, any, tool or none, got "maybe")");
+  const Json formed = ask_json("POST", "/v1/messages", R"({"model": "fake", "max_tokens": 50, "messages": [{"role": "user", "content": "say x"}],
+      "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"const": 7}}}})");
+  EXPECT_EQ(formed["content"][0]["text"], "7");
+}
+
+TEST_F(ToolsTest, OllamasShape) {
+  const auto body = [](std::string_view say, std::string_view more) {
+    return fmt::format(R"({{"model": "fake", "messages": [{{"role": "user", "content": {}}}], {}{}}})", Json(say).dump(), kTools, more);
+  };
+  const Json answer = ask_json("POST", "/api/chat", body(fmt::format("say {}", kWeatherCall), R"(, "stream": false)"));
+  EXPECT_EQ(answer["message"]["tool_calls"], Json::parse(R"([{"function": {"name": "get_weather", "arguments": {"city": "Oslo"}}}])"));
+  EXPECT_EQ(answer["done_reason"], "stop");
+  const std::string lines = ask("POST", "/api/chat", body(fmt::format("say {}", kNowCall), ""));
+  EXPECT_EQ(status_of(lines), 200);
+  const Json formed = ask_json("POST", "/api/chat", R"({"model": "fake", "stream": false, "format": {"const": 7}, "messages": [
+      {"role": "user", "content": "hi"},
+      {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "now", "arguments": {"a": 1}}}]},
+      {"role": "tool", "tool_name": "now", "content": "noon"}, {"role": "user", "content": "say x"}]})");
+  EXPECT_EQ(formed["message"]["content"], "7");
+  EXPECT_THAT(ask("POST", "/api/chat", body("x", R"(, "format": "yaml")")), HasSubstr("format: expected json or a JSON schema"));
+}
+
+TEST_F(ToolsTest, TheResponsesShape) {
+  const auto body = [](std::string_view say, std::string_view more) {
+    return fmt::format(R"({{"model": "fake", "input": {}, "tools": [{{"type": "function", "name": "get_weather", "parameters":
+        {{"type": "object", "properties": {{"city": {{"enum": ["Oslo"]}}}}, "required": ["city"]}}, "strict": true}},
+        {{"type": "function", "name": "now"}}]{}}})", Json(say).dump(), more);
+  };
+  const std::string script = fmt::format("say One. {}{}", kWeatherCall, kNowCall);
+  const Json whole = ask_json("POST", "/v1/responses", body(script, ""));
+  EXPECT_EQ(whole["status"], "completed");
+  ASSERT_EQ(whole["output"].size(), 3u) << whole;
+  EXPECT_EQ(whole["output"][1]["type"], "function_call");
+  EXPECT_EQ(whole["output"][1]["arguments"], R"({"city":"Oslo"})");
+  EXPECT_TRUE(whole["output"][1]["call_id"].get<std::string>().starts_with("call_"));
+
+  const auto events = stream("/v1/responses", body(script, R"(, "stream": true)"));
+  std::vector<std::string> types;
+  for (const Json& event : events)
+    if (event["type"].get<std::string>().find("function_call") != std::string::npos) types.push_back(event["type"]);
+  EXPECT_EQ(types.size(), 4u);
+  Json last = events.back()["response"]["output"];
+  ASSERT_EQ(last.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(last[i].value("arguments", Json()), whole["output"][i].value("arguments", Json()));
+
+  const Json next = ask_json("POST", "/v1/responses", fmt::format(R"({{"model": "fake", "previous_response_id": {}, "input": [
+      {{"type": "function_call_output", "call_id": {}, "output": "sunny"}}, {{"role": "user", "content": "say done"}}]}})",
+      whole["id"].dump(), whole["output"][1]["call_id"].dump()));
+  EXPECT_EQ(next["output"][0]["content"][0]["text"], "done") << next;
+
+  const Json demanded = ask_json("POST", "/v1/responses", body("say x", R"(, "tool_choice": {"type": "function", "name": "get_weather"}, "parallel_tool_calls": false)"));
+  ASSERT_EQ(demanded["output"].size(), 1u) << demanded;
+  const Json formed = ask_json("POST", "/v1/responses", R"({"model": "fake", "input": "say x", "reasoning": {"effort": "low"},
+      "text": {"format": {"type": "json_schema", "name": "seven", "schema": {"const": 7}}}})");
+  EXPECT_EQ(formed["output"][0]["content"][0]["text"], "7");
+  EXPECT_EQ(formed["text"]["format"]["name"], "seven");
+  EXPECT_EQ(formed["reasoning"]["effort"], "low");
+  EXPECT_THAT(error("/v1/responses", R"({"input": "x", "tools": [{"type": "web_search"}]})", 400), HasSubstr("tools[0].type: expected function"));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "server/anthropic/message_reply.h"
 
 #include "server/anthropic/endpoints.h"
+#include "server/tools/tool_use.h"
 
 namespace retort::anthropic {
 namespace {
@@ -10,6 +11,10 @@ Json text_block(std::string text) { return {{"type", "text"}, {"text", std::move
 // Nothing is signed: whoever sends it back is believed.
 Json thinking_block(std::string thinking) {
   return {{"type", "thinking"}, {"thinking", std::move(thinking)}, {"signature", ""}};
+}
+
+Json tool_use_block(const std::string& name, Json input) {
+  return {{"type", "tool_use"}, {"id", make_call_id("toolu_")}, {"name", name}, {"input", std::move(input)}};
 }
 
 }  // namespace
@@ -38,6 +43,7 @@ Json MessageReply::stop_reason() const {
   const Sample& sample = choices()[0].sample;
   const std::string& reason = sample.finish_reason();
   if (reason == "stop") return sample.stop_reason().is_string() ? "stop_sequence" : "end_turn";
+  if (reason == "tool_calls") return "tool_use";
   if (reason == "length")
     return sample.num_tokens() < *request_.max_tokens ? "model_context_window_exceeded" : "max_tokens";
   return "pause_turn";  // the server ends; the client may send the turn back and have it gone on with
@@ -59,7 +65,14 @@ Json MessageReply::whole() {
   Json content = Json::array();
   if (!delta.reasoning.empty())
     content.push_back(thinking_block(request_.omits_thinking ? "" : std::move(delta.reasoning)));
-  if (!delta.content.empty()) content.push_back(text_block(std::move(delta.content)));
+  for (const ToolPiece& piece : delta.pieces()) {
+    if (const auto* text = std::get_if<std::string>(&piece)) {
+      content.push_back(text_block(*text));
+      continue;
+    }
+    const auto& call = std::get<ToolCall>(piece);
+    content.push_back(tool_use_block(call.name, Json::parse(call.arguments)));
+  }
   Json json = message(std::move(content));
   json["stop_reason"] = stop_reason();
   json["stop_sequence"] = stop_sequence();
@@ -68,14 +81,22 @@ Json MessageReply::whole() {
 
 void MessageReply::open(Block block, std::string& events) {
   if (open_ == block) return;
+  start(block, block == Block::kText ? text_block("") : thinking_block(""), events);
+}
+
+void MessageReply::start(Block block, Json json, std::string& events) {
   if (open_ != Block::kNone)
     events += sse_event("content_block_stop", {{"type", "content_block_stop"}, {"index", num_blocks_ - 1}});
   open_ = block;
   if (block == Block::kNone) return;
-  events += sse_event("content_block_start",
-                      {{"type", "content_block_start"},
-                       {"index", num_blocks_++},
-                       {"content_block", block == Block::kText ? text_block("") : thinking_block("")}});
+  events += sse_event("content_block_start", {{"type", "content_block_start"},
+                                              {"index", num_blocks_++},
+                                              {"content_block", std::move(json)}});
+}
+
+void MessageReply::add_call(const ToolCall& call, std::string& events) {
+  start(Block::kToolUse, tool_use_block(call.name, Json::object()), events);
+  add_delta({{"type", "input_json_delta"}, {"partial_json", call.arguments}}, events);
 }
 
 void MessageReply::add_delta(Json delta, std::string& events) const {
@@ -93,9 +114,13 @@ void MessageReply::add_new(std::string& events) {
     if (!request_.omits_thinking)
       add_delta({{"type", "thinking_delta"}, {"thinking", std::move(delta.reasoning)}}, events);
   }
-  if (!delta.content.empty()) {
+  for (const ToolPiece& piece : delta.pieces()) {
+    if (const auto* call = std::get_if<ToolCall>(&piece)) {
+      add_call(*call, events);
+      continue;
+    }
     open(Block::kText, events);
-    add_delta({{"type", "text_delta"}, {"text", std::move(delta.content)}}, events);
+    add_delta({{"type", "text_delta"}, {"text", std::get<std::string>(piece)}}, events);
   }
 }
 

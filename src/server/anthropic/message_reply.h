@@ -20,7 +20,7 @@ class MessageReply : public Reply {
   std::string error_chunks(const ApiError& error) const override;
 
  private:
-  enum class Block { kNone, kThinking, kText };
+  enum class Block { kNone, kThinking, kText, kToolUse };
 
   Json message(Json content) const;  // without an end yet
   Json usage_json() const;
@@ -28,6 +28,8 @@ class MessageReply : public Reply {
   Json stop_sequence() const;
   void add_new(std::string& events);                      // of the sample's delta
   void open(Block block, std::string& events);            // closes another one first
+  void start(Block block, Json json, std::string& events);
+  void add_call(const ToolCall& call, std::string& events);
   void add_delta(Json delta, std::string& events) const;  // to the open block
   Delta take_delta();
 

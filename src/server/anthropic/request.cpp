@@ -1,5 +1,7 @@
 #include "server/anthropic/request.h"
 
+#include "server/anthropic/tools.h"
+
 namespace retort::anthropic {
 namespace {
 
@@ -16,6 +18,7 @@ ApiStatus read_stop_sequences(const Json& value, R& request) {
 
 struct Thinking {
   std::string type, display = "summarized";
+  std::optional<int> budget_tokens = {};
 };
 
 ApiStatus read_thinking(const Json& value, R& request) {
@@ -23,7 +26,8 @@ ApiStatus read_thinking(const Json& value, R& request) {
     Field<Thinking> type = string_field("type", &Thinking::type, "");
     type.required = true;
     return FieldTable<Thinking>(
-        {std::move(type), string_field("display", &Thinking::display, ""), refused_field<Thinking>("budget_tokens")});
+        {std::move(type), string_field("display", &Thinking::display, ""),
+         int_field("budget_tokens", &Thinking::budget_tokens, {0, kMaxInt}, nullptr, "")});
   }();
   Thinking thinking;
   RETORT_API_TRY(table.apply(value, thinking, "thinking."));
@@ -33,6 +37,7 @@ ApiStatus read_thinking(const Json& value, R& request) {
     return expected("thinking.display", "summarized or omitted", thinking.display);
   if (thinking.type != "adaptive") request.chat_template_kwargs["enable_thinking"] = thinking.type == "enabled";
   request.include_reasoning = thinking.type != "disabled";
+  request.thinking_token_budget = thinking.budget_tokens;
   request.omits_thinking = thinking.display == "omitted";
   return {};
 }
@@ -66,12 +71,9 @@ std::vector<Field<R>> prompt_fields() {
       {"thinking",
        {{"type", "object"},
         {"description",
-         "{\"type\": \"enabled\" | \"adaptive\" | \"disabled\", \"display\": \"summarized\" | \"omitted\"}"}},
+         "{\"type\": \"enabled\" | \"adaptive\" | \"disabled\", \"budget_tokens\", \"display\": \"summarized\" | \"omitted\"}"}},
        read_thinking},
       ignored_field<R>("cache_control", "The prefix cache needs none."),
-      refused_field<R>("tools", {Json::array()}),
-      refused_field<R>("tool_choice", {{{"type", "auto"}}, {{"type", "none"}}}),
-      refused_field<R>("output_config", {Json::object()}),
       refused_field<R>("speed", {"standard"}, "not supported"),
   };
 }
@@ -103,6 +105,8 @@ ApiResult<R> parse(const FieldTable<R>& table, const Json& body) {
   R request;
   RETORT_API_TRY(table.apply(body, request));
   RETORT_API_ASSIGN(request.messages, to_chat_messages(request.system, request.conversation));
+  RETORT_API_TRY(check_tool_use(request.tool_use, "tool_choice"));
+  openai::apply_reasoning_effort(request);
   const Json& last = request.messages.back();
   request.continue_final_message = last["role"] == "assistant" && !last.contains("tool_calls");
   return request;
@@ -111,12 +115,12 @@ ApiResult<R> parse(const FieldTable<R>& table, const Json& body) {
 }  // namespace
 
 const FieldTable<R>& messages_table() {
-  static const FieldTable<R> table = FieldTable<R>(prompt_fields()).with(answer_fields());
+  static const FieldTable<R> table = FieldTable<R>(prompt_fields()).with(tool_fields()).with(answer_fields());
   return table;
 }
 
 const FieldTable<R>& count_table() {
-  static const FieldTable<R> table(prompt_fields());
+  static const FieldTable<R> table = FieldTable<R>(prompt_fields()).with(tool_fields());
   return table;
 }
 

@@ -44,8 +44,7 @@ class OllamaReply : public Reply {
 
   std::string_view stream_type() const override { return "application/x-ndjson"; }
   std::string chunks() override {
-    const Delta& delta = choices()[0].sample.delta();
-    if (delta.content.empty() && delta.reasoning.empty() && delta.tokens.empty()) return {};
+    if (choices()[0].sample.delta().is_empty()) return {};
     Json json = next_part();
     json["done"] = false;
     return line(json);
@@ -65,6 +64,9 @@ class OllamaReply : public Reply {
     Delta delta = choices()[0].sample.take_delta();
     if (!request_.include_reasoning) delta.reasoning.clear();
     Json json = message(kind_, model().id, std::move(delta.content), std::move(delta.reasoning));
+    for (const Delta::Call& call : delta.calls)
+      json["message"]["tool_calls"].push_back(
+          {{"function", {{"name", call.call.name}, {"arguments", Json::parse(call.call.arguments)}}}});
     if (!delta.tokens.empty()) json["logprobs"] = openai::chat_logprobs(tokenizer(), delta.tokens)["content"];
     return json;
   }
@@ -73,7 +75,8 @@ class OllamaReply : public Reply {
     const Usage numbers = usage();
     const auto now = Clock::now();
     json["done"] = true;
-    json["done_reason"] = choices()[0].sample.finish_reason();
+    const std::string& reason = choices()[0].sample.finish_reason();
+    json["done_reason"] = reason == "tool_calls" ? "stop" : reason;
     json["total_duration"] = nanoseconds(now - arrival_);
     json["load_duration"] = 0;
     json["prompt_eval_count"] = numbers.prompt_tokens;

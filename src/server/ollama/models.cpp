@@ -44,6 +44,7 @@ Json model_info(const ServedModel& model) {
 
 Json capabilities(const ServedModel& model) {
   Json list = Json::array({"completion"});
+  if (model.chat_template != nullptr) list.push_back("tools");
   if (model.is_reasoning) list.push_back("thinking");
   return list;
 }

@@ -1,5 +1,8 @@
 #include "server/ollama/request.h"
 
+#include "server/openai/structured_output.h"
+#include "server/openai/tools.h"
+
 namespace retort::ollama {
 namespace {
 
@@ -61,10 +64,33 @@ const FieldTable<R>& options_table() {
 }
 
 ApiStatus read_think(const Json& value, R& request) {
-  if (!value.is_boolean()) return expected("think", "true or false", value);
+  for (const char* effort : {"low", "medium", "high"}) {
+    if (value != effort) continue;
+    request.reasoning_effort = effort;
+    openai::apply_reasoning_effort(request);
+    return {};
+  }
+  if (!value.is_boolean()) return expected("think", "true, false, low, medium or high", value);
   request.chat_template_kwargs["enable_thinking"] = value;
   request.include_reasoning = value.get<bool>();
   return {};
+}
+
+ApiStatus read_format(const Json& value, R& request) {
+  if (value == "") return {};
+  if (value != "json" && !value.is_object()) return expected("format", "json or a JSON schema", value);
+  return openai::set_json_schema(value == "json" ? Json({{"type", "object"}}) : value, "format", request);
+}
+
+// Their calls have no ids.
+Json to_openai_calls(const Json& calls) {
+  if (!calls.is_array()) return calls;
+  Json renamed = Json::array();
+  for (const Json& call : calls) {
+    renamed.push_back(call);
+    if (call.is_object() && !call.contains("type")) renamed.back()["type"] = "function";
+  }
+  return renamed;
 }
 
 // Ollama's names of a message's parts → OpenAI's.
@@ -76,6 +102,8 @@ ApiResult<Json> to_openai_message(const Json& message, const std::string& path) 
       if (!value.is_null() && value != Json::array())
         return refuse(400, fmt::format("{}.images: only text is supported", path), path + ".images",
                       "unsupported_parameter");
+    } else if (key == "tool_calls") {
+      renamed[key] = to_openai_calls(value);
     } else {
       renamed[key == "thinking" ? "reasoning" : key == "tool_name" ? "name" : key] = value;
     }
@@ -104,13 +132,17 @@ std::vector<Field<R>> common_fields() {
       {"options", options_table().schema(),
        [](const Json& value, R& request) { return options_table().apply(value, request, "options."); }},
       {"think",
-       {{"type", "boolean"}, {"description", "Whether to think first; what was thought comes apart, as thinking."}},
+       {{"type", {"boolean", "string"}},
+        {"description",
+         "Whether to think first, or how much (low, medium, high); what was thought comes apart, as thinking."}},
        read_think},
       bool_field("logprobs", &R::logprobs, false, "Log-probabilities of the generated tokens."),
       int_field("top_logprobs", &R::top_logprobs, {0, kMaxTopLogprobs}, 0,
                 "And of the most likely ones; needs logprobs."),
       ignored_field<R>("keep_alive", "The model stays loaded."),
-      refused_field<R>("format", {""}),
+      {"format",
+       {{"type", {"string", "object"}}, {"description", "json, or a JSON schema: what the answer must be."}},
+       read_format},
   };
 }
 
@@ -127,7 +159,9 @@ const FieldTable<R>& chat_table() {
     const Json schema = {{"type", "array"},
                          {"description", "The conversation. Roles: system, user, assistant, tool."},
                          {"items", {{"type", "object"}, {"required", {"role"}}}}};
-    return FieldTable<R>({{"messages", schema, read_messages}, refused_field<R>("tools", {Json::array()})})
+    return FieldTable<R>({{"messages", schema, read_messages}, {"tools",
+                           {{"type", "array"}, {"description", "Functions that the model may call, in OpenAI's shape."}},
+                           [](const Json& value, R& request) { return openai::read_tools(value, request.tool_use); }}})
         .with(common_fields());
   }();
   return table;

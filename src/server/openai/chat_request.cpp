@@ -31,27 +31,6 @@ ApiStatus read_template_kwargs(const Json& value, ChatRequest& request) {
   return {};
 }
 
-ApiStatus read_reasoning_effort(const Json& value, ChatRequest& request) {
-  for (const Effort& effort : kEfforts)
-    if (value == effort.name) {
-      request.reasoning_effort = effort.name;
-      return {};
-    }
-  return expected("reasoning_effort", "none, minimal, low, medium, high or xhigh", value);
-}
-
-// The effort's, unless the request has a budget of its own. Templates that know of effort are told as well.
-void apply_reasoning_effort(ChatRequest& request) {
-  for (const Effort& effort : kEfforts) {
-    if (request.reasoning_effort != effort.name) continue;
-    if (!request.thinking_token_budget) request.thinking_token_budget = effort.budget;
-    Json& kwargs = request.chat_template_kwargs;
-    if (!kwargs.contains("reasoning_effort")) kwargs["reasoning_effort"] = effort.name;
-    if (effort.budget == 0 && !kwargs.contains("enable_thinking")) kwargs["enable_thinking"] = false;
-  }
-  if (request.thinking_token_budget == kUnbound) request.thinking_token_budget.reset();
-}
-
 Json messages_schema() {
   return {{"type", "array"},
           {"minItems", 1},
@@ -111,6 +90,26 @@ ApiStatus check_chat_request(ChatRequest& request) {
 }
 
 }  // namespace
+
+ApiStatus read_reasoning_effort(const Json& value, ChatRequest& request) {
+  for (const Effort& effort : kEfforts)
+    if (value == effort.name) {
+      request.reasoning_effort = effort.name;
+      return {};
+    }
+  return expected("reasoning_effort", "none, minimal, low, medium, high or xhigh", value);
+}
+
+void apply_reasoning_effort(ChatRequest& request) {
+  for (const Effort& effort : kEfforts) {
+    if (request.reasoning_effort != effort.name) continue;
+    if (!request.thinking_token_budget) request.thinking_token_budget = effort.budget;
+    Json& kwargs = request.chat_template_kwargs;
+    if (!kwargs.contains("reasoning_effort")) kwargs["reasoning_effort"] = effort.name;
+    if (effort.budget == 0 && !kwargs.contains("enable_thinking")) kwargs["enable_thinking"] = false;
+  }
+  if (request.thinking_token_budget == kUnbound) request.thinking_token_budget.reset();
+}
 
 const FieldTable<ChatRequest>& chat_table() {
   static const FieldTable<ChatRequest> table = make_table();

@@ -24,6 +24,11 @@ struct ChatRequest : GenerateRequest {
 const FieldTable<ChatRequest>& chat_table();
 ApiResult<ChatRequest> parse_chat_request(const Json& body);
 
+// Turns the effort, where one is given, into a budget of thinking, unless there is one already. Templates that know of
+// effort are told as well.
+void apply_reasoning_effort(ChatRequest& request);
+ApiStatus read_reasoning_effort(const Json& value, ChatRequest& request);
+
 // Checks messages and brings them into the one shape that templates know: text parts are joined, developer becomes
 // system.
 ApiResult<Json> normalise_messages(const Json& messages);

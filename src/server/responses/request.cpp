@@ -1,5 +1,7 @@
 #include "server/responses/request.h"
 
+#include "server/responses/tools.h"
+
 namespace retort::responses {
 namespace {
 
@@ -33,27 +35,6 @@ ApiStatus read_metadata(const Json& value, R& request) {
   return {};
 }
 
-struct Ignored {};
-
-ApiStatus read_reasoning(const Json& value, R&) {
-  static const FieldTable<Ignored> table({
-      refused_field<Ignored>("effort"),
-      refused_field<Ignored>("summary", {}, "not supported; the reasoning itself is in the output"),
-      refused_field<Ignored>("generate_summary", {}, "not supported; the reasoning itself is in the output"),
-  });
-  Ignored nothing;
-  return table.apply(value, nothing, "reasoning.");
-}
-
-ApiStatus read_text(const Json& value, R&) {
-  static const FieldTable<Ignored> table({
-      refused_field<Ignored>("format", {{{"type", "text"}}}),
-      refused_field<Ignored>("verbosity", {"medium"}, "not supported"),
-  });
-  Ignored nothing;
-  return table.apply(value, nothing, "text.");
-}
-
 Json described(std::string_view type, std::string_view doc) { return {{"type", type}, {"description", doc}}; }
 
 std::vector<Field<R>> prompt_fields() {
@@ -83,12 +64,6 @@ std::vector<Field<R>> answer_fields() {
       int_field("top_logprobs", &R::top_logprobs, {0, kMaxTopLogprobs}, 0,
                 "So many most likely tokens with include: message.output_text.logprobs."),
       {"include", described("array", "[\"message.output_text.logprobs\"]"), read_include},
-      {"reasoning", described("object", "Neither effort nor summary is supported."), read_reasoning},
-      {"text", described("object", "format: {\"type\": \"text\"}."), read_text},
-      refused_field<R>("tools", {Json::array()}),
-      refused_field<R>("tool_choice", {"none", "auto"}),
-      refused_field<R>("max_tool_calls", {}, "not supported"),
-      ignored_field<R>("parallel_tool_calls", "Only of use with tools."),
   };
 }
 
@@ -111,7 +86,7 @@ std::vector<Field<R>> other_fields() {
 }  // namespace
 
 const FieldTable<R>& request_table() {
-  static const FieldTable<R> table = FieldTable<R>(prompt_fields()).with(answer_fields()).with(other_fields());
+  static const FieldTable<R> table = FieldTable<R>(prompt_fields()).with(answer_fields()).with(form_fields()).with(other_fields());
   return table;
 }
 
@@ -120,6 +95,8 @@ ApiResult<R> parse_request(const Json& body) {
   RETORT_API_TRY(request_table().apply(body, request));
   if (request.top_logprobs > 0 && !request.logprobs)
     return refuse(400, "top_logprobs: only of use with include: [\"message.output_text.logprobs\"]", "top_logprobs");
+  RETORT_API_TRY(check_tool_use(request.tool_use, "tool_choice"));
+  openai::apply_reasoning_effort(request);
   return request;
 }
 

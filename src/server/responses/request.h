@@ -10,6 +10,8 @@ struct Request : openai::ChatRequest {
   std::string instructions, previous_response_id;
   bool store = true;
   Json metadata = Json::object();
+  Json tool_choice = "auto";                  // as sent
+  Json text_format = {{"type", "text"}};  // as sent
 };
 
 const FieldTable<Request>& request_table();

@@ -4,11 +4,12 @@
 
 #include "server/http/message.h"
 #include "server/openai/logprobs.h"
+#include "server/tools/tool_use.h"
 
 namespace retort::responses {
 
 std::string ResponseReply::new_id(Kind kind) {
-  return (kind == Kind::kMessage ? "msg_" : "rs_") + http::make_request_id();
+  return (kind == Kind::kMessage ? "msg_" : kind == Kind::kCall ? "fc_" : "rs_") + http::make_request_id();
 }
 
 ResponseReply::ResponseReply(const ServedModel& model, const Job& job, const Request& request, Json conversation,
@@ -37,8 +38,9 @@ void ResponseReply::begin(std::function<void()> cancel) {
 
 std::string_view ResponseReply::status() const {
   const std::string& reason = choices()[0].sample.finish_reason();
-  if (is_cancelled_ && reason != "stop") return "cancelled";
-  return reason == "stop" ? "completed" : reason == "length" ? "incomplete" : "failed";
+  const bool is_whole = reason == "stop" || reason == "tool_calls";
+  if (is_cancelled_ && !is_whole) return "cancelled";
+  return is_whole ? "completed" : reason == "length" ? "incomplete" : "failed";
 }
 
 Json ResponseReply::response(std::string_view status) const {
@@ -56,16 +58,18 @@ Json ResponseReply::response(std::string_view status) const {
       {"max_output_tokens", request_.max_tokens ? Json(*request_.max_tokens) : Json()},
       {"model", model().id},
       {"output", std::move(output)},
-      {"parallel_tool_calls", true},
+      {"parallel_tool_calls", request_.tool_use.parallel},
       {"previous_response_id", request_.previous_response_id.empty() ? Json() : Json(request_.previous_response_id)},
       {"temperature", temperature_},
-      {"text", {{"format", Json::object({{"type", "text"}})}}},
-      {"tool_choice", "auto"},
-      {"tools", Json::array()},
+      {"text", Json::object({{"format", request_.text_format}})},
+      {"tool_choice", request_.tool_choice},
+      {"tools", tools_json()},
       {"top_p", top_p_},
       {"truncation", "disabled"},
       {"usage", nullptr},
       {"metadata", request_.metadata}};
+  if (!request_.reasoning_effort.empty())
+    json["reasoning"] = Json::object({{"effort", request_.reasoning_effort}});
   if (status == "in_progress") return json;
   json["usage"] = {{"input_tokens", numbers.prompt_tokens},
                    {"input_tokens_details", {{"cached_tokens", numbers.cached_tokens}, {"cache_write_tokens", 0}}},
@@ -78,12 +82,40 @@ Json ResponseReply::response(std::string_view status) const {
   return json;
 }
 
+Json ResponseReply::tools_json() const {
+  Json tools = Json::array();
+  for (const Tool& tool : request_.tool_use.tools)
+    tools.push_back({{"type", "function"},
+                     {"name", tool.name},
+                     {"description", tool.description},
+                     {"parameters", tool.parameters},
+                     {"strict", tool.strict}});
+  return tools;
+}
+
+ResponseReply::Item ResponseReply::call_item(const ToolCall& call) {
+  return {.kind = Kind::kCall,
+          .id = new_id(Kind::kCall),
+          .text = call.arguments,
+          .name = call.name,
+          .call_id = make_call_id()};
+}
+
 Json ResponseReply::end() {
   has_ended_ = true;
   Json json = response(status());
   if (!request_.store) return json;
   Json answer = {{"role", "assistant"}, {"content", ""}};
-  for (const Item& item : items_) answer[item.kind == Kind::kMessage ? "content" : "reasoning"] = item.text;
+  for (const Item& item : items_) {
+    if (item.kind != Kind::kCall) {
+      Json& text = answer[item.kind == Kind::kMessage ? "content" : "reasoning"];
+      text = text.is_null() ? item.text : text.get<std::string>() + item.text;
+      continue;
+    }
+    answer["tool_calls"].push_back({{"id", item.call_id},
+                                    {"type", "function"},
+                                    {"function", {{"name", item.name}, {"arguments", item.text}}}});
+  }
   conversation_.push_back(std::move(answer));
   store_.put(id_, json, conversation_);
   return json;
@@ -95,7 +127,7 @@ Json ResponseReply::logprobs_of(const Delta& delta) const {
 
 // An answer that is complete has a message, though it may say nothing.
 bool ResponseReply::needs_empty_message() const {
-  return status() == "completed" && (items_.empty() || items_.back().kind != Kind::kMessage);
+  return status() == "completed" && (items_.empty() || items_.back().kind == Kind::kReasoning);
 }
 
 // The last item is cut off where the answer is.
@@ -114,6 +146,9 @@ Json ResponseReply::part_json(const Item& item, bool with_text) const {
 }
 
 Json ResponseReply::item_json(const Item& item, std::string_view status, bool with_text) const {
+  if (item.kind == Kind::kCall)
+    return {{"id", item.id},     {"type", "function_call"}, {"call_id", item.call_id},
+            {"name", item.name}, {"arguments", with_text ? item.text : ""}, {"status", status}};
   Json content = Json::array();
   if (with_text) content.push_back(part_json(item, true));
   if (item.kind == Kind::kReasoning)
@@ -130,11 +165,18 @@ Json ResponseReply::whole() {
   Delta delta = choices()[0].sample.take_delta();
   if (!delta.reasoning.empty())
     items_.push_back({.kind = Kind::kReasoning, .id = new_id(Kind::kReasoning), .text = std::move(delta.reasoning)});
-  if (!delta.content.empty() || needs_empty_message())
-    items_.push_back({.kind = Kind::kMessage,
-                      .id = new_id(Kind::kMessage),
-                      .text = std::move(delta.content),
-                      .logprobs = logprobs_of(delta)});
+  Json logprobs = logprobs_of(delta);
+  for (ToolPiece& piece : delta.pieces()) {
+    if (const auto* call = std::get_if<ToolCall>(&piece))
+      items_.push_back(call_item(*call));
+    else
+      items_.push_back({.kind = Kind::kMessage,
+                        .id = new_id(Kind::kMessage),
+                        .text = std::get<std::string>(std::move(piece)),
+                        .logprobs = std::exchange(logprobs, Json::array())});
+  }
+  if (needs_empty_message())
+    items_.push_back({.kind = Kind::kMessage, .id = new_id(Kind::kMessage), .logprobs = std::move(logprobs)});
   return end();
 }
 
@@ -161,11 +203,15 @@ void ResponseReply::close_item(std::string& events) {
   if (!std::exchange(is_item_open_, false)) return;
   const size_t idx = items_.size() - 1;
   const Item& item = items_[idx];
-  if (item.kind == Kind::kMessage)
+  if (item.kind == Kind::kCall)
+    events += event("response.function_call_arguments.done",
+                    {{"item_id", item.id}, {"output_index", idx}, {"arguments", item.text}});
+  else if (item.kind == Kind::kMessage)
     events += item_event("response.output_text.done", {{"text", item.text}, {"logprobs", item.logprobs}});
   else
     events += item_event("response.reasoning_text.done", Json::object({{"text", item.text}}));
-  events += item_event("response.content_part.done", Json::object({{"part", part_json(item, true)}}));
+  if (item.kind != Kind::kCall)
+    events += item_event("response.content_part.done", Json::object({{"part", part_json(item, true)}}));
   events +=
       event("response.output_item.done", {{"output_index", idx}, {"item", item_json(item, status_of(item), true)}});
 }
@@ -190,14 +236,34 @@ void ResponseReply::add_new(std::string& events) {
     open_item(Kind::kReasoning, events).text += delta.reasoning;
     events += item_event("response.reasoning_text.delta", Json::object({{"delta", delta.reasoning}}));
   }
-  const bool is_end = choices()[0].sample.is_finished();
-  if (delta.content.empty() && !(is_end && needs_empty_message())) return;
-  const Json logprobs = logprobs_of(delta);
+  Json logprobs = logprobs_of(delta);
+  for (const ToolPiece& piece : delta.pieces()) {
+    if (const auto* call = std::get_if<ToolCall>(&piece))
+      add_call(*call, events);
+    else
+      add_text(std::get<std::string>(piece), std::exchange(logprobs, Json::array()), events);
+  }
+  if (choices()[0].sample.is_finished() && needs_empty_message()) add_text("", std::move(logprobs), events);
+}
+
+void ResponseReply::add_text(std::string text, Json logprobs, std::string& events) {
   Item& message = open_item(Kind::kMessage, events);
-  message.text += delta.content;
+  message.text += text;
   message.logprobs.insert(message.logprobs.end(), logprobs.begin(), logprobs.end());
-  if (!delta.content.empty())
-    events += item_event("response.output_text.delta", {{"delta", delta.content}, {"logprobs", logprobs}});
+  if (!text.empty())
+    events += item_event("response.output_text.delta", {{"delta", std::move(text)}, {"logprobs", std::move(logprobs)}});
+}
+
+void ResponseReply::add_call(const ToolCall& call, std::string& events) {
+  close_item(events);
+  items_.push_back(call_item(call));
+  is_item_open_ = true;
+  const size_t idx = items_.size() - 1;
+  events += event("response.output_item.added",
+                  {{"output_index", idx}, {"item", item_json(items_[idx], "in_progress", false)}});
+  events += event("response.function_call_arguments.delta",
+                  {{"item_id", items_[idx].id}, {"output_index", idx}, {"delta", call.arguments}});
+  close_item(events);
 }
 
 std::string ResponseReply::chunks() {

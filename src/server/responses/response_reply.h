@@ -1,4 +1,4 @@
-// The answer to POST /v1/responses: a response of items (reasoning, a message), whole or as the events that make it.
+// The answer to POST /v1/responses: a response of items (reasoning, a message, calls), whole or as the events that make it.
 // I/O thread.
 #pragma once
 
@@ -24,14 +24,16 @@ class ResponseReply : public Reply {
   std::string error_chunks(const ApiError& error) const override;
 
  private:
-  enum class Kind { kReasoning, kMessage };
+  enum class Kind { kReasoning, kMessage, kCall };
   struct Item {
     Kind kind;
     std::string id;
     std::string text = {};
     Json logprobs = Json::array();  // of a message
+    std::string name = {}, call_id = {};  // of a call, whose text is its arguments
   };
   static std::string new_id(Kind kind);
+  static Item call_item(const ToolCall& call);
 
   Json response(std::string_view status) const;  // as it is now
   Json end();                                    // the last state of it, kept when asked
@@ -47,6 +49,9 @@ class ResponseReply : public Reply {
   void add_beginning(std::string& events);
   void add_new(std::string& events);
   Item& open_item(Kind kind, std::string& events);
+  void add_text(std::string text, Json logprobs, std::string& events);
+  void add_call(const ToolCall& call, std::string& events);
+  Json tools_json() const;
   void close_item(std::string& events);
 
   const Request& request_;

@@ -38,11 +38,22 @@ Frame outer_frame(ToolFormat format) {
 
 std::string_view border(ToolFormat format) { return format == ToolFormat::kLlama3Json ? "; " : "\n"; }
 
-std::string json_rule(std::string_view schema) {
-  Json parsed = Json::parse(schema, nullptr, false);
-  if (!parsed.is_object()) parsed = Json::object();
+std::string json_rule(Json parsed) {
   parsed["x-guidance"] = {{"whitespace_pattern", kJsonWhiteSpace}};
   return "%json " + parsed.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json parse_schema(std::string_view text) {
+  Json schema = Json::parse(text, nullptr, false);
+  return schema.is_object() ? schema : Json::object();
+}
+
+// Arguments that a schema does not name are of no use to anyone, and small models do not come to an end of them.
+Json with_named_arguments_only(Json schema) {
+  for (const char* key : {"additionalProperties", "patternProperties", "allOf", "anyOf", "oneOf", "$ref"})
+    if (schema.contains(key)) return schema;
+  if (schema.contains("properties")) schema["additionalProperties"] = false;
+  return schema;
 }
 
 }  // namespace
@@ -84,13 +95,13 @@ std::string tool_calls_grammar(ToolFormat format, std::span<const ToolSignature>
   for (size_t i = 0; i < tools.size(); ++i) {
     const Frame frame = frame_of(format, tools[i].name);
     rules += fmt::format("call_{}: {} arguments_{} {}\narguments_{}: {}\n", i, as_json(frame.before), i,
-                         as_json(frame.after), i, json_rule(tools[i].parameters));
+                         as_json(frame.after), i, json_rule(with_named_arguments_only(parse_schema(tools[i].parameters))));
     call += fmt::format("{}call_{}", i > 0 ? " | " : "", i);
   }
   const std::string more = parallel ? fmt::format(" ({} call)*", as_json(border(format))) : "";
   std::string start = fmt::format("{}call{} {}", literal(outer.before), more, literal(outer.after));
   if (answer_schema) {
-    rules += fmt::format("answer: {}\n", json_rule(*answer_schema));
+    rules += fmt::format("answer: {}\n", json_rule(parse_schema(*answer_schema)));
     start = fmt::format("({}) | answer", start);
   }
   return fmt::format("start: {}\ncall: {}\n{}", start, call, rules);

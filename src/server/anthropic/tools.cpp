@@ -1,0 +1,132 @@
+#include "server/anthropic/tools.h"
+
+#include "server/openai/structured_output.h"
+
+namespace retort::anthropic {
+namespace {
+
+using R = Request;
+
+const FieldTable<Tool>& tool_table() {
+  static const FieldTable<Tool> table = [] {
+    Field<Tool> name = string_field("name", &Tool::name, "What the model calls it.");
+    name.required = true;
+    return FieldTable<Tool>({
+        std::move(name),
+        string_field("description", &Tool::description, "What it does, for the model to know."),
+        {"input_schema",
+         {{"type", "object"}, {"description", "A JSON schema of its input."}},
+         [](const Json& value, Tool& tool) -> ApiStatus {
+           if (!value.is_object()) return expected("input_schema", "a JSON schema of type object", value);
+           tool.parameters = value;
+           return {};
+         }},
+        bool_field("strict", &Tool::strict, false, "Refuse a schema that cannot be held to."),
+        {"type",
+         {{"const", "custom"}},
+         [](const Json& value, Tool&) -> ApiStatus {
+           if (value == "custom") return {};
+           return refuse(400, fmt::format("type: expected custom, got {}; there are no tools of the server's own", value.dump()),
+                         "type", "unsupported_parameter");
+         }},
+        ignored_field<Tool>("cache_control", "The prefix cache needs none."),
+        ignored_field<Tool>("eager_input_streaming", "A call is sent when it is whole."),
+        refused_field<Tool>("defer_loading", {false}, "not supported"),
+        refused_field<Tool>("allowed_callers", {Json::array({"direct"})}, "not supported"),
+        refused_field<Tool>("input_examples", {Json::array()}, "not supported"),
+    });
+  }();
+  return table;
+}
+
+ApiStatus read_tools(const Json& value, R& request) {
+  if (!value.is_array()) return expected("tools", "a list of tools", value);
+  for (size_t i = 0; i < value.size(); ++i) {
+    Tool tool{.name = {}, .description = {}, .path = fmt::format("tools[{}]", i)};
+    RETORT_API_TRY(tool_table().apply(value[i], tool, tool.path + "."));
+    RETORT_API_TRY(add_tool(std::move(tool), request.tool_use));
+  }
+  return {};
+}
+
+struct Choice {
+  std::string type, name;
+  bool disable_parallel_tool_use = false;
+};
+
+ApiStatus read_tool_choice(const Json& value, R& request) {
+  static const FieldTable<Choice> table = [] {
+    Field<Choice> type = string_field("type", &Choice::type, "");
+    type.required = true;
+    return FieldTable<Choice>({std::move(type), string_field("name", &Choice::name, ""),
+                               bool_field("disable_parallel_tool_use", &Choice::disable_parallel_tool_use, false, "")});
+  }();
+  Choice choice;
+  RETORT_API_TRY(table.apply(value, choice, "tool_choice."));
+  ToolUse& use = request.tool_use;
+  use.parallel = !choice.disable_parallel_tool_use;
+  use.chosen = choice.name;
+  if (choice.type == "auto")
+    use.choice = ToolChoice::kAuto;
+  else if (choice.type == "none")
+    use.choice = ToolChoice::kNone;
+  else if (choice.type == "any")
+    use.choice = ToolChoice::kRequired;
+  else if (choice.type == "tool")
+    use.choice = ToolChoice::kNamed;
+  else
+    return expected("tool_choice.type", "auto, any, tool or none", choice.type);
+  return {};
+}
+
+ApiStatus read_format(const Json& value, R& request) {
+  const Json type = value.is_object() ? value.value("type", Json()) : Json();
+  if (type != "json_schema" || !value.contains("schema"))
+    return expected("format", "{\"type\": \"json_schema\", \"schema\": …}", value);
+  for (const auto& [key, item] : value.items())
+    if (key != "type" && key != "schema")
+      return refuse(400, fmt::format("format: unknown field '{}'", key), "format." + key, "unknown_parameter");
+  return openai::set_json_schema(value["schema"], "output_config.format", request);
+}
+
+ApiStatus read_effort(const Json& value, R& request) {
+  for (const char* effort : {"low", "medium", "high", "xhigh", "max"}) {
+    if (value != effort) continue;
+    request.reasoning_effort = value == "max" ? "xhigh" : effort;
+    return {};
+  }
+  return expected("effort", "low, medium, high, xhigh or max", value);
+}
+
+ApiStatus read_output_config(const Json& value, R& request) {
+  static const FieldTable<R> table({
+      {"effort", Json::object(), read_effort},
+      {"format", Json::object(), read_format},
+  });
+  return table.apply(value, request, "output_config.");
+}
+
+}  // namespace
+
+const std::vector<Field<R>>& tool_fields() {
+  static const std::vector<Field<R>> fields = {
+      {"tools",
+       {{"type", "array"}, {"items", tool_table().schema()}, {"description", "Tools that the model may use."}},
+       read_tools},
+      {"tool_choice",
+       {{"type", "object"},
+        {"description",
+         "{\"type\": \"auto\" | \"any\" | \"tool\" | \"none\", \"name\", \"disable_parallel_tool_use\"}; any and tool "
+         "are held to by a grammar."}},
+       read_tool_choice},
+      {"output_config",
+       {{"type", "object"},
+        {"description",
+         "effort: low, medium, high, xhigh or max bounds thinking; format: {\"type\": \"json_schema\", \"schema\"} binds "
+         "the answer."}},
+       read_output_config},
+  };
+  return fields;
+}
+
+}  // namespace retort::anthropic

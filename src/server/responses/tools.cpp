@@ -1,0 +1,136 @@
+#include "server/responses/tools.h"
+
+#include "server/openai/structured_output.h"
+
+namespace retort::responses {
+namespace {
+
+using R = Request;
+
+const FieldTable<Tool>& tool_table() {
+  static const FieldTable<Tool> table = [] {
+    Field<Tool> name = string_field("name", &Tool::name, "What the model calls it.");
+    name.required = true;
+    return FieldTable<Tool>({
+        {"type",
+         {{"const", "function"}},
+         [](const Json& value, Tool&) -> ApiStatus {
+           if (value == "function") return {};
+           return refuse(400, fmt::format("type: expected function, got {}; there are no tools of the server's own", value.dump()),
+                         "type", "unsupported_parameter");
+         },
+         true},
+        std::move(name),
+        string_field("description", &Tool::description, "What it does, for the model to know."),
+        {"parameters",
+         {{"type", "object"}, {"description", "A JSON schema of its arguments."}},
+         [](const Json& value, Tool& tool) -> ApiStatus {
+           if (!value.is_object()) return expected("parameters", "a JSON schema of type object", value);
+           tool.parameters = value;
+           return {};
+         }},
+        bool_field("strict", &Tool::strict, false, "Refuse a schema that cannot be held to."),
+        refused_field<Tool>("defer_loading", {false}, "not supported"),
+        refused_field<Tool>("allowed_callers", {}, "not supported"),
+        refused_field<Tool>("output_schema", {}, "not supported"),
+    });
+  }();
+  return table;
+}
+
+ApiStatus read_tools(const Json& value, R& request) {
+  if (!value.is_array()) return expected("tools", "a list of tools", value);
+  for (size_t i = 0; i < value.size(); ++i) {
+    Tool tool{.name = {}, .description = {}, .path = fmt::format("tools[{}]", i)};
+    RETORT_API_TRY(tool_table().apply(value[i], tool, tool.path + "."));
+    RETORT_API_TRY(add_tool(std::move(tool), request.tool_use));
+  }
+  return {};
+}
+
+ApiStatus read_tool_choice(const Json& value, R& request) {
+  ToolUse& use = request.tool_use;
+  request.tool_choice = value;
+  if (value == "auto")
+    use.choice = ToolChoice::kAuto;
+  else if (value == "none")
+    use.choice = ToolChoice::kNone;
+  else if (value == "required")
+    use.choice = ToolChoice::kRequired;
+  else if (value.is_object() && value.value("type", Json()) == "function" && value.value("name", Json()).is_string()) {
+    use.choice = ToolChoice::kNamed;
+    use.chosen = value["name"];
+  } else {
+    return expected("tool_choice", "none, auto, required or {\"type\": \"function\", \"name\"}", value);
+  }
+  return {};
+}
+
+ApiStatus read_parallel(const Json& value, R& request) {
+  RETORT_API_ASSIGN(request.tool_use.parallel, read_bool(value, "parallel_tool_calls"));
+  return {};
+}
+
+ApiStatus read_reasoning(const Json& value, R& request) {
+  static const FieldTable<R> table({
+      {"effort", Json::object(),
+       [](const Json& effort, R& of) -> ApiStatus {
+         if (ApiStatus status = openai::read_reasoning_effort(effort, of); status) return {};
+         return expected("effort", "none, minimal, low, medium, high or xhigh", effort);
+       }},
+      refused_field<R>("summary", {}, "not supported; the reasoning itself is in the output"),
+      refused_field<R>("generate_summary", {}, "not supported; the reasoning itself is in the output"),
+  });
+  return table.apply(value, request, "reasoning.");
+}
+
+// {"type": "text" | "json_object" | "json_schema", "name", "schema", …}
+ApiStatus read_format(const Json& value, R& request) {
+  if (!value.is_object()) return expected("format", "an object with a type", value);
+  const Json type = value.value("type", Json());
+  for (const auto& [key, item] : value.items()) {
+    const bool is_known = type == "json_schema" && (key == "name" || key == "description" || key == "schema" || key == "strict");
+    if (key != "type" && !is_known && !item.is_null())
+      return refuse(400, fmt::format("format: unknown field '{}' for this type", key), "format." + key, "unknown_parameter");
+  }
+  request.text_format = value;
+  if (type == "text") return {};
+  if (type == "json_object") return openai::set_json_schema({{"type", "object"}}, "text.format", request);
+  if (type != "json_schema") return expected("format.type", "text, json_object or json_schema", type);
+  return openai::set_json_schema(value.value("schema", Json()), "text.format", request);
+}
+
+ApiStatus read_text(const Json& value, R& request) {
+  static const FieldTable<R> table({
+      {"format", Json::object(), read_format},
+      refused_field<R>("verbosity", {"medium"}, "not supported"),
+  });
+  return table.apply(value, request, "text.");
+}
+
+Json described(std::string_view type, std::string_view doc) { return {{"type", type}, {"description", doc}}; }
+
+}  // namespace
+
+const std::vector<Field<R>>& form_fields() {
+  static const std::vector<Field<R>> fields = {
+      {"reasoning",
+       described("object", "effort: none, minimal, low, medium, high or xhigh; a summary is not supported."),
+       read_reasoning},
+      {"text", described("object", "format: {\"type\": \"text\" | \"json_object\" | \"json_schema\", \"schema\"}."), read_text},
+      {"tools",
+       {{"type", "array"}, {"items", tool_table().schema()}, {"description", "Functions that the model may call."}},
+       read_tools},
+      {"tool_choice",
+       {{"type", Json::array({"string", "object"})},
+        {"description", "auto, none, required or {\"type\": \"function\", \"name\"}; the last two are held to by a grammar."}},
+       read_tool_choice},
+      {"parallel_tool_calls",
+       {{"type", "boolean"}, {"default", true}, {"description", "Whether one answer may make several calls."}},
+       read_parallel},
+      refused_field<R>("max_tool_calls", {}, "not supported"),
+  };
+  return fields;
+}
+
+}  // namespace retort::responses
