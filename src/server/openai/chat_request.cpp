@@ -83,6 +83,8 @@ ApiStatus check_chat_request(ChatRequest& request) {
   if (request.continue_final_message && request.messages.back()["role"] == "tool")
     return refuse(400, "continue_final_message: the last message is a tool's", "continue_final_message");
   RETORT_API_TRY(check_tool_use(request.tool_use, "tool_choice"));
+  if (request.consensus && request.tool_use.are_offered())
+    return refuse(400, "consensus: cannot be used together with tools", "consensus");
   apply_reasoning_effort(request);
   if (request.max_completion_tokens) request.max_tokens = request.max_completion_tokens;
   if (request.max_tokens == 0) return expected("max_tokens", "an integer of at least 1", 0);
