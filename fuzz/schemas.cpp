@@ -35,17 +35,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
   const std::string text(reinterpret_cast<const char*>(data) + 1, std::min<size_t>(size - 1, 4096));
   const uint8_t selector = data[0];
-  const auto kind = static_cast<GrammarKind>(selector % 4);
   const ToolSignature tool{"f", text};
   const std::string calls = tool_calls_grammar(static_cast<ToolFormat>(selector / 4 % 3), {&tool, 1}, selector % 2 == 0);
   const auto began = std::chrono::steady_clock::now();
-  for (auto matcher : {grammars.compile(kind, text), grammars.compile(GrammarKind::kLark, calls)}) {
-    if (!matcher) {
+  const auto compile_and_follow = [&](GrammarKind kind, std::string_view source) {
+    auto matcher = grammars.compile(kind, source);
+    if (matcher)
+      follow(*matcher, static_cast<size_t>(tokenizer.vocab_size()), selector / 12);
+    else
       RETORT_CHECK(!matcher.error().message.empty());
-      continue;
-    }
-    follow(*matcher, static_cast<size_t>(tokenizer.vocab_size()), selector / 12);
-  }
+  };
+  compile_and_follow(static_cast<GrammarKind>(selector % 4), text);
+  compile_and_follow(GrammarKind::kLark, calls);
   RETORT_CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(8));
   return 0;
 }
