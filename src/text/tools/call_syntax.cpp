@@ -14,7 +14,6 @@ constexpr std::string_view kPythonTag = "<|python_tag|>";
 constexpr std::string_view kCallsBegin = "<｜tool▁calls▁begin｜>", kCallsEnd = "<｜tool▁calls▁end｜>";
 constexpr std::string_view kCallBegin = "<｜tool▁call▁begin｜>", kCallEnd = "<｜tool▁call▁end｜>";
 constexpr std::string_view kSeparator = "<｜tool▁sep｜>";
-constexpr std::string_view kFence = "```";
 constexpr size_t kLongestName = 256, kMostSpace = 64;
 
 const std::vector<std::string_view>& opening_marks(ToolFormat format) {
@@ -98,6 +97,27 @@ CallHead read_deepseek_head(std::string_view text) {
   return reader.end(std::move(name));
 }
 
+// Small models forget the marks, above all those made for code, and begin with the JSON or a block of it.
+CallHead read_unmarked_head(std::string_view text) {
+  constexpr std::string_view kFirstKey = "\"name\"";
+  HeadReader reader(text);
+  if (text.starts_with(kFence)) {
+    reader.take(kFence);
+    reader.may_take("json");
+  }
+  reader.space();
+  CallHead head = reader.end();
+  head.is_marked = false;
+  if (head.state != CallHead::State::kJson) return head;
+  std::string_view inside = text.substr(head.json_at + 1);
+  inside.remove_prefix(std::min(inside.find_first_not_of(" \t\r\n"), inside.size()));
+  if (inside.size() < kFirstKey.size() && kFirstKey.starts_with(inside))
+    head.state = CallHead::State::kMore;
+  else if (!inside.starts_with(kFirstKey))
+    head.state = CallHead::State::kNone;
+  return head;
+}
+
 // Models leave line breaks and tabs within strings as they are.
 std::string with_escaped_controls(std::string_view json) {
   std::string escaped;
@@ -129,9 +149,11 @@ std::optional<std::string> arguments_of(const Json& value) {
 }  // namespace
 
 std::optional<Opening> find_opening(ToolFormat format, std::string_view text, bool is_start) {
-  if (format == ToolFormat::kLlama3Json && is_start) {
-    const size_t first = text.find_first_not_of(" \t\r\n");
-    if (first != std::string_view::npos && text[first] == '{') return Opening{first, true};
+  const size_t first = is_start ? text.find_first_not_of(" \t\r\n") : std::string_view::npos;
+  if (first != std::string_view::npos && format != ToolFormat::kDeepSeek) {
+    const std::string_view begin = text.substr(first);
+    const bool may_be_fence = format == ToolFormat::kHermes && kFence.starts_with(begin.substr(0, kFence.size()));
+    if (begin[0] == '{' || may_be_fence) return Opening{first, begin[0] == '{' || begin.size() >= kFence.size()};
   }
   std::optional<Opening> opening;
   for (const std::string_view mark : opening_marks(format)) {
@@ -144,6 +166,7 @@ std::optional<Opening> find_opening(ToolFormat format, std::string_view text, bo
 
 CallHead read_head(ToolFormat format, std::string_view text) {
   if (format == ToolFormat::kDeepSeek) return read_deepseek_head(text);
+  if (format == ToolFormat::kHermes && !text.starts_with('<')) return read_unmarked_head(text);
   HeadReader reader(text);
   if (format == ToolFormat::kHermes)
     reader.take(kHermesOpen);
@@ -160,6 +183,7 @@ std::optional<ToolCall> make_call(const CallHead& head, std::string_view json) {
   if (!head.name.empty()) return ToolCall{head.name, text};
   const Json name = parsed.value("name", Json());
   if (!name.is_string()) return std::nullopt;
+  if (!head.is_marked && (parsed.size() != 2 || !parsed.contains("arguments"))) return std::nullopt;
   const char* key = parsed.contains("arguments") ? "arguments" : "parameters";
   std::optional<std::string> arguments = arguments_of(parsed.value(key, Json()));
   if (!arguments) return std::nullopt;
@@ -167,7 +191,7 @@ std::optional<ToolCall> make_call(const CallHead& head, std::string_view json) {
 }
 
 const std::vector<std::string_view>& closing_marks(ToolFormat format) {
-  static const std::vector<std::string_view> hermes = {kHermesClose}, llama = {";"},
+  static const std::vector<std::string_view> hermes = {kHermesClose, kFence}, llama = {";"},
                                              deepseek = {kFence, kCallEnd, kCallsEnd};
   return format == ToolFormat::kHermes ? hermes : format == ToolFormat::kLlama3Json ? llama : deepseek;
 }

@@ -23,6 +23,7 @@ std::optional<Opening> find_opening(ToolFormat format, std::string_view text, bo
 struct CallHead {
   enum class State { kMore, kNone, kJson } state;
   size_t json_at = 0;
+  bool is_marked = true;  // else only its own look makes it a call, which must be that of one in every part
   std::string name = {};  // where it stands outside the JSON, which is the arguments alone then
 };
 // `text` begins with an opening.
@@ -31,7 +32,9 @@ CallHead read_head(ToolFormat format, std::string_view text);
 // The call that a head and a whole JSON object make. None: it has no name, or its arguments are no object.
 std::optional<ToolCall> make_call(const CallHead& head, std::string_view json);
 
-// Marks that may follow a call, in any order and number.
+// Of a block of code; one that a call's head opens is closed after it.
+inline constexpr std::string_view kFence = "```";
+// Marks that may follow a call, in any order and number; but for the fence, see there.
 const std::vector<std::string_view>& closing_marks(ToolFormat format);
 
 }  // namespace retort

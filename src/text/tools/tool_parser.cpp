@@ -46,10 +46,12 @@ ToolCallParser::Step ToolCallParser::skip_closing_marks() {
     bool may_come = false;
     size_t length = 0;
     for (const std::string_view mark : closing_marks(format_)) {
+      if (mark == kFence && !is_fence_open_) continue;
       if (rest.starts_with(mark)) length = mark.size();
       may_come |= mark.starts_with(rest);
     }
     if (length == 0) return may_come && !is_ending_ ? Step::kWait : Step::kGoOn;
+    if (rest.starts_with(kFence)) is_fence_open_ = false;
     held_.erase(0, first + length);
   }
 }
@@ -82,6 +84,7 @@ ToolCallParser::Step ToolCallParser::read_call() {
   auto call = make_call(head, std::string_view(held_).substr(head.json_at, json_->end()));
   if (!call || !is_known(call->name)) return refuse_call(end);
   pieces_.emplace_back(std::move(*call));
+  is_fence_open_ = std::string_view(held_).substr(0, head.json_at).find(kFence) != std::string_view::npos;
   held_.erase(0, end);
   space_.clear();
   json_.reset();

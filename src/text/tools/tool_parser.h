@@ -45,6 +45,7 @@ class ToolCallParser {
   std::optional<JsonScanner> json_;  // of the call that held_ begins with
   bool is_in_call_ = false;          // held_ begins with what may be a call
   bool is_after_call_ = false;       // nothing has been said since a call
+  bool is_fence_open_ = false;       // of the last call
   bool has_said_ = false;            // content, since the beginning or the last call
   bool is_ending_ = false;
   int num_retries_ = 0;

@@ -71,7 +71,7 @@ void expect_all(ToolFormat format, const std::vector<Script>& scripts) {
     EXPECT_EQ(parse_every_way(format, script.text), script.outcome) << script.text;
 }
 
-// 42 of them.
+// 52 of them.
 TEST(ToolParser, Hermes) {
   const std::string big(3000, 'x');
   const std::string long_text = "<tool_call>{\"name\": \"add\", \"arguments\": {\"s\": \"" + big + "\"}}</tool_call>";
@@ -113,7 +113,18 @@ TEST(ToolParser, Hermes) {
           {"  \n", content("  \n")},
           {"1 < 2 and <tool> and <tool_cal", content("1 < 2 and <tool> and <tool_cal")},
           {"Write <tool_call> before it.", content("Write <tool_call> before it.")},
-          {"{\"name\": \"now\", \"arguments\": {}}", content("{\"name\": \"now\", \"arguments\": {}}")},
+          // the marks forgotten, at the very beginning
+          {"{\"name\": \"now\", \"arguments\": {}}", calls({kNow})},
+          {"```json\n{\n  \"name\": \"get_weather\",\n  \"arguments\": {\"city\": \"Paris\"}\n}\n```", calls({kWeather})},
+          {"```\n{\"name\": \"now\", \"arguments\": {}}\n```\nThat is it.", {"\nThat is it.", {kNow}}},
+          {"```json\n{\"name\": \"now\", \"arguments\": {}}\n```\n```json\n{\"name\": \"now\", \"arguments\": {}}\n```", calls({kNow, kNow})},
+          {"Like {\"name\": \"now\", \"arguments\": {}}", content("Like {\"name\": \"now\", \"arguments\": {}}")},
+          {"{\"name\": \"now\"}", content("{\"name\": \"now\"}")},
+          {"{\"name\": \"now\", \"arguments\": {}, \"more\": 1}", content("{\"name\": \"now\", \"arguments\": {}, \"more\": 1}")},
+          {"{\"name\": \"Ada\", \"arguments\": {}}", content("{\"name\": \"Ada\", \"arguments\": {}}")},
+          {"{\"answer\": 42}", content("{\"answer\": 42}")},
+          {"```python\nprint(1)\n```", content("```python\nprint(1)\n```")},
+          {"``", content("``")},
           {"```\n<tool_call>\nname\n</tool_call>\n```", content("```\n<tool_call>\nname\n</tool_call>\n```")},
           // malformed or cut off
           {"<tool_call>", content("<tool_call>")},
