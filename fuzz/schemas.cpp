@@ -1,5 +1,5 @@
-// Any bytes as the schema, expression, choices or grammar that an answer is held to, and as the schema of a tool: refused
-// with a reason, or followed for some tokens within what its masks allow.
+// Any bytes as the schema, expression, choices or grammar that an answer is held to, and as the schema of a tool:
+// refused with a reason, or followed for some tokens within what its masks allow.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -36,7 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data) + 1, std::min<size_t>(size - 1, 4096));
   const uint8_t selector = data[0];
   const ToolSignature tool{"f", text};
-  const std::string calls = tool_calls_grammar(static_cast<ToolFormat>(selector / 4 % 3), {&tool, 1}, selector % 2 == 0);
+  const std::string calls =
+      tool_calls_grammar(static_cast<ToolFormat>(selector / 4 % 3), {&tool, 1}, selector % 2 == 0);
   const auto began = std::chrono::steady_clock::now();
   const auto compile_and_follow = [&](GrammarKind kind, std::string_view source) {
     auto matcher = grammars.compile(kind, source);

@@ -42,9 +42,10 @@ void add_http_flags(CLI::App& app, ServeOptions& options) {
   app.add_option("--ssl-certfile", server.ssl_certfile, "TLS: the certificate and those it builds on, PEM")
       ->group(group);
   app.add_option("--ssl-keyfile", server.ssl_keyfile, "TLS: the certificate's key, PEM")->group(group);
-  app.add_option("--tool-call-parser", server.tool_call_parser,
-                 "The form in which the model calls tools: hermes (Qwen, SmolLM; also called qwen), llama3_json, deepseek\n"
-                 "(also deepseek_v3); auto: that of its chat template, and hermes where this knows no tools")
+  app.add_option(
+         "--tool-call-parser", server.tool_call_parser,
+         "The form in which the model calls tools: hermes (Qwen, SmolLM; also called qwen), llama3_json, deepseek\n"
+         "(also deepseek_v3); auto: that of its chat template, and hermes where this knows no tools")
       ->check(CLI::IsMember(kToolFormatNames))
       ->capture_default_str()
       ->group(group);

@@ -101,7 +101,8 @@ void Sample::finish(FinishReason reason, std::optional<TokenId> stop_token) {
   take_text(detokenizer_.finish());
   if (is_finished()) return;  // the last bytes completed a stop string
   show(stop_matcher_.finish());
-  if (!is_finished()) end(reason == FinishReason::kStop ? "stop" : reason == FinishReason::kLength ? "length" : "abort");
+  if (!is_finished())
+    end(reason == FinishReason::kStop ? "stop" : reason == FinishReason::kLength ? "length" : "abort");
 }
 
 }  // namespace retort

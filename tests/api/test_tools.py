@@ -114,7 +114,10 @@ def test_the_model_is_free_with_auto(client):
 
 
 def test_json_or_a_call(client):
-    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "array", "items": {"enum": [1]}, "maxItems": 2}}}
+    form = {
+        "type": "json_schema",
+        "json_schema": {"name": "n", "schema": {"type": "array", "items": {"enum": [1]}, "maxItems": 2}},
+    }
     for choice in ask(client, n=4, response_format=form, temperature=1.5).choices:
         if choice.finish_reason == "stop":
             assert set(json.loads(choice.message.content)) <= {1}
@@ -181,7 +184,9 @@ def test_langchain_streams_tools(langchain):
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
 def test_langchain_structured_output(langchain, method):
-    answer = langchain.with_structured_output(Weather, method=method, include_raw=True).invoke("The weather of Oslo in JSON?")
+    answer = langchain.with_structured_output(Weather, method=method, include_raw=True).invoke(
+        "The weather of Oslo in JSON?"
+    )
     assert isinstance(answer["parsed"], Weather), answer["parsing_error"]
 
 
@@ -196,7 +201,10 @@ def test_answers_are_as_the_sdks_types_say(client):
 
 # anthropic
 
-ANTHROPIC_TOOLS = [{"name": "get_weather", "description": "The weather.", "input_schema": WEATHER}, {"name": "now", "input_schema": {"type": "object", "properties": {}}}]
+ANTHROPIC_TOOLS = [
+    {"name": "get_weather", "description": "The weather.", "input_schema": WEATHER},
+    {"name": "now", "input_schema": {"type": "object", "properties": {}}},
+]
 ANTHROPIC = {
     "model": "smollm2",
     "max_tokens": 120,
@@ -226,13 +234,18 @@ def test_anthropic(claude):
     assert final.content[0].input == block.input
     result = {"type": "tool_result", "tool_use_id": block.id, "content": [{"type": "text", "text": "Sunny"}]}
     history = [*QUESTION, {"role": "assistant", "content": message.content}, {"role": "user", "content": [result]}]
-    after = claude.messages.create(**{**ANTHROPIC, "messages": history, "tool_choice": {"type": "none"}, "max_tokens": 8})
+    after = claude.messages.create(
+        **{**ANTHROPIC, "messages": history, "tool_choice": {"type": "none"}, "max_tokens": 8}
+    )
     assert after.content[0].type == "text"
 
 
 def test_anthropic_counts_tools(claude):
     without = claude.messages.count_tokens(model="smollm2", messages=QUESTION).input_tokens
-    assert claude.messages.count_tokens(model="smollm2", messages=QUESTION, tools=ANTHROPIC_TOOLS).input_tokens > without + 50
+    assert (
+        claude.messages.count_tokens(model="smollm2", messages=QUESTION, tools=ANTHROPIC_TOOLS).input_tokens
+        > without + 50
+    )
 
 
 def test_anthropic_form_and_effort(claude):
@@ -255,13 +268,19 @@ def test_ollama(server):
     assert after.prompt_eval_count > answer.prompt_eval_count
     formed = client.chat("smollm2", QUESTION, format={"enum": [7, 8]}, options=options)
     assert json.loads(formed.message.content) in (7, 8)
-    shown = json.loads(client.generate("smollm2", "Hi", format={"type": "array", "maxItems": 1, "items": {"enum": [1]}}, options=options).response)
+    shown = json.loads(
+        client.generate(
+            "smollm2", "Hi", format={"type": "array", "maxItems": 1, "items": {"enum": [1]}}, options=options
+        ).response
+    )
     assert shown in ([], [1])
 
 
 # responses
 
-FUNCTIONS = [{"type": "function", "name": "get_weather", "description": "The weather.", "parameters": WEATHER, "strict": True}]
+FUNCTIONS = [
+    {"type": "function", "name": "get_weather", "description": "The weather.", "parameters": WEATHER, "strict": True}
+]
 RESPONSE = {
     "model": "smollm2",
     "input": "The weather of Oslo?",
@@ -280,7 +299,9 @@ def test_responses(client):
     assert call.type == "function_call"
     Draft202012Validator(WEATHER).validate(json.loads(call.arguments))
     output = {"type": "function_call_output", "call_id": call.call_id, "output": "Sunny"}
-    after = client.responses.create(model="smollm2", previous_response_id=response.id, input=[output], max_output_tokens=8)
+    after = client.responses.create(
+        model="smollm2", previous_response_id=response.id, input=[output], max_output_tokens=8
+    )
     assert after.output[0].type == "message"
 
 
@@ -299,6 +320,8 @@ def test_responses_events(client):
 
 def test_responses_text_format(client):
     form = {"type": "json_schema", "name": "n", "schema": {"enum": [7, 8]}}
-    response = client.responses.create(model="smollm2", input="A number?", text={"format": form}, reasoning={"effort": "low"})
+    response = client.responses.create(
+        model="smollm2", input="A number?", text={"format": form}, reasoning={"effort": "low"}
+    )
     strict.check(response)
     assert json.loads(response.output_text) in (7, 8)

@@ -10,9 +10,9 @@
 namespace retort {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::ApiTest;
 using testing::FakeModel;
+using ::testing::HasSubstr;
 using testing::status_of;
 
 constexpr const char* kTools = R"("tools": [
@@ -36,7 +36,8 @@ class ToolsTest : public ApiTest {
   }
   // The choice that the chunks of a stream make, as the SDKs put it together.
   Json streamed(std::string_view content, std::string_view more = "") {
-    const std::string body = chat_body(content, with_tools(fmt::format("\"stream\": true{}{}", more.empty() ? "" : ", ", more)).c_str());
+    const std::string body =
+        chat_body(content, with_tools(fmt::format("\"stream\": true{}{}", more.empty() ? "" : ", ", more)).c_str());
     Json message = {{"role", "assistant"}, {"content", nullptr}, {"refusal", nullptr}};
     Json finish;
     for (const Json& event : stream("/v1/chat/completions", body)) {
@@ -72,7 +73,8 @@ class ToolsTest : public ApiTest {
   }
 };
 
-constexpr std::string_view kWeatherCall = R"(<tool_call>{"name": "get_weather", "arguments": {"city": "Oslo"}}</tool_call>)";
+constexpr std::string_view kWeatherCall =
+    R"(<tool_call>{"name": "get_weather", "arguments": {"city": "Oslo"}}</tool_call>)";
 constexpr std::string_view kNowCall = R"(<tool_call>{"name": "now"}</tool_call>)";
 
 TEST_F(ToolsTest, CallsComeApart) {
@@ -128,7 +130,8 @@ TEST_F(ToolsTest, ManyWaysToAsk) {
 
 TEST_F(ToolsTest, WhatIsDemandedIsHeldTo) {
   const auto functions = [&](std::string_view choice) {
-    return functions_of(answer("say nothing of the kind, Oslo", fmt::format(R"("tool_choice": {}, "parallel_tool_calls": false)", choice)));
+    return functions_of(answer("say nothing of the kind, Oslo",
+                               fmt::format(R"("tool_choice": {}, "parallel_tool_calls": false)", choice)));
   };
   EXPECT_EQ(functions(R"("required")").size(), 1u);
   const Json named = functions(R"({"type": "function", "function": {"name": "get_weather"}})");
@@ -150,7 +153,8 @@ TEST_F(ToolsTest, EveryFormatCanBeDemanded) {
 }
 
 TEST_F(ToolsTest, JsonOrACall) {
-  const char* format = R"("response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"const": "said"}}})";
+  const char* format =
+      R"("response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"const": "said"}}})";
   const Json called = answer("say <tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>", format);
   EXPECT_EQ(functions_of(called).size(), 1u) << called;
   const Json said = answer("say \"said\"", format);
@@ -168,13 +172,17 @@ TEST_F(ToolsTest, BadToolsAreRefusedByName) {
             R"(tools[0].function.name: expected a name of up to 128 letters, digits and _-.:/, got "a b")");
   EXPECT_EQ(message(R"({"tools": [{"type": "function", "function": {"name": "a", "parameters": 5}}]})"),
             "tools[0].function.parameters: expected a JSON schema of type object, got 5");
-  EXPECT_EQ(message(R"({"tools": [{"type": "function", "function": {"name": "a"}}, {"type": "function", "function": {"name": "a"}}]})"),
-            "tools[1].function: expected names that differ, 'a' is that of tools[0].function too");
+  EXPECT_EQ(
+      message(
+          R"({"tools": [{"type": "function", "function": {"name": "a"}}, {"type": "function", "function": {"name": "a"}}]})"),
+      "tools[1].function: expected names that differ, 'a' is that of tools[0].function too");
   EXPECT_EQ(message(R"({"tool_choice": "required"})"), "tool_choice: expected tools beside it, there are none");
   EXPECT_EQ(message(with_tools(R"("tool_choice": {"type": "function", "function": {"name": "fly"}})").c_str()),
             "tool_choice: expected the name of a tool (get_weather, now), got 'fly'");
-  EXPECT_THAT(message(with_tools(R"("tool_choice": "always")").c_str()), HasSubstr("tool_choice: expected none, auto, required"));
-  EXPECT_THAT(message(with_tools(R"("tool_choice": {"type": "allowed_tools"})").c_str()), HasSubstr("tool_choice.type: expected function"));
+  EXPECT_THAT(message(with_tools(R"("tool_choice": "always")").c_str()),
+              HasSubstr("tool_choice: expected none, auto, required"));
+  EXPECT_THAT(message(with_tools(R"("tool_choice": {"type": "allowed_tools"})").c_str()),
+              HasSubstr("tool_choice.type: expected function"));
   const char* strict = R"({"tools": [{"type": "function", "function": {"name": "a", "strict": true, "parameters":
       {"type": "object", "properties": {"x": {"type": "array", "uniqueItems": true}}}}}]})";
   EXPECT_THAT(message(strict), ::testing::AllOf(HasSubstr("tools[0].function.parameters: "), HasSubstr("uniqueItems")));
@@ -185,10 +193,13 @@ TEST_F(ToolsTest, ThePromptTellsOfThem) {
     const Json tokens = ask_json("POST", "/tokenize", body)["tokens"];
     return ask_json("POST", "/detokenize", Json{{"tokens", tokens}}.dump())["prompt"].get<std::string>();
   };
-  const std::string offered = prompt(fmt::format(R"({{"messages": [{{"role": "user", "content": "hi"}}], {}}})", kTools).c_str());
+  const std::string offered =
+      prompt(fmt::format(R"({{"messages": [{{"role": "user", "content": "hi"}}], {}}})", kTools).c_str());
   EXPECT_THAT(offered, ::testing::StartsWith("<|user|>system: # Tools"));
-  EXPECT_THAT(offered, HasSubstr(R"({"type":"function","function":{"name":"get_weather","description":"The weather.")"));
-  EXPECT_THAT(offered, HasSubstr("<tool_call>\n{\"name\": \"NAME\", \"arguments\": {\"ARGUMENT\": VALUE}}\n</tool_call>"));
+  EXPECT_THAT(offered,
+              HasSubstr(R"({"type":"function","function":{"name":"get_weather","description":"The weather.")"));
+  EXPECT_THAT(offered,
+              HasSubstr("<tool_call>\n{\"name\": \"NAME\", \"arguments\": {\"ARGUMENT\": VALUE}}\n</tool_call>"));
   EXPECT_THAT(offered, HasSubstr("<|user|>user: hi"));
 
   EXPECT_EQ(prompt(R"({"messages": [
@@ -205,9 +216,11 @@ TEST_F(ToolsTest, ThePromptTellsOfThem) {
 
 TEST_F(ToolsTest, AnthropicsShape) {
   const auto body = [](std::string_view say, std::string_view more) {
-    return fmt::format(R"({{"model": "fake", "max_tokens": 500, "messages": [{{"role": "user", "content": {}}}], "tools":
+    return fmt::format(
+        R"({{"model": "fake", "max_tokens": 500, "messages": [{{"role": "user", "content": {}}}], "tools":
         [{{"name": "get_weather", "input_schema": {{"type": "object", "properties": {{"city": {{"enum": ["Oslo"]}}}},
-           "required": ["city"]}}}}, {{"name": "now"}}]{}}})", Json(say).dump(), more);
+           "required": ["city"]}}}}, {{"name": "now"}}]{}}})",
+        Json(say).dump(), more);
   };
   const std::string script = fmt::format("say One. {}{} Two.", kWeatherCall, kNowCall);
   const Json message = ask_json("POST", "/v1/messages", body(script, ""));
@@ -240,38 +253,47 @@ TEST_F(ToolsTest, AnthropicsShape) {
     EXPECT_EQ(blocks[i], whole);
   }
 
-  const Json demanded = ask_json("POST", "/v1/messages", body("say x", R"(, "tool_choice": {"type": "tool", "name": "get_weather", "disable_parallel_tool_use": true})"));
+  const Json demanded = ask_json(
+      "POST", "/v1/messages",
+      body("say x", R"(, "tool_choice": {"type": "tool", "name": "get_weather", "disable_parallel_tool_use": true})"));
   ASSERT_EQ(demanded["content"].size(), 1u) << demanded;
   EXPECT_EQ(demanded["content"][0]["input"], Json::parse(R"({"city": "Oslo"})"));
   EXPECT_EQ(error("/v1/messages", body("x", R"(, "tool_choice": {"type": "maybe"})"), 400),
             R"(tool_choice.type: expected auto, any, tool or none, got "maybe")");
-  const Json formed = ask_json("POST", "/v1/messages", R"({"model": "fake", "max_tokens": 50, "messages": [{"role": "user", "content": "say x"}],
+  const Json formed = ask_json(
+      "POST", "/v1/messages", R"({"model": "fake", "max_tokens": 50, "messages": [{"role": "user", "content": "say x"}],
       "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"const": 7}}}})");
   EXPECT_EQ(formed["content"][0]["text"], "7");
 }
 
 TEST_F(ToolsTest, OllamasShape) {
   const auto body = [](std::string_view say, std::string_view more) {
-    return fmt::format(R"({{"model": "fake", "messages": [{{"role": "user", "content": {}}}], {}{}}})", Json(say).dump(), kTools, more);
+    return fmt::format(R"({{"model": "fake", "messages": [{{"role": "user", "content": {}}}], {}{}}})",
+                       Json(say).dump(), kTools, more);
   };
   const Json answer = ask_json("POST", "/api/chat", body(fmt::format("say {}", kWeatherCall), R"(, "stream": false)"));
-  EXPECT_EQ(answer["message"]["tool_calls"], Json::parse(R"([{"function": {"name": "get_weather", "arguments": {"city": "Oslo"}}}])"));
+  EXPECT_EQ(answer["message"]["tool_calls"],
+            Json::parse(R"([{"function": {"name": "get_weather", "arguments": {"city": "Oslo"}}}])"));
   EXPECT_EQ(answer["done_reason"], "stop");
   const std::string lines = ask("POST", "/api/chat", body(fmt::format("say {}", kNowCall), ""));
   EXPECT_EQ(status_of(lines), 200);
-  const Json formed = ask_json("POST", "/api/chat", R"({"model": "fake", "stream": false, "format": {"const": 7}, "messages": [
+  const Json formed =
+      ask_json("POST", "/api/chat", R"({"model": "fake", "stream": false, "format": {"const": 7}, "messages": [
       {"role": "user", "content": "hi"},
       {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "now", "arguments": {"a": 1}}}]},
       {"role": "tool", "tool_name": "now", "content": "noon"}, {"role": "user", "content": "say x"}]})");
   EXPECT_EQ(formed["message"]["content"], "7");
-  EXPECT_THAT(ask("POST", "/api/chat", body("x", R"(, "format": "yaml")")), HasSubstr("format: expected json or a JSON schema"));
+  EXPECT_THAT(ask("POST", "/api/chat", body("x", R"(, "format": "yaml")")),
+              HasSubstr("format: expected json or a JSON schema"));
 }
 
 TEST_F(ToolsTest, TheResponsesShape) {
   const auto body = [](std::string_view say, std::string_view more) {
-    return fmt::format(R"({{"model": "fake", "input": {}, "tools": [{{"type": "function", "name": "get_weather", "parameters":
+    return fmt::format(
+        R"({{"model": "fake", "input": {}, "tools": [{{"type": "function", "name": "get_weather", "parameters":
         {{"type": "object", "properties": {{"city": {{"enum": ["Oslo"]}}}}, "required": ["city"]}}, "strict": true}},
-        {{"type": "function", "name": "now"}}]{}}})", Json(say).dump(), more);
+        {{"type": "function", "name": "now"}}]{}}})",
+        Json(say).dump(), more);
   };
   const std::string script = fmt::format("say One. {}{}", kWeatherCall, kNowCall);
   const Json whole = ask_json("POST", "/v1/responses", body(script, ""));
@@ -288,21 +310,27 @@ TEST_F(ToolsTest, TheResponsesShape) {
   EXPECT_EQ(types.size(), 4u);
   Json last = events.back()["response"]["output"];
   ASSERT_EQ(last.size(), 3u);
-  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(last[i].value("arguments", Json()), whole["output"][i].value("arguments", Json()));
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(last[i].value("arguments", Json()), whole["output"][i].value("arguments", Json()));
 
-  const Json next = ask_json("POST", "/v1/responses", fmt::format(R"({{"model": "fake", "previous_response_id": {}, "input": [
+  const Json next = ask_json("POST", "/v1/responses",
+                             fmt::format(R"({{"model": "fake", "previous_response_id": {}, "input": [
       {{"type": "function_call_output", "call_id": {}, "output": "sunny"}}, {{"role": "user", "content": "say done"}}]}})",
-      whole["id"].dump(), whole["output"][1]["call_id"].dump()));
+                                         whole["id"].dump(), whole["output"][1]["call_id"].dump()));
   EXPECT_EQ(next["output"][0]["content"][0]["text"], "done") << next;
 
-  const Json demanded = ask_json("POST", "/v1/responses", body("say x", R"(, "tool_choice": {"type": "function", "name": "get_weather"}, "parallel_tool_calls": false)"));
+  const Json demanded = ask_json(
+      "POST", "/v1/responses",
+      body("say x", R"(, "tool_choice": {"type": "function", "name": "get_weather"}, "parallel_tool_calls": false)"));
   ASSERT_EQ(demanded["output"].size(), 1u) << demanded;
-  const Json formed = ask_json("POST", "/v1/responses", R"({"model": "fake", "input": "say x", "reasoning": {"effort": "low"},
+  const Json formed =
+      ask_json("POST", "/v1/responses", R"({"model": "fake", "input": "say x", "reasoning": {"effort": "low"},
       "text": {"format": {"type": "json_schema", "name": "seven", "schema": {"const": 7}}}})");
   EXPECT_EQ(formed["output"][0]["content"][0]["text"], "7");
   EXPECT_EQ(formed["text"]["format"]["name"], "seven");
   EXPECT_EQ(formed["reasoning"]["effort"], "low");
-  EXPECT_THAT(error("/v1/responses", R"({"input": "x", "tools": [{"type": "web_search"}]})", 400), HasSubstr("tools[0].type: expected function"));
+  EXPECT_THAT(error("/v1/responses", R"({"input": "x", "tools": [{"type": "web_search"}]})", 400),
+              HasSubstr("tools[0].type: expected function"));
 }
 
 }  // namespace

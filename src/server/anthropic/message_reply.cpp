@@ -89,9 +89,8 @@ void MessageReply::start(Block block, Json json, std::string& events) {
     events += sse_event("content_block_stop", {{"type", "content_block_stop"}, {"index", num_blocks_ - 1}});
   open_ = block;
   if (block == Block::kNone) return;
-  events += sse_event("content_block_start", {{"type", "content_block_start"},
-                                              {"index", num_blocks_++},
-                                              {"content_block", std::move(json)}});
+  events += sse_event("content_block_start",
+                      {{"type", "content_block_start"}, {"index", num_blocks_++}, {"content_block", std::move(json)}});
 }
 
 void MessageReply::add_call(const ToolCall& call, std::string& events) {

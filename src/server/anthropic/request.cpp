@@ -25,9 +25,8 @@ ApiStatus read_thinking(const Json& value, R& request) {
   static const FieldTable<Thinking> table = [] {
     Field<Thinking> type = string_field("type", &Thinking::type, "");
     type.required = true;
-    return FieldTable<Thinking>(
-        {std::move(type), string_field("display", &Thinking::display, ""),
-         int_field("budget_tokens", &Thinking::budget_tokens, {0, kMaxInt}, nullptr, "")});
+    return FieldTable<Thinking>({std::move(type), string_field("display", &Thinking::display, ""),
+                                 int_field("budget_tokens", &Thinking::budget_tokens, {0, kMaxInt}, nullptr, "")});
   }();
   Thinking thinking;
   RETORT_API_TRY(table.apply(value, thinking, "thinking."));
@@ -71,7 +70,8 @@ std::vector<Field<R>> prompt_fields() {
       {"thinking",
        {{"type", "object"},
         {"description",
-         "{\"type\": \"enabled\" | \"adaptive\" | \"disabled\", \"budget_tokens\", \"display\": \"summarized\" | \"omitted\"}"}},
+         "{\"type\": \"enabled\" | \"adaptive\" | \"disabled\", \"budget_tokens\", \"display\": \"summarized\" | "
+         "\"omitted\"}"}},
        read_thinking},
       ignored_field<R>("cache_control", "The prefix cache needs none."),
       refused_field<R>("speed", {"standard"}, "not supported"),

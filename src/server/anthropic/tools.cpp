@@ -26,8 +26,9 @@ const FieldTable<Tool>& tool_table() {
          {{"const", "custom"}},
          [](const Json& value, Tool&) -> ApiStatus {
            if (value == "custom") return {};
-           return refuse(400, fmt::format("type: expected custom, got {}; there are no tools of the server's own", value.dump()),
-                         "type", "unsupported_parameter");
+           return refuse(
+               400, fmt::format("type: expected custom, got {}; there are no tools of the server's own", value.dump()),
+               "type", "unsupported_parameter");
          }},
         ignored_field<Tool>("cache_control", "The prefix cache needs none."),
         ignored_field<Tool>("eager_input_streaming", "A call is sent when it is whole."),
@@ -122,7 +123,8 @@ const std::vector<Field<R>>& tool_fields() {
       {"output_config",
        {{"type", "object"},
         {"description",
-         "effort: low, medium, high, xhigh or max bounds thinking; format: {\"type\": \"json_schema\", \"schema\"} binds "
+         "effort: low, medium, high, xhigh or max bounds thinking; format: {\"type\": \"json_schema\", \"schema\"} "
+         "binds "
          "the answer."}},
        read_output_config},
   };

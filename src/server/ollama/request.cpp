@@ -159,9 +159,11 @@ const FieldTable<R>& chat_table() {
     const Json schema = {{"type", "array"},
                          {"description", "The conversation. Roles: system, user, assistant, tool."},
                          {"items", {{"type", "object"}, {"required", {"role"}}}}};
-    return FieldTable<R>({{"messages", schema, read_messages}, {"tools",
-                           {{"type", "array"}, {"description", "Functions that the model may call, in OpenAI's shape."}},
-                           [](const Json& value, R& request) { return openai::read_tools(value, request.tool_use); }}})
+    return FieldTable<R>(
+               {{"messages", schema, read_messages},
+                {"tools",
+                 {{"type", "array"}, {"description", "Functions that the model may call, in OpenAI's shape."}},
+                 [](const Json& value, R& request) { return openai::read_tools(value, request.tool_use); }}})
         .with(common_fields());
   }();
   return table;

@@ -82,8 +82,7 @@ ApiResult<std::optional<GrammarText>> answer_grammar(const ServedModel& model, c
   for (const Tool* tool : tools) signatures.push_back({tool->name, dump_json(tool->parameters)});
   std::optional<std::string_view> answer_schema;
   if (!use.must_call()) answer_schema = request.grammar->text;
-  return GrammarText{GrammarKind::kLark,
-                     tool_calls_grammar(model.tool_format, signatures, use.parallel, answer_schema),
+  return GrammarText{GrammarKind::kLark, tool_calls_grammar(model.tool_format, signatures, use.parallel, answer_schema),
                      use.must_call() ? "tool_choice" : request.grammar->field};
 }
 

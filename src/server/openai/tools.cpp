@@ -29,7 +29,8 @@ struct Envelope {
 };
 
 const FieldTable<Envelope>& envelope_table() {
-  static const FieldTable<Envelope> table({{"type", {{"const", "function"}},
+  static const FieldTable<Envelope> table({{"type",
+                                            {{"const", "function"}},
                                             [](const Json& value, Envelope& envelope) -> ApiStatus {
                                               if (value != "function") return expected("type", "function", value);
                                               envelope.type = value;

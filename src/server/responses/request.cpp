@@ -86,7 +86,8 @@ std::vector<Field<R>> other_fields() {
 }  // namespace
 
 const FieldTable<R>& request_table() {
-  static const FieldTable<R> table = FieldTable<R>(prompt_fields()).with(answer_fields()).with(form_fields()).with(other_fields());
+  static const FieldTable<R> table =
+      FieldTable<R>(prompt_fields()).with(answer_fields()).with(form_fields()).with(other_fields());
   return table;
 }
 

@@ -10,7 +10,7 @@ struct Request : openai::ChatRequest {
   std::string instructions, previous_response_id;
   bool store = true;
   Json metadata = Json::object();
-  Json tool_choice = "auto";                  // as sent
+  Json tool_choice = "auto";              // as sent
   Json text_format = {{"type", "text"}};  // as sent
 };
 

@@ -68,8 +68,7 @@ Json ResponseReply::response(std::string_view status) const {
       {"truncation", "disabled"},
       {"usage", nullptr},
       {"metadata", request_.metadata}};
-  if (!request_.reasoning_effort.empty())
-    json["reasoning"] = Json::object({{"effort", request_.reasoning_effort}});
+  if (!request_.reasoning_effort.empty()) json["reasoning"] = Json::object({{"effort", request_.reasoning_effort}});
   if (status == "in_progress") return json;
   json["usage"] = {{"input_tokens", numbers.prompt_tokens},
                    {"input_tokens_details", {{"cached_tokens", numbers.cached_tokens}, {"cache_write_tokens", 0}}},
@@ -112,9 +111,8 @@ Json ResponseReply::end() {
       text = text.is_null() ? item.text : text.get<std::string>() + item.text;
       continue;
     }
-    answer["tool_calls"].push_back({{"id", item.call_id},
-                                    {"type", "function"},
-                                    {"function", {{"name", item.name}, {"arguments", item.text}}}});
+    answer["tool_calls"].push_back(
+        {{"id", item.call_id}, {"type", "function"}, {"function", {{"name", item.name}, {"arguments", item.text}}}});
   }
   conversation_.push_back(std::move(answer));
   store_.put(id_, json, conversation_);
@@ -147,8 +145,12 @@ Json ResponseReply::part_json(const Item& item, bool with_text) const {
 
 Json ResponseReply::item_json(const Item& item, std::string_view status, bool with_text) const {
   if (item.kind == Kind::kCall)
-    return {{"id", item.id},     {"type", "function_call"}, {"call_id", item.call_id},
-            {"name", item.name}, {"arguments", with_text ? item.text : ""}, {"status", status}};
+    return {{"id", item.id},
+            {"type", "function_call"},
+            {"call_id", item.call_id},
+            {"name", item.name},
+            {"arguments", with_text ? item.text : ""},
+            {"status", status}};
   Json content = Json::array();
   if (with_text) content.push_back(part_json(item, true));
   if (item.kind == Kind::kReasoning)

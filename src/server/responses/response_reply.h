@@ -1,5 +1,5 @@
-// The answer to POST /v1/responses: a response of items (reasoning, a message, calls), whole or as the events that make it.
-// I/O thread.
+// The answer to POST /v1/responses: a response of items (reasoning, a message, calls), whole or as the events that make
+// it. I/O thread.
 #pragma once
 
 #include <string>
@@ -29,7 +29,7 @@ class ResponseReply : public Reply {
     Kind kind;
     std::string id;
     std::string text = {};
-    Json logprobs = Json::array();  // of a message
+    Json logprobs = Json::array();        // of a message
     std::string name = {}, call_id = {};  // of a call, whose text is its arguments
   };
   static std::string new_id(Kind kind);

@@ -16,8 +16,10 @@ const FieldTable<Tool>& tool_table() {
          {{"const", "function"}},
          [](const Json& value, Tool&) -> ApiStatus {
            if (value == "function") return {};
-           return refuse(400, fmt::format("type: expected function, got {}; there are no tools of the server's own", value.dump()),
-                         "type", "unsupported_parameter");
+           return refuse(
+               400,
+               fmt::format("type: expected function, got {}; there are no tools of the server's own", value.dump()),
+               "type", "unsupported_parameter");
          },
          true},
         std::move(name),
@@ -89,9 +91,11 @@ ApiStatus read_format(const Json& value, R& request) {
   if (!value.is_object()) return expected("format", "an object with a type", value);
   const Json type = value.value("type", Json());
   for (const auto& [key, item] : value.items()) {
-    const bool is_known = type == "json_schema" && (key == "name" || key == "description" || key == "schema" || key == "strict");
+    const bool is_known =
+        type == "json_schema" && (key == "name" || key == "description" || key == "schema" || key == "strict");
     if (key != "type" && !is_known && !item.is_null())
-      return refuse(400, fmt::format("format: unknown field '{}' for this type", key), "format." + key, "unknown_parameter");
+      return refuse(400, fmt::format("format: unknown field '{}' for this type", key), "format." + key,
+                    "unknown_parameter");
   }
   request.text_format = value;
   if (type == "text") return {};
@@ -117,13 +121,15 @@ const std::vector<Field<R>>& form_fields() {
       {"reasoning",
        described("object", "effort: none, minimal, low, medium, high or xhigh; a summary is not supported."),
        read_reasoning},
-      {"text", described("object", "format: {\"type\": \"text\" | \"json_object\" | \"json_schema\", \"schema\"}."), read_text},
+      {"text", described("object", "format: {\"type\": \"text\" | \"json_object\" | \"json_schema\", \"schema\"}."),
+       read_text},
       {"tools",
        {{"type", "array"}, {"items", tool_table().schema()}, {"description", "Functions that the model may call."}},
        read_tools},
       {"tool_choice",
        {{"type", Json::array({"string", "object"})},
-        {"description", "auto, none, required or {\"type\": \"function\", \"name\"}; the last two are held to by a grammar."}},
+        {"description",
+         "auto, none, required or {\"type\": \"function\", \"name\"}; the last two are held to by a grammar."}},
        read_tool_choice},
       {"parallel_tool_calls",
        {{"type", "boolean"}, {"default", true}, {"description", "Whether one answer may make several calls."}},

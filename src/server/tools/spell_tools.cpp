@@ -62,7 +62,8 @@ void spell_tools(ToolFormat format, const ToolUse& use, Json& messages) {
   bool is_result = false;  // the last message is one
   for (Json& message : messages) {
     if (message["role"] != "tool") {
-      spelled.push_back(message["role"] == "assistant" ? spelled_assistant(format, std::move(message)) : std::move(message));
+      spelled.push_back(message["role"] == "assistant" ? spelled_assistant(format, std::move(message))
+                                                       : std::move(message));
       is_result = false;
       continue;
     }

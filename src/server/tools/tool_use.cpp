@@ -27,8 +27,9 @@ ApiStatus add_tool(Tool tool, ToolUse& use) {
     return expected(tool.path + ".name", "a name of up to 128 letters, digits and _-.:/", tool.name);
   for (const Tool& other : use.tools)
     if (other.name == tool.name)
-      return refuse(400, fmt::format("{}: expected names that differ, '{}' is that of {} too", tool.path, tool.name, other.path),
-                    tool.path);
+      return refuse(
+          400, fmt::format("{}: expected names that differ, '{}' is that of {} too", tool.path, tool.name, other.path),
+          tool.path);
   if (tool.parameters.empty()) tool.parameters = {{"type", "object"}, {"properties", Json::object()}};
   use.tools.push_back(std::move(tool));
   return {};
@@ -41,7 +42,8 @@ ApiStatus check_tool_use(const ToolUse& use, std::string_view path) {
   if (use.choice == ToolChoice::kRequired || !callable_tools(use).empty()) return {};
   std::string names;
   for (const Tool& tool : use.tools) names += (names.empty() ? "" : ", ") + tool.name;
-  return refuse(400, fmt::format("{}: expected the name of a tool ({}), got '{}'", path, names, use.chosen), std::string(path));
+  return refuse(400, fmt::format("{}: expected the name of a tool ({}), got '{}'", path, names, use.chosen),
+                std::string(path));
 }
 
 std::vector<const Tool*> callable_tools(const ToolUse& use) {

@@ -31,9 +31,7 @@ bool is_number(std::string_view word) {
   return at == word.size();
 }
 
-bool is_word(std::string_view word) {
-  return word == "true" || word == "false" || word == "null" || is_number(word);
-}
+bool is_word(std::string_view word) { return word == "true" || word == "false" || word == "null" || is_number(word); }
 
 }  // namespace
 

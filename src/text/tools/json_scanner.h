@@ -30,10 +30,10 @@ class JsonScanner {
 
   static constexpr size_t kMaxDepth = 100;
   Expect expect_ = Expect::kValue;
-  std::vector<char> open_;    // '{' or '[' of each
-  std::string word_;          // a number, true, false or null that is begun
-  bool is_key_ = false;       // of the string
-  int num_hex_ = 0;           // digits of \uXXXX that must still come
+  std::vector<char> open_;  // '{' or '[' of each
+  std::string word_;        // a number, true, false or null that is begun
+  bool is_key_ = false;     // of the string
+  int num_hex_ = 0;         // digits of \uXXXX that must still come
   size_t at_ = 0;
 };
 

@@ -94,8 +94,9 @@ std::string tool_calls_grammar(ToolFormat format, std::span<const ToolSignature>
   std::string rules, call;
   for (size_t i = 0; i < tools.size(); ++i) {
     const Frame frame = frame_of(format, tools[i].name);
-    rules += fmt::format("call_{}: {} arguments_{} {}\narguments_{}: {}\n", i, as_json(frame.before), i,
-                         as_json(frame.after), i, json_rule(with_named_arguments_only(parse_schema(tools[i].parameters))));
+    rules +=
+        fmt::format("call_{}: {} arguments_{} {}\narguments_{}: {}\n", i, as_json(frame.before), i,
+                    as_json(frame.after), i, json_rule(with_named_arguments_only(parse_schema(tools[i].parameters))));
     call += fmt::format("{}call_{}", i > 0 ? " | " : "", i);
   }
   const std::string more = parallel ? fmt::format(" ({} call)*", as_json(border(format))) : "";

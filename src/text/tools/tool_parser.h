@@ -1,7 +1,7 @@
 // Finds calls of tools in the text of an answer that comes in pieces. What could still become a call is held back; a
-// call is told when it is whole and valid, for what has been sent cannot be taken back. Anything else is content: a call
-// that is cut off, is not JSON or names no tool that was offered comes out as it was written. How the text is cut does
-// not change what comes out. Belongs to one answer, used by one thread at a time.
+// call is told when it is whole and valid, for what has been sent cannot be taken back. Anything else is content: a
+// call that is cut off, is not JSON or names no tool that was offered comes out as it was written. How the text is cut
+// does not change what comes out. Belongs to one answer, used by one thread at a time.
 #pragma once
 
 #include <memory>
