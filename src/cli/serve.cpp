@@ -129,6 +129,11 @@ void add_engine_flags(CLI::App& app, ServeOptions& options) {
          "never change an answer; {\"method\": \"none\"} turns them off")
       ->default_str(R"({"method": "ngram", "num_speculative_tokens": 7})")
       ->group(group);
+  app.add_option("--repetition-guard", engine.repetition_guard,
+                 "End an answer whose last tokens, so many, are one pattern 8 times or more; 0: never")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--step-timeout", options.step_timeout, "Seconds in one step after which /health says 503")
       ->check(CLI::PositiveNumber)
       ->capture_default_str()

@@ -22,8 +22,9 @@ struct EngineConfig {
   int max_waiting = 1024;    // requests queued before submit() says kUnavailable
   bool enable_prefix_caching = true;
   int num_speculative_tokens = kMaxDrafts;  // guessed at most in one step of a sequence, ngram.h; 0: none
-  uint64_t seed = 0;                        // for requests that bring none
-  std::vector<TokenId> stop_tokens = {};    // the model's own, unless a request ignores them
+  int repetition_guard = 2048;  // an answer ends that repeats itself over so many tokens, repetition.h; 0: none does
+  uint64_t seed = 0;            // for requests that bring none
+  std::vector<TokenId> stop_tokens = {};  // the model's own, unless a request ignores them
 };
 
 // Where the engine thread's time has gone, in seconds since the start.

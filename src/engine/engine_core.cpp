@@ -36,6 +36,8 @@ void EngineCore::add(RequestId id, EngineRequest request) {
     live.stop_tokens.insert(live.stop_tokens.end(), config_.stop_tokens.begin(), config_.stop_tokens.end());
   live.seed = live.params.seed.value_or(random_bits(config_.seed, kSeedDraw, id));
   live.samples.resize(request.num_samples);
+  const RepetitionRule guard = repetition_guard(live.params.ignore_eos ? 0 : config_.repetition_guard);
+  for (Sample& sample : live.samples) sample.repetition = RepetitionDetector(live.params.repetition.value_or(guard));
   live.samples[0].counts = TokenCounts(live.params, request.prompt);
   if (live.params.prompt_logprobs) live.prompt_logprobs.resize(1);
   live.pooling = request.pooling;
@@ -356,6 +358,7 @@ void EngineCore::give_token(Live& live, Sample& sample, std::optional<SampledTok
     sample.counts.add_generated(token->id);
     ++counters_.generated_tokens;
     event.tokens.push_back(std::move(*token));
+    if (is_repetition(live, sample)) event.finish = FinishReason::kRepetition;
   }
   const bool full = sequence.num_tokens() - sequence.num_prompt_tokens >= live.params.max_tokens ||
                     sequence.num_tokens() >= config_.max_model_len;
@@ -363,6 +366,12 @@ void EngineCore::give_token(Live& live, Sample& sample, std::optional<SampledTok
   if (sequence.sample_idx == 0) event.prompt_logprobs = std::exchange(live.prompt_logprobs, {});
   if (event.finish) finish_sample(sample, event);
   tell(live, std::move(event));
+}
+
+// Of the tokens with the newest.
+bool EngineCore::is_repetition(const Live& live, Sample& sample) const {
+  const auto generated = std::span(sample.sequence->tokens).subspan(sample.sequence->num_prompt_tokens);
+  return sample.repetition.push(generated) && std::ssize(generated) >= live.params.min_tokens;
 }
 
 void EngineCore::finish_sample(Sample& sample, TokenEvent& event) {

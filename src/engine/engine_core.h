@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/model_runner.h"
 #include "engine/ngram.h"
+#include "engine/repetition.h"
 #include "engine/request.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
@@ -49,6 +50,7 @@ class EngineCore {
     Sequence* sequence = nullptr;  // null before it parts from the first, and once it has finished
     TokenCounts counts;
     NgramSpeculator speculator;
+    RepetitionDetector repetition{RepetitionRule{}};
     std::optional<FollowedConstraint> constraint;
     bool finished = false;
   };
@@ -72,6 +74,7 @@ class EngineCore {
   void pool(const ScheduledSequence& scheduled, std::span<const float> hidden);
   void score_prompt(const ScheduledSequence& scheduled, std::span<const float> logits);
   void propose(const Live& live, Sample& sample) const;
+  bool is_repetition(const Live& live, Sample& sample) const;
   void settle_constraints();
   bool settle(Live& live, Sample& sample);
   void hold_unready(const Step& step);

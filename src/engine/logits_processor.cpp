@@ -77,6 +77,10 @@ Status check_params(const SamplingParams& p, int32_t vocab_size) {
   if (p.min_tokens < 0 || p.min_tokens > p.max_tokens)
     return fail(ErrorKind::kBadInput, "[sampling] min_tokens: expected 0 to max_tokens ({}), got {}", p.max_tokens,
                 p.min_tokens);
+  if (p.repetition && (p.repetition->max_pattern_size > kMaxPatternSize || p.repetition->min_count < 2))
+    return fail(ErrorKind::kBadInput,
+                "[sampling] repetition: expected patterns of at most {} tokens, 2 times or more, got {}, {} times",
+                kMaxPatternSize, p.repetition->max_pattern_size, p.repetition->min_count);
   for (const auto& [id, bias] : p.logit_bias) {
     RETORT_TRY(check_ids("logit_bias", {&id, 1}, vocab_size));
     RETORT_TRY(check_range("logit_bias", bias, std::isfinite(bias), "a number"));

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/repetition.h"
 #include "engine/token_constraint.h"
 #include "text/tokenizer.h"
 
@@ -34,6 +35,8 @@ struct SamplingParams {
   std::vector<std::vector<TokenId>> bad_words = {};
   std::optional<int> logprobs = {};  // 0: the sampled token's only; n: also the n most likely
   std::optional<int> prompt_logprobs = {};
+  // Instead of the engine's own guard, which stands back with ignore_eos. Not before min_tokens.
+  std::optional<RepetitionRule> repetition = {};
 };
 
 struct TokenLogprob {
@@ -51,7 +54,8 @@ struct SampledToken {
 // What of a prompt's final hidden states becomes its embedding.
 enum class Pooling { kLast, kMean };
 
-enum class FinishReason { kStop, kLength, kAbort, kError };
+// kRepetition: the answer went round in a circle.
+enum class FinishReason { kStop, kLength, kAbort, kError, kRepetition };
 
 using Clock = std::chrono::steady_clock;
 

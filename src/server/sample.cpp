@@ -3,6 +3,14 @@
 #include <algorithm>
 
 namespace retort {
+namespace {
+
+const char* name_of(FinishReason reason) {
+  if (reason == FinishReason::kStop || reason == FinishReason::kRepetition) return "stop";
+  return reason == FinishReason::kLength ? "length" : "abort";
+}
+
+}  // namespace
 
 std::vector<ToolPiece> Delta::pieces() const {
   std::vector<ToolPiece> pieces;
@@ -101,8 +109,10 @@ void Sample::finish(FinishReason reason, std::optional<TokenId> stop_token) {
   take_text(detokenizer_.finish());
   if (is_finished()) return;  // the last bytes completed a stop string
   show(stop_matcher_.finish());
-  if (!is_finished())
-    end(reason == FinishReason::kStop ? "stop" : reason == FinishReason::kLength ? "length" : "abort");
+  if (is_finished()) return;
+  is_repetition_ = reason == FinishReason::kRepetition;
+  if (is_repetition_) stop_reason_ = "repetition";
+  end(name_of(reason));
 }
 
 }  // namespace retort

@@ -60,7 +60,9 @@ class Sample {
 
   bool is_finished() const { return !finish_reason_.empty(); }
   const std::string& finish_reason() const { return finish_reason_; }  // "stop", "length", "tool_calls", "abort"
-  const Json& stop_reason() const { return stop_reason_; }  // the stop string or token id; null for the model's own
+  // The stop string or token id; "repetition"; null for the model's own.
+  const Json& stop_reason() const { return stop_reason_; }
+  bool is_repetition() const { return is_repetition_; }  // it ended because it went round in a circle
   int num_tokens() const { return num_tokens_; }
   int num_reasoning_tokens() const { return num_reasoning_tokens_; }
 
@@ -83,6 +85,7 @@ class Sample {
   Delta delta_;
   std::string finish_reason_;
   Json stop_reason_;
+  bool is_repetition_ = false;
   int num_tokens_ = 0, num_reasoning_tokens_ = 0;
 };
 

@@ -107,6 +107,44 @@ TEST_F(ApiTest, SplitsReasoning) {
   EXPECT_EQ(content, "yes");
 }
 
+TEST_F(ApiTest, EndsAnAnswerThatGoesRoundInACircle) {
+  start();
+  const char* laughs = "say ha ha ha ha ha ha ha ha and so on";
+  const Json cut = chat(laughs, R"({"repetition_detection": {"max_pattern_size": 8, "min_count": 4}})")["choices"][0];
+  EXPECT_EQ(cut["message"]["content"], "ha ha ha ha ");
+  EXPECT_EQ(cut["finish_reason"], "stop");
+  EXPECT_EQ(cut["stop_reason"], "repetition");
+  EXPECT_THAT(ask("GET", "/metrics"), HasSubstr("finished_reason=\"repetition\",model_name=\"fake\"} 1"));
+  EXPECT_EQ(chat(laughs)["choices"][0]["message"]["content"], laughs + 4) << "too short for the guard";
+  const auto refused = [&](const char* rule) {
+    const std::string more = fmt::format(R"({{"repetition_detection": {}}})", rule);
+    return error("/v1/chat/completions", chat_body("x", more.c_str()), 400);
+  };
+  EXPECT_THAT(refused(R"({"max_pattern_size": 3})"),
+              HasSubstr("repetition_detection.min_count: expected an integer of at"));
+  EXPECT_THAT(refused(R"({"max_pattern_size": 2, "min_pattern_size": 3, "min_count": 2})"),
+              HasSubstr("repetition_detection.min_pattern_size: expected at most max_pattern_size (2), got 3"));
+  EXPECT_THAT(refused(R"({"max_pattern_size": 5000})"),
+              HasSubstr("repetition_detection.max_pattern_size: expected an"));
+  EXPECT_THAT(refused("true"), HasSubstr("repetition_detection: expected an object"));
+}
+
+TEST_F(ApiTest, GuardsAgainstLoopsByItself) {
+  EngineConfig guarded = FakeModel::default_config();
+  guarded.repetition_guard = 64;
+  start({}, guarded);
+  const std::string loop = "say " + std::string(100, 'z');
+  EXPECT_EQ(chat(loop)["choices"][0]["stop_reason"], "repetition");
+  EXPECT_EQ(chat(loop)["usage"]["completion_tokens"], 64);
+  EXPECT_EQ(chat(loop, R"({"repetition_detection": {"max_pattern_size": 0}})")["usage"]["completion_tokens"], 101);
+  const Json message = ask_json(
+      "POST", "/v1/messages",
+      Json{{"model", "fake"}, {"max_tokens", 150}, {"messages", Json::array({{{"role", "user"}, {"content", loop}}})}}
+          .dump());
+  EXPECT_EQ(message["stop_reason"], "end_turn");
+  EXPECT_TRUE(message["stop_sequence"].is_null());
+}
+
 TEST_F(ApiTest, StopsAtStopStringsAndLimits) {
   start();
   const Json stopped = chat("say one two three", R"({"stop": [" two"]})")["choices"][0];

@@ -39,6 +39,7 @@ class Inbox {
 std::string finish_name(FinishReason reason) {
   switch (reason) {
     case FinishReason::kStop:
+    case FinishReason::kRepetition:
       return "stop";
     case FinishReason::kLength:
       return "length";

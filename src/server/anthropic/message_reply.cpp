@@ -42,7 +42,7 @@ Json MessageReply::message(Json content) const {
 Json MessageReply::stop_reason() const {
   const Sample& sample = choices()[0].sample;
   const std::string& reason = sample.finish_reason();
-  if (reason == "stop") return sample.stop_reason().is_string() ? "stop_sequence" : "end_turn";
+  if (reason == "stop") return stop_sequence().is_null() ? "end_turn" : "stop_sequence";
   if (reason == "tool_calls") return "tool_use";
   if (reason == "length")
     return sample.num_tokens() < *request_.max_tokens ? "model_context_window_exceeded" : "max_tokens";
@@ -50,8 +50,8 @@ Json MessageReply::stop_reason() const {
 }
 
 Json MessageReply::stop_sequence() const {
-  const Json& reason = choices()[0].sample.stop_reason();
-  return reason.is_string() ? reason : Json();
+  const Sample& sample = choices()[0].sample;
+  return sample.stop_reason().is_string() && !sample.is_repetition() ? sample.stop_reason() : Json();
 }
 
 Delta MessageReply::take_delta() {

@@ -15,7 +15,7 @@ const Buckets kRequestSeconds = {0.3, 0.5, 0.8, 1,  1.5, 2,   2.5, 5,   10,   15
                                  30,  40,  50,  60, 120, 240, 480, 960, 1920, 7680};
 const Buckets kSamples = {1, 2, 5, 10, 20};
 const Buckets kPreemptions = {0, 1, 2, 3, 5, 10, 20, 50, 100};
-constexpr std::array kFinishReasonNames = {"stop", "length", "abort", "error"};  // [FinishReason]
+constexpr std::array kFinishReasonNames = {"stop", "length", "abort", "error", "repetition"};  // [FinishReason]
 
 // 1, 2, 5, 10, … up to `max`.
 Buckets token_buckets(int64_t max) {

@@ -27,7 +27,7 @@ class RequestMetrics {
 
  private:
   friend class RequestRecord;
-  static constexpr size_t kNumFinishReasons = 4;
+  static constexpr size_t kNumFinishReasons = 5;
 
   prometheus::Labels rejection_labels(const std::string& reason) const;
 

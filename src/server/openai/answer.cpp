@@ -31,7 +31,7 @@ ApiStatus Answer::take(const Generation::News& news) {
 
 void Answer::count_vote(size_t idx) {
   const Sample& sample = choices()[idx].sample;
-  ballot_->cast(idx, sample.delta().content, sample.finish_reason() == "stop");
+  ballot_->cast(idx, sample.delta().content, sample.finish_reason() == "stop" && !sample.is_repetition());
   if (!request_.stream) return;
   Json event = chunk(Json::array());
   event["consensus"] = ballot_->json();

@@ -70,6 +70,36 @@ ApiStatus read_request_id(const Json& value, Request& request) {
   return {};
 }
 
+const FieldTable<RepetitionRule>& repetition_table() {
+  using R = RepetitionRule;
+  static const FieldTable<R> table({
+      int_field("max_pattern_size", &R::max_pattern_size, {0, kMaxPatternSize}, 0, "Tokens; 0: nothing is looked for."),
+      int_field("min_pattern_size", &R::min_pattern_size, {0, kMaxPatternSize}, 0, "Tokens; 0 means 1."),
+      int_field("min_count", &R::min_count, {0, kMaxInt}, 0, "So often in a row: at least 2."),
+  });
+  return table;
+}
+
+ApiStatus read_repetition(const Json& value, Request& request) {
+  RepetitionRule rule{.min_pattern_size = 0, .min_count = 0};
+  RETORT_API_TRY(repetition_table().apply(value, rule, "repetition_detection."));
+  if (rule.min_pattern_size > rule.max_pattern_size)
+    return expected("repetition_detection.min_pattern_size",
+                    fmt::format("at most max_pattern_size ({})", rule.max_pattern_size), rule.min_pattern_size);
+  if (rule.max_pattern_size > 0 && rule.min_count < 2)
+    return expected("repetition_detection.min_count", "an integer of at least 2", rule.min_count);
+  if (rule.max_pattern_size == 0) rule = {};
+  request.repetition_detection = rule;
+  return {};
+}
+
+Json repetition_schema() {
+  Json schema = repetition_table().schema();
+  schema["description"] =
+      "End the answer when a pattern of so many tokens stands at its end so often. Replaces --repetition-guard.";
+  return schema;
+}
+
 Json schema_of(std::string_view type, std::string_view doc) { return {{"type", type}, {"description", doc}}; }
 
 std::vector<Field<Request>> sampling_fields() {
@@ -105,6 +135,7 @@ std::vector<Field<Request>> length_fields() {
       bool_field("include_stop_str_in_output", &Request::include_stop_str_in_output, false,
                  "Keep the stop string in the text."),
       bool_field("ignore_eos", &Request::ignore_eos, false, "Go on after the model's end-of-text token."),
+      {"repetition_detection", repetition_schema(), read_repetition},
       int_field("n", &Request::n, {1, kMaxSamples}, 1, "So many answers, which share the prompt's work."),
   };
 }
@@ -147,7 +178,6 @@ std::vector<Field<Request>> other_fields() {
       refused_field<Request>("best_of", {1}, "not supported; use n"),
       refused_field<Request>("suffix", {""}, "not supported"),
       refused_field<Request>("use_beam_search", {false}, "not supported"),
-      refused_field<Request>("repetition_detection"),
   };
 }
 

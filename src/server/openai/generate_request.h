@@ -40,6 +40,7 @@ struct GenerateRequest {
   std::vector<std::string> bad_words;
   bool include_stop_str_in_output = false;
   bool ignore_eos = false;
+  std::optional<RepetitionRule> repetition_detection;  // none: the engine's guard
   std::optional<int> prompt_logprobs;
   bool stream = false;
   bool include_usage = false, continuous_usage_stats = false;  // stream_options

@@ -128,6 +128,7 @@ ApiResult<SamplingParams> sampling_params(const ServedModel& model, const Genera
   params.min_tokens = std::min(request.min_tokens, params.max_tokens);
   params.stop_token_ids = request.stop_token_ids;
   params.ignore_eos = request.ignore_eos;
+  params.repetition = request.repetition_detection;
   params.prompt_logprobs = request.prompt_logprobs;
   return params;
 }
