@@ -122,7 +122,7 @@ App::App(const ServerConfig& config)
   add_status_routes(service_.router, api_, RETORT_VERSION);
   if (config.enable_admin) add_admin_routes(service_.router, api_, config);
   add_openapi_route(service_.router);
-  add_page_route(service_.router);
+  add_page_routes(service_.router);
 }
 
 App::~App() { shut_down(); }

@@ -56,6 +56,8 @@ constexpr Operation kOperations[] = {
     {"Server", "get", "/load", "What the engine does now and has done"},
     {"Server", "get", "/metrics", "The same and more for Prometheus"},
     {"Server", "get", "/version", "The server's version"},
+    {"Server", "get", "/server_info", "How the server is set up; only with --enable-admin"},
+    {"Server", "post", "/reset_prefix_cache", "Forget what prompts have been computed; only with --enable-admin"},
 };
 
 Json reference(std::string_view schema) { return {{"$ref", fmt::format("#/components/schemas/{}", schema)}}; }

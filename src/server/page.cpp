@@ -20,8 +20,8 @@ std::string hash_of_element(std::string_view page, std::string_view tag) {
   return fmt::format("'sha256-{}'", std::string_view(reinterpret_cast<const char*>(base64), static_cast<size_t>(size)));
 }
 
-boost::asio::awaitable<void> answer_page(http::Exchange& exchange, const std::string& policy) {
-  http::Response response{.content_type = "text/html; charset=utf-8", .body = std::string(kPage)};
+boost::asio::awaitable<void> answer_page(http::Exchange& exchange, std::string_view page, const std::string& policy) {
+  http::Response response{.content_type = "text/html; charset=utf-8", .body = std::string(page)};
   response.headers = {{"Content-Security-Policy", policy},
                       {"X-Content-Type-Options", "nosniff"},
                       {"Referrer-Policy", "no-referrer"},
@@ -39,10 +39,12 @@ std::string content_security_policy(std::string_view page) {
       hash_of_element(page, "script"), hash_of_element(page, "style"));
 }
 
-void add_page_route(http::Router& router) {
-  router.add({"GET", "/", http::Access::kPublic, [policy = content_security_policy(kPage)](http::Exchange& exchange) {
-                return answer_page(exchange, policy);
-              }});
+void add_page_routes(http::Router& router) {
+  for (const auto& [path, page] : {std::pair("/", kPage), std::pair("/docs", kDocsPage)})
+    router.add(
+        {"GET", path, http::Access::kPublic, [page, policy = content_security_policy(page)](http::Exchange& exchange) {
+           return answer_page(exchange, page, policy);
+         }});
 }
 
 }  // namespace retort

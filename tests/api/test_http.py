@@ -302,7 +302,7 @@ def test_paths_methods_and_types(server):
 
 def test_head_is_get_without_the_body(server):
     with server.connect() as connection:
-        for path in ("/health", "/v1/models", "/openapi.json", "/"):
+        for path in ("/health", "/v1/models", "/openapi.json", "/", "/docs"):
             whole = connection.send(request("GET", path)).read_answer()
             head = connection.send(request("HEAD", path)).read_answer(to_head=True)
             assert head.status == whole.status == 200

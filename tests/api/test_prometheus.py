@@ -18,7 +18,11 @@ RULES = REPO / "deploy/prometheus/alerts.yml"
 DASHBOARD = REPO / "deploy/grafana/retort.json"
 VARIABLES = {"$__rate_interval": "1m", "$model": ".*", "$instance": ".*"}
 
-pytestmark = pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
+
+@pytest.fixture(scope="module", autouse=True)
+def needs_prometheus():
+    for program in ("prometheus", "promtool"):
+        assert shutil.which(program), f"{program} is not installed: scripts/setup.sh test"
 
 
 def promtool(*arguments) -> str:

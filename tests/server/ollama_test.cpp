@@ -39,6 +39,20 @@ class OllamaTest : public ApiTest {
   }
 };
 
+TEST_F(OllamaTest, TakesAnyContentTypeFromPrograms) {
+  start();
+  const auto show_as = [&](std::string_view more) {
+    const std::string_view text = R"({"model": "fake"})";
+    Client client(port_);
+    client.send(fmt::format("POST /api/show HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: {}\r\n\r\n{}", more,
+                            text.size(), text));
+    return testing::status_of(client.read_answer());
+  };
+  EXPECT_EQ(show_as(""), 200);
+  EXPECT_EQ(show_as("Content-Type: application/x-www-form-urlencoded\r\n"), 200) << "as curl -d sends it";
+  EXPECT_EQ(show_as("Content-Type: text/plain\r\nOrigin: http://evil.example\r\n"), 415) << "a page's form";
+}
+
 TEST_F(OllamaTest, AnswersAChatWhole) {
   start();
   const Json answer = ask_json("POST", "/api/chat", body("say <think>\nhm</think>\n\nyes", R"({"stream": false})"));

@@ -22,6 +22,7 @@ struct Route {
   Access access = Access::kKey;
   Handler handler = {};
   bool without_body = false;  // may come without one: what fields it has may be in the query
+  bool any_type = false;      // programs may send JSON under any Content-Type
 };
 
 class Router {

@@ -64,10 +64,12 @@ bool is_json(std::string_view content_type) {
                                                    [](unsigned char a, char b) { return std::tolower(a) == b; });
 }
 
-// Other sites' pages may make a browser send a request without a body; it names them as its origin.
+// Other sites' pages may make a browser send a request without a body, or of a type that needs no preflight; it names
+// them as its origin.
 template <class Parser>
 bool needs_no_type(const Route& route, const Parser& parser) {
-  return route.without_body && !has_body(parser) && parser.get().count(beast::http::field::origin) == 0;
+  return (route.any_type || (route.without_body && !has_body(parser))) &&
+         parser.get().count(beast::http::field::origin) == 0;
 }
 
 }  // namespace

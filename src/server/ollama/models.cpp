@@ -124,7 +124,8 @@ void add_routes(http::Router& router, ApiContext& api, std::string version) {
   const auto add = [&](std::string method, std::string path, Endpoint endpoint) {
     router.add({.method = std::move(method),
                 .path = std::move(path),
-                .handler = [&api, endpoint](http::Exchange& exchange) { return endpoint(api, exchange); }});
+                .handler = [&api, endpoint](http::Exchange& exchange) { return endpoint(api, exchange); },
+                .any_type = true});
   };
   add("POST", "/api/chat", chat);
   add("POST", "/api/generate", generate);
