@@ -72,16 +72,52 @@ int32_t BlockPool::cache(int32_t block, const BlockContent& content) {
     release(block);
     return known;
   }
-  b.is_cached = true;
+  fill(block, content);
   b.hash = hash;
-  b.parent = content.parent;
-  std::ranges::copy(content.tokens, b.tokens.begin());
-  if (b.parent == kNoBlock)
-    b.salt = content.salt;
-  else
-    ++blocks_[b.parent].num_children;
   index_.emplace(hash, block);
   return block;
+}
+
+void BlockPool::cache_tail(int32_t block, const BlockContent& content) {
+  if (!enable_caching_ || is_parent_forgotten(content)) return;
+  RETORT_CHECK(blocks_[block].num_refs == 1 && !blocks_[block].is_cached && content.tokens.size() < kBlockTokens);
+  if (look_up_beginning(content).num_tokens < std::ssize(content.tokens)) fill(block, content);
+}
+
+Beginning BlockPool::find_beginning(const BlockContent& content) {
+  if (!enable_caching_ || is_parent_forgotten(content)) return {};
+  const Beginning found = look_up_beginning(content);
+  if (found.block != kNoBlock) {
+    add_ref(found.block);
+    release(found.block);
+  }
+  return found;
+}
+
+Beginning BlockPool::look_up_beginning(const BlockContent& content) const {
+  Beginning best;
+  int32_t block = content.parent == kNoBlock ? first_root_ : blocks_[content.parent].first_child;
+  for (int i = 0; i < kMaxSiblings && block != kNoBlock; ++i, block = blocks_[block].older) {
+    const Block& b = blocks_[block];
+    if (content.parent == kNoBlock && b.salt != content.salt) continue;
+    const auto tokens = std::span(b.tokens).first(b.num_tokens);
+    const int64_t num_equal = std::ranges::mismatch(tokens, content.tokens).in1 - tokens.begin();
+    if (num_equal > best.num_tokens) best = {block, num_equal};
+  }
+  return best;
+}
+
+void BlockPool::fill(int32_t block, const BlockContent& content) {
+  Block& b = blocks_[block];
+  b.is_cached = true;
+  b.num_tokens = static_cast<int32_t>(content.tokens.size());
+  b.parent = content.parent;
+  std::ranges::copy(content.tokens, b.tokens.begin());
+  if (b.parent == kNoBlock) b.salt = content.salt;
+  int32_t& first = first_child(b.parent);
+  b.older = first;
+  if (first != kNoBlock) blocks_[first].newer = block;
+  first = block;
 }
 
 uint64_t BlockPool::hash_of(const BlockContent& content) const {
@@ -104,11 +140,14 @@ int32_t BlockPool::look_up(uint64_t hash, const BlockContent& content) const {
 
 void BlockPool::forget(int32_t block) {
   Block& b = blocks_[block];
-  RETORT_CHECK(b.num_children == 0);
-  const auto [begin, end] = index_.equal_range(b.hash);
-  index_.erase(std::find_if(begin, end, [&](const auto& entry) { return entry.second == block; }));
-  if (b.parent != kNoBlock) --blocks_[b.parent].num_children;
-  b.parent = kNoBlock;
+  RETORT_CHECK(b.first_child == kNoBlock);
+  if (b.num_tokens == kBlockTokens) {
+    const auto [begin, end] = index_.equal_range(b.hash);
+    index_.erase(std::find_if(begin, end, [&](const auto& entry) { return entry.second == block; }));
+  }
+  (b.newer == kNoBlock ? first_child(b.parent) : blocks_[b.newer].older) = b.older;
+  if (b.older != kNoBlock) blocks_[b.older].newer = b.newer;
+  b.newer = b.older = b.parent = kNoBlock;
   b.is_cached = false;
   b.salt.clear();
 }
@@ -116,10 +155,10 @@ void BlockPool::forget(int32_t block) {
 void BlockPool::forget_all() {
   for (Block& block : blocks_) {
     block.is_cached = false;
-    block.parent = kNoBlock;
-    block.num_children = 0;
+    block.parent = block.first_child = block.newer = block.older = kNoBlock;
     block.salt.clear();
   }
+  first_root_ = kNoBlock;
   index_.clear();
 }
 
@@ -162,9 +201,11 @@ Status BlockPool::check_integrity(std::span<const int32_t> expected_refs) const 
       return fail(ErrorKind::kInternal, "[block pool] block {}: {} references, {} the free list", i, b.num_refs,
                   listed[i] ? "in" : "not in");
     if (!b.is_cached) continue;
-    ++num_cached_blocks;
-    if (look_up(b.hash, {b.parent, b.salt, b.tokens}) != i)
-      return fail(ErrorKind::kInternal, "[block pool] block {}: is cached but its content finds another", i);
+    if (b.num_tokens == kBlockTokens) {
+      ++num_cached_blocks;
+      if (look_up(b.hash, {b.parent, b.salt, b.tokens}) != i)
+        return fail(ErrorKind::kInternal, "[block pool] block {}: is cached but its content finds another", i);
+    }
     if (b.parent == kNoBlock) continue;
     ++num_children[b.parent];
     if (!blocks_[b.parent].is_cached)
@@ -176,10 +217,16 @@ Status BlockPool::check_integrity(std::span<const int32_t> expected_refs) const 
   if (num_cached_blocks != num_cached())
     return fail(ErrorKind::kInternal, "[block pool] index: expected {} entries, found {}", num_cached_blocks,
                 num_cached());
-  for (int32_t i = 0; i < num_blocks(); ++i)
-    if (blocks_[i].num_children != num_children[i])
+  for (int32_t i = 0; i < num_blocks(); ++i) {
+    int32_t num_listed_children = 0;
+    for (int32_t child = blocks_[i].first_child; child != kNoBlock; child = blocks_[child].older) {
+      if (blocks_[child].parent != i || ++num_listed_children > num_children[i])
+        return fail(ErrorKind::kInternal, "[block pool] block {}: its list of children is not of its children", i);
+    }
+    if (num_listed_children != num_children[i])
       return fail(ErrorKind::kInternal, "[block pool] block {}: expected {} children, found {}", i, num_children[i],
-                  blocks_[i].num_children);
+                  num_listed_children);
+  }
   return {};
 }
 

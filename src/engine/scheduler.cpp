@@ -12,6 +12,12 @@ constexpr int64_t kChunkMultiple = 8;  // the kernels work on panels of so many 
 
 int64_t num_blocks_for(int64_t num_tokens) { return (num_tokens + kBlockTokens - 1) / kBlockTokens; }
 
+// How far the prefix cache may bring it: the newest token is always left to compute, or there would be no logits.
+int64_t num_reusable(const Sequence& sequence) {
+  const bool is_scored = !sequence.score_prompt || sequence.num_scored >= sequence.num_prompt_tokens - 1;
+  return is_scored ? sequence.num_tokens() - 1 : std::min(sequence.num_tokens() - 1, sequence.num_scored);
+}
+
 }  // namespace
 
 Scheduler::Scheduler(const SchedulerConfig& config, int32_t num_blocks, bool enable_prefix_caching,
@@ -138,6 +144,7 @@ bool Scheduler::try_to_start(Sequence& sequence) {
     return false;
   }
   for (int64_t i = 0; i < num_needed; ++i) sequence.block_table.push_back(pool_.allocate());
+  match_beginning(sequence);
   return true;
 }
 
@@ -189,7 +196,7 @@ int32_t Scheduler::allocate_or_preempt(const Sequence& for_whom) {
 void Scheduler::preempt_last() {
   auto sequence = std::move(running_.back());
   running_.pop_back();
-  pool_.release_table(sequence->block_table);
+  give_back_blocks(*sequence);
   sequence->num_computed = 0;
   sequence->drafts.clear();
   sequence->is_held = false;
@@ -227,14 +234,12 @@ int64_t Scheduler::tokens_left(int64_t first_position) const {
 }
 
 // Moves on over blocks that are cached, at admission and again before each chunk: what another sequence has computed in
-// the meantime need not be computed twice. The newest token is always left to compute, or there would be no logits.
+// the meantime need not be computed twice.
 void Scheduler::match_prefix(Sequence& sequence) {
-  int64_t limit = sequence.num_tokens() - 1;
-  if (sequence.score_prompt && sequence.num_scored < sequence.num_prompt_tokens - 1)
-    limit = std::min(limit, sequence.num_scored);
   auto& table = sequence.block_table;
-  while (sequence.num_computed % kBlockTokens == 0 && sequence.num_computed + kBlockTokens <= limit) {
-    const int64_t i = sequence.num_computed / kBlockTokens;
+  while (true) {
+    const int64_t i = sequence.num_computed / kBlockTokens, end = (i + 1) * kBlockTokens;
+    if (end > num_reusable(sequence)) return;
     const int32_t block = pool_.find(content(sequence, i));
     if (block == kNoBlock) return;
     if (i < std::ssize(table)) {
@@ -243,9 +248,33 @@ void Scheduler::match_prefix(Sequence& sequence) {
     } else {
       table.push_back(block);
     }
-    sequence.num_computed += kBlockTokens;
-    if (sequence.num_preemptions == 0) sequence.num_cached_tokens += kBlockTokens;
+    add_cached(sequence, end - sequence.num_computed);
   }
+}
+
+// After all that match whole: into a copy of a block that begins as the sequence goes on. So a conversation goes on
+// from the very token at which its last answer ended. The copy is made before anything is written to what it is made
+// of, though that be given to another in the same step.
+void Scheduler::match_beginning(Sequence& sequence) {
+  const int64_t block = sequence.num_computed / kBlockTokens;
+  const int64_t num_tokens = std::min<int64_t>(num_reusable(sequence) - sequence.num_computed, kBlockTokens);
+  if (num_tokens <= 0) return;
+  const Beginning found = pool_.find_beginning(content(sequence, block, num_tokens));
+  if (found.block == kNoBlock) return;
+  step_.copies.push_back({found.block, sequence.block_table[block]});
+  add_cached(sequence, found.num_tokens);
+}
+
+void Scheduler::add_cached(Sequence& sequence, int64_t num_tokens) {
+  sequence.num_computed += num_tokens;
+  if (sequence.num_preemptions == 0) sequence.num_cached_tokens += num_tokens;
+}
+
+void Scheduler::give_back_blocks(Sequence& sequence) {
+  const int64_t last = sequence.num_computed / kBlockTokens, num_tokens = sequence.num_computed % kBlockTokens;
+  if (num_tokens > 0 && pool_.num_refs(sequence.block_table[last]) == 1)
+    pool_.cache_tail(sequence.block_table[last], content(sequence, last, num_tokens));
+  pool_.release_table(sequence.block_table);
 }
 
 void Scheduler::commit(const Step& step) {
@@ -278,7 +307,7 @@ std::vector<Sequence*> Scheduler::fork(Sequence& first) {
 }
 
 void Scheduler::remove(Sequence& sequence) {
-  pool_.release_table(sequence.block_table);
+  give_back_blocks(sequence);
   if (const auto waiting = waiting_.find(sequence); waiting != waiting_.end()) {
     waiting_.erase(waiting);
     return;
@@ -288,10 +317,10 @@ void Scheduler::remove(Sequence& sequence) {
   running_.erase(running);
 }
 
-BlockContent Scheduler::content(const Sequence& sequence, int64_t block) const {
+BlockContent Scheduler::content(const Sequence& sequence, int64_t block, int64_t num_tokens) const {
   return {.parent = block == 0 ? kNoBlock : sequence.block_table[block - 1],
           .salt = sequence.cache_salt,
-          .tokens = std::span(sequence.tokens).subspan(block * kBlockTokens, kBlockTokens)};
+          .tokens = std::span(sequence.tokens).subspan(block * kBlockTokens, num_tokens)};
 }
 
 void Scheduler::insert_running(std::unique_ptr<Sequence> sequence) {

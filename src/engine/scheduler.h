@@ -123,7 +123,10 @@ class Scheduler {
   int64_t tokens_left(int64_t first_position) const;
   void schedule(const ScheduledSequence& scheduled);
   void match_prefix(Sequence& sequence);
-  BlockContent content(const Sequence& sequence, int64_t block) const;
+  void match_beginning(Sequence& sequence);
+  void add_cached(Sequence& sequence, int64_t num_tokens);
+  void give_back_blocks(Sequence& sequence);
+  BlockContent content(const Sequence& sequence, int64_t block, int64_t num_tokens = kBlockTokens) const;
   void insert_running(std::unique_ptr<Sequence> sequence);
   int num_seats_taken() const;
 

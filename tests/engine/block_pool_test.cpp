@@ -123,6 +123,48 @@ TEST(BlockPool, ContentIsComparedNeverTheHashAlone) {
   EXPECT_EQ(pool.find({px, "", y}), kNoBlock);
 }
 
+TEST(BlockPool, FindsTheBlockThatBeginsMostAlike) {
+  BlockPool pool(4, true);
+  const auto tokens = block_of(0);
+  const auto first = [&](size_t num) { return BlockContent{kNoBlock, "", std::span(tokens).first(num)}; };
+  const int32_t tail = pool.allocate();
+  pool.cache_tail(tail, first(20));
+  pool.release(tail);
+  EXPECT_EQ(pool.find_beginning(first(10)).block, tail);
+  EXPECT_EQ(pool.find_beginning(first(10)).num_tokens, 10);
+  EXPECT_EQ(pool.find_beginning(first(32)).num_tokens, 20) << "no more than the tail holds";
+  EXPECT_EQ(pool.find(first(32)), kNoBlock);
+  EXPECT_EQ(pool.find_beginning({kNoBlock, "other", std::span(tokens).first(10)}).block, kNoBlock);
+  const auto others = block_of(100);
+  EXPECT_EQ(pool.find_beginning({kNoBlock, "", others}).block, kNoBlock);
+
+  const int32_t shorter = pool.allocate();
+  pool.cache_tail(shorter, first(12));
+  EXPECT_FALSE(pool.is_cached(shorter)) << "the other tail begins so already";
+  const int32_t full = pool.cache(pool.allocate(), first(32));
+  EXPECT_EQ(pool.find_beginning(first(31)).block, full);
+  EXPECT_EQ(pool.find_beginning(first(31)).num_tokens, 31);
+  pool.release(shorter);
+  pool.release(full);
+  EXPECT_EQ(integrity(pool, {0, 0, 0, 0}), "");
+  for (int i = 0; i < 4; ++i) EXPECT_NE(pool.allocate(), kNoBlock);
+  EXPECT_EQ(pool.find_beginning(first(10)).block, kNoBlock) << "their memory is others' now";
+  EXPECT_EQ(integrity(pool, {1, 1, 1, 1}), "");
+}
+
+TEST(BlockPool, ATailIsForgottenBeforeItsParent) {
+  BlockPool pool(2, true);
+  const auto tokens = block_of(0), next = block_of(50);
+  std::vector<int32_t> table = {pool.cache(pool.allocate(), {kNoBlock, "", tokens})};
+  table.push_back(pool.allocate());
+  const int32_t parent = table[0], tail = table[1];
+  pool.cache_tail(tail, {parent, "", std::span(next).first(5)});
+  pool.release_table(table);
+  EXPECT_EQ(pool.allocate(), tail);
+  EXPECT_EQ(pool.find({kNoBlock, "", tokens}), parent);
+  EXPECT_EQ(pool.find_beginning({parent, "", next}).block, kNoBlock);
+}
+
 TEST(BlockPool, WithoutCachingNothingIsFound) {
   BlockPool pool(1, false);
   const auto tokens = block_of(0);

@@ -181,9 +181,9 @@ TEST(EngineCore, CachedTokensAreCounted) {
   CoreUnderTest t;
   const SamplingParams params{.temperature = 0, .max_tokens = 3};
   EXPECT_EQ(t.answer({.prompt = prompt_of(100), .params = params}).num_cached_tokens, 0);
-  EXPECT_EQ(t.answer({.prompt = prompt_of(100), .params = params}).num_cached_tokens, 96);
+  EXPECT_EQ(t.answer({.prompt = prompt_of(100), .params = params}).num_cached_tokens, 99);
   EXPECT_EQ(t.answer({.prompt = prompt_of(100), .params = params, .cache_salt = "x"}).num_cached_tokens, 0);
-  EXPECT_EQ(t.stats().cached_prompt_tokens, 96u);
+  EXPECT_EQ(t.stats().cached_prompt_tokens, 99u);
 }
 
 TEST(EngineCore, PromptLogprobsAreThoseOfEveryPromptTokenWarmOrCold) {

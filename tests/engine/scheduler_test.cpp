@@ -191,9 +191,8 @@ TEST(Scheduler, APromptIsFoundInTheCacheButForItsLastToken) {
   scheduler.remove(first);
 
   Sequence& same = scheduler.add({.request_id = 2, .prompt = prompt_of(64)});
-  EXPECT_EQ(turn(scheduler), (std::vector<Chunk>{{2, 32, 32}}))
-      << "all 64 are known, but then there would be no logits";
-  EXPECT_EQ(same.num_cached_tokens, 32);
+  EXPECT_EQ(turn(scheduler), (std::vector<Chunk>{{2, 63, 1}})) << "all 64 are known, but then there would be no logits";
+  EXPECT_EQ(same.num_cached_tokens, 63);
   Sequence& longer = scheduler.add({.request_id = 3, .prompt = prompt_of(65)});
   EXPECT_EQ(turn(scheduler).back(), (Chunk{3, 64, 1}));
   EXPECT_EQ(longer.num_cached_tokens, 64);
@@ -217,8 +216,8 @@ TEST(Scheduler, EqualPromptsThatArriveTogetherAreComputedOnce) {
   Scheduler scheduler({.max_num_batched_tokens = 128}, 64, true);
   for (uint64_t i = 0; i < 3; ++i) scheduler.add({.request_id = i, .prompt = prompt_of(100)});
   EXPECT_EQ(turn(scheduler), (std::vector<Chunk>{{0, 0, 100}, {1, 0, 28}}));
-  // The second stands inside its first block and must go on by itself; the third begins where the first has got.
-  EXPECT_EQ(turn(scheduler), (std::vector<Chunk>{{0, 100, 1}, {1, 28, 72}, {2, 96, 4}}));
+  // The second leaves its first block, half done, for the first one's; the third begins where the first has got.
+  EXPECT_EQ(turn(scheduler), (std::vector<Chunk>{{0, 100, 1}, {1, 96, 4}, {2, 96, 4}}));
 }
 
 TEST(Scheduler, AnswersOfEarlierTurnsAreFound) {
@@ -230,8 +229,24 @@ TEST(Scheduler, AnswersOfEarlierTurnsAreFound) {
   ASSERT_EQ(conversation.size(), 80u);
   conversation.resize(90, 3);
   Sequence& second = scheduler.add({.request_id = 2, .prompt = conversation});
+  const Step& step = scheduler.plan();
+  EXPECT_EQ(second.num_cached_tokens, 79) << "all but the newest token of the answer, whose keys were never wanted";
+  ASSERT_EQ(step.copies.size(), 1u) << "the last block was not full: it goes on in a copy";
+  EXPECT_EQ(step.copies[0].to, second.block_table[2]);
+}
+
+TEST(Scheduler, OneThatPartsInsideABlockGoesOnInACopyOfIt) {
+  Scheduler scheduler({}, 64, true);
+  Sequence& first = scheduler.add({.request_id = 1, .prompt = prompt_of(65)});
   turn(scheduler);
-  EXPECT_EQ(second.num_cached_tokens, 64);
+  auto prompt = prompt_of(65);
+  prompt[40] += 1;
+  scheduler.add({.request_id = 2, .prompt = prompt});
+  const Step& step = scheduler.plan();
+  ASSERT_EQ(step.sequences.size(), 2u);
+  EXPECT_EQ(step.sequences[1].first_position, 40);
+  ASSERT_EQ(step.copies.size(), 1u);
+  EXPECT_EQ(step.copies[0].from, first.block_table[1]);
 }
 
 TEST(Scheduler, ExhaustionPreemptsTheNewestOfTheLowestPriority) {

@@ -162,11 +162,11 @@ TEST_F(GuardsTest, AdminResetsTheCacheAndTellsTheConfiguration) {
         .get<int>();
   };
   EXPECT_EQ(num_cached(), 0);
-  EXPECT_EQ(num_cached(), 96);
+  EXPECT_EQ(num_cached(), 99);
   EXPECT_EQ(status_of(ask("POST", "/reset_prefix_cache")), 401);
   EXPECT_EQ(status_of(ask_keyed("POST", "/reset_prefix_cache")), 200);
   EXPECT_EQ(num_cached(), 0);
-  EXPECT_EQ(num_cached(), 96);
+  EXPECT_EQ(num_cached(), 99);
   EXPECT_EQ(status_of(ask("GET", "/server_info")), 401);
   const Json info = Json::parse(body_of(ask_keyed("GET", "/server_info")));
   EXPECT_EQ(info["model"]["id"], "fake");
