@@ -1,5 +1,6 @@
 #include "cli/hub/hub.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -51,6 +52,15 @@ TEST(Hub, ModelScopeFiles) {
   ASSERT_EQ(files->size(), 1u);
   EXPECT_EQ((*files)[0].digest.hex, "abc");
   EXPECT_FALSE(parse_modelscope_files(R"({"Code": 404, "Message": "not found"})"));
+}
+
+TEST(Hub, SizesAreWholeNumbersOfBytes) {
+  for (const char* size : {"7e53", "-1", "1.5", R"("1")"}) {
+    EXPECT_FALSE(parse_huggingface_tree(fmt::format(R"([{{"type": "file", "path": "a", "size": {}}}])", size))) << size;
+    EXPECT_FALSE(parse_modelscope_files(
+        fmt::format(R"({{"Data": {{"Files": [{{"Type": "blob", "Path": "a", "Size": {}}}]}}}})", size)))
+        << size;
+  }
 }
 
 TEST(Hub, AddressesEscapeWhatFilesAreCalled) {

@@ -47,6 +47,12 @@ Status check(const HubFile& file) {
   return {};
 }
 
+// get<uint64_t>() would convert any number, a negative or an enormous one too.
+Result<uint64_t> parse_size(const nlohmann::json& value) {
+  if (value.is_number_unsigned()) return value.get<uint64_t>();
+  return fail(ErrorKind::kBadInput, "[hub] size of a file: expected a whole number of bytes, found {}", value.dump());
+}
+
 }  // namespace
 
 bool is_safe_path(std::string_view path) {
@@ -79,7 +85,8 @@ Result<std::vector<HubFile>> parse_huggingface_tree(std::string_view json) {
   try {
     for (const auto& entry : root) {
       if (entry.at("type") != "file") continue;
-      HubFile file{entry.at("path").get<std::string>(), entry.at("size").get<uint64_t>(), {}};
+      RETORT_ASSIGN(const uint64_t size, parse_size(entry.at("size")));
+      HubFile file{entry.at("path").get<std::string>(), size, {}};
       RETORT_TRY(check(file));
       if (entry.contains("lfs") && entry["lfs"].is_object())
         file.digest = {Digest::Kind::kSha256, entry["lfs"].at("oid").get<std::string>()};
@@ -99,7 +106,8 @@ Result<std::vector<HubFile>> parse_modelscope_files(std::string_view json) {
   try {
     for (const auto& entry : root.at("Data").at("Files")) {
       if (entry.at("Type") != "blob") continue;
-      HubFile file{entry.at("Path").get<std::string>(), entry.at("Size").get<uint64_t>(), {}};
+      RETORT_ASSIGN(const uint64_t size, parse_size(entry.at("Size")));
+      HubFile file{entry.at("Path").get<std::string>(), size, {}};
       RETORT_TRY(check(file));
       if (const auto hex = entry.value("Sha256", ""); !hex.empty()) file.digest = {Digest::Kind::kSha256, hex};
       files.push_back(std::move(file));
