@@ -96,8 +96,10 @@ Beginning BlockPool::find_beginning(const BlockContent& content) {
 
 Beginning BlockPool::look_up_beginning(const BlockContent& content) const {
   Beginning best;
+  const auto wanted = std::ssize(content.tokens);
   int32_t block = content.parent == kNoBlock ? first_root_ : blocks_[content.parent].first_child;
-  for (int i = 0; i < kMaxSiblings && block != kNoBlock; ++i, block = blocks_[block].older) {
+  for (int i = 0; i < kMaxSiblings && block != kNoBlock && best.num_tokens < wanted;
+       ++i, block = blocks_[block].older) {
     const Block& b = blocks_[block];
     if (content.parent == kNoBlock && b.salt != content.salt) continue;
     const auto tokens = std::span(b.tokens).first(b.num_tokens);

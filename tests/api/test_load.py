@@ -77,24 +77,24 @@ def test_ten_thousand_connections_leave_nothing_behind(start_server):
     assert server.stop() == 0
 
 
-def test_sixteen_streams_finish_after_sigterm(start_server):
-    server = start_server("--max-model-len", "512", "--shutdown-timeout", "200")
-    streams = [open_stream(server, i, max_tokens=60) for i in range(16)]
+def ends_of_sixteen_streams_after_sigterm(server, max_tokens: int) -> list[str]:
+    streams = [open_stream(server, i, max_tokens=max_tokens) for i in range(16)]
     server.wait_for_load(lambda load: load["num_running"] == 16)
     server.process.send_signal(signal.SIGTERM)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        assert list(pool.map(finish_reason, streams)) == ["length"] * 16
+        ends = list(pool.map(finish_reason, streams))
     assert server.process.wait(timeout=240) == 0
+    return ends
+
+
+def test_sixteen_streams_finish_after_sigterm(start_server):
+    server = start_server("--max-model-len", "512", "--shutdown-timeout", "200")
+    assert ends_of_sixteen_streams_after_sigterm(server, max_tokens=60) == ["length"] * 16
 
 
 def test_sixteen_streams_are_told_when_the_time_is_up(start_server):
     server = start_server("--max-model-len", "2048", "--shutdown-timeout", "1")
-    streams = [open_stream(server, i, max_tokens=1900) for i in range(16)]
-    server.wait_for_load(lambda load: load["num_running"] == 16)
-    server.process.send_signal(signal.SIGTERM)
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        assert list(pool.map(finish_reason, streams)) == ["abort"] * 16
-    assert server.process.wait(timeout=240) == 0
+    assert ends_of_sixteen_streams_after_sigterm(server, max_tokens=1900) == ["abort"] * 16
 
 
 def test_kill_breaks_nothing_for_the_next_start(start_server):

@@ -1,6 +1,7 @@
 #include "server/anthropic/tools.h"
 
 #include "server/openai/structured_output.h"
+#include "server/tools/tool_fields.h"
 
 namespace retort::anthropic {
 namespace {
@@ -8,46 +9,17 @@ namespace {
 using R = Request;
 
 const FieldTable<Tool>& tool_table() {
-  static const FieldTable<Tool> table = [] {
-    Field<Tool> name = string_field("name", &Tool::name, "What the model calls it.");
-    name.required = true;
-    return FieldTable<Tool>({
-        std::move(name),
-        string_field("description", &Tool::description, "What it does, for the model to know."),
-        {"input_schema",
-         {{"type", "object"}, {"description", "A JSON schema of its input."}},
-         [](const Json& value, Tool& tool) -> ApiStatus {
-           if (!value.is_object()) return expected("input_schema", "a JSON schema of type object", value);
-           tool.parameters = value;
-           return {};
-         }},
-        bool_field("strict", &Tool::strict, false, "Refuse a schema that cannot be held to."),
-        {"type",
-         {{"const", "custom"}},
-         [](const Json& value, Tool&) -> ApiStatus {
-           if (value == "custom") return {};
-           return refuse(
-               400, fmt::format("type: expected custom, got {}; there are no tools of the server's own", value.dump()),
-               "type", "unsupported_parameter");
-         }},
-        ignored_field<Tool>("cache_control", "The prefix cache needs none."),
-        ignored_field<Tool>("eager_input_streaming", "A call is sent when it is whole."),
-        refused_field<Tool>("defer_loading", {false}, "not supported"),
-        refused_field<Tool>("allowed_callers", {Json::array({"direct"})}, "not supported"),
-        refused_field<Tool>("input_examples", {Json::array()}, "not supported"),
-    });
-  }();
+  static const FieldTable<Tool> table =
+      FieldTable<Tool>({
+                           tool_type_field("custom"),
+                           ignored_field<Tool>("cache_control", "The prefix cache needs none."),
+                           ignored_field<Tool>("eager_input_streaming", "A call is sent when it is whole."),
+                           refused_field<Tool>("defer_loading", {false}, "not supported"),
+                           refused_field<Tool>("allowed_callers", {Json::array({"direct"})}, "not supported"),
+                           refused_field<Tool>("input_examples", {Json::array()}, "not supported"),
+                       })
+          .with(tool_declaration_fields("input_schema"));
   return table;
-}
-
-ApiStatus read_tools(const Json& value, R& request) {
-  if (!value.is_array()) return expected("tools", "a list of tools", value);
-  for (size_t i = 0; i < value.size(); ++i) {
-    Tool tool{.name = {}, .description = {}, .path = fmt::format("tools[{}]", i)};
-    RETORT_API_TRY(tool_table().apply(value[i], tool, tool.path + "."));
-    RETORT_API_TRY(add_tool(std::move(tool), request.tool_use));
-  }
-  return {};
 }
 
 struct Choice {
@@ -113,7 +85,7 @@ const std::vector<Field<R>>& tool_fields() {
   static const std::vector<Field<R>> fields = {
       {"tools",
        {{"type", "array"}, {"items", tool_table().schema()}, {"description", "Tools that the model may use."}},
-       read_tools},
+       [](const Json& value, R& request) { return read_tools(value, tool_table(), request.tool_use); }},
       {"tool_choice",
        {{"type", "object"},
         {"description",
@@ -124,8 +96,7 @@ const std::vector<Field<R>>& tool_fields() {
        {{"type", "object"},
         {"description",
          "effort: low, medium, high, xhigh or max bounds thinking; format: {\"type\": \"json_schema\", \"schema\"} "
-         "binds "
-         "the answer."}},
+         "binds the answer."}},
        read_output_config},
   };
   return fields;

@@ -166,14 +166,8 @@ std::vector<Field<Request>> other_fields() {
       {"request_id", schema_of("string", "Becomes part of the answer's id."), read_request_id},
       string_field("cache_salt", &Request::cache_salt,
                    "Prompts are shared in the prefix cache only between equal salts."),
-      ignored_field<Request>("user", "For the caller's own records."),
       ignored_field<Request>("metadata", "For the caller's own records."),
       ignored_field<Request>("store", "Nothing is stored."),
-      ignored_field<Request>("service_tier", "There is one tier."),
-      ignored_field<Request>("safety_identifier", "For the caller's own records."),
-      ignored_field<Request>("prompt_cache_key", "The prefix cache needs no key."),
-      ignored_field<Request>("prompt_cache_options", "The prefix cache needs none."),
-      ignored_field<Request>("prompt_cache_retention", "The prefix cache keeps what memory allows."),
       ignored_field<Request>("prediction", "A hint that changes no answer."),
       refused_field<Request>("best_of", {1}, "not supported; use n"),
       refused_field<Request>("suffix", {""}, "not supported"),
@@ -195,10 +189,21 @@ ApiStatus read_stop(const Json& value, GenerateRequest& request) {
   return {};
 }
 
+std::vector<Field<GenerateRequest>> bookkeeping_fields() {
+  return {
+      ignored_field<Request>("user", "For the caller's own records."),
+      ignored_field<Request>("service_tier", "There is one tier."),
+      ignored_field<Request>("safety_identifier", "For the caller's own records."),
+      ignored_field<Request>("prompt_cache_key", "The prefix cache needs no key."),
+      ignored_field<Request>("prompt_cache_options", "The prefix cache needs none."),
+      ignored_field<Request>("prompt_cache_retention", "The prefix cache keeps what memory allows."),
+  };
+}
+
 const std::vector<Field<GenerateRequest>>& generate_fields() {
   static const std::vector<Field<Request>> fields = [] {
     std::vector<Field<Request>> all;
-    for (const auto& group : {other_fields(), sampling_fields(), length_fields(), output_fields(),
+    for (const auto& group : {other_fields(), bookkeeping_fields(), sampling_fields(), length_fields(), output_fields(),
                               structured_output_fields(), consensus_fields()})
       all.insert(all.end(), group.begin(), group.end());
     return all;

@@ -57,6 +57,8 @@ struct GenerateRequest {
   std::optional<ConsensusOptions> consensus;  // none: not enabled
 };
 
+// What SDKs send for the caller's own records and for caches elsewhere: it changes no answer.
+std::vector<Field<GenerateRequest>> bookkeeping_fields();
 const std::vector<Field<GenerateRequest>>& generate_fields();
 
 // A string or a list of strings.

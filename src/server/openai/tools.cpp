@@ -1,25 +1,12 @@
 #include "server/openai/tools.h"
 
+#include "server/tools/tool_fields.h"
+
 namespace retort::openai {
 namespace {
 
-ApiStatus keep_parameters(const Json& value, Tool& tool) {
-  if (!value.is_object()) return expected("parameters", "a JSON schema of type object", value);
-  tool.parameters = value;
-  return {};
-}
-
 const FieldTable<Tool>& function_table() {
-  static const FieldTable<Tool> table = [] {
-    Field<Tool> name = string_field("name", &Tool::name, "What the model calls it.");
-    name.required = true;
-    return FieldTable<Tool>({
-        std::move(name),
-        string_field("description", &Tool::description, "What it does, for the model to know."),
-        {"parameters", {{"type", "object"}, {"description", "A JSON schema of its arguments."}}, keep_parameters},
-        bool_field("strict", &Tool::strict, false, "Refuse a schema that cannot be held to."),
-    });
-  }();
+  static const FieldTable<Tool> table(tool_declaration_fields("parameters"));
   return table;
 }
 
@@ -71,6 +58,13 @@ ApiStatus read_named_choice(const Json& value, ToolUse& use) {
 ApiStatus read_tool_choice(const Json& value, ChatRequest& request) {
   ToolUse& use = request.tool_use;
   if (value.is_object()) return read_named_choice(value, use);
+  if (read_choice_word(value, use)) return {};
+  return expected("tool_choice", "none, auto, required or {\"type\": \"function\", \"function\": {\"name\"}}", value);
+}
+
+}  // namespace
+
+bool read_choice_word(const Json& value, ToolUse& use) {
   if (value == "auto")
     use.choice = ToolChoice::kAuto;
   else if (value == "none")
@@ -78,16 +72,18 @@ ApiStatus read_tool_choice(const Json& value, ChatRequest& request) {
   else if (value == "required")
     use.choice = ToolChoice::kRequired;
   else
-    return expected("tool_choice", "none, auto, required or {\"type\": \"function\", \"function\": {\"name\"}}", value);
-  return {};
+    return false;
+  return true;
 }
 
-ApiStatus read_parallel(const Json& value, ChatRequest& request) {
-  RETORT_API_ASSIGN(request.tool_use.parallel, read_bool(value, "parallel_tool_calls"));
-  return {};
+Field<ChatRequest> parallel_tool_calls_field() {
+  return {"parallel_tool_calls",
+          {{"type", "boolean"}, {"default", true}, {"description", "Whether one answer may make several calls."}},
+          [](const Json& value, ChatRequest& request) -> ApiStatus {
+            RETORT_API_ASSIGN(request.tool_use.parallel, read_bool(value, "parallel_tool_calls"));
+            return {};
+          }};
 }
-
-}  // namespace
 
 ApiStatus read_tools(const Json& value, ToolUse& use) {
   if (!value.is_array()) return expected("tools", "a list of tools", value);
@@ -113,9 +109,7 @@ const std::vector<Field<ChatRequest>>& tool_fields() {
          "auto: the model decides; none: no tools; required: at least one call; {\"type\": \"function\", \"function\": "
          "{\"name\"}}: a call of this one. The last two are held to by a grammar, after </think>."}},
        read_tool_choice},
-      {"parallel_tool_calls",
-       {{"type", "boolean"}, {"default", true}, {"description", "Whether one answer may make several calls."}},
-       read_parallel},
+      parallel_tool_calls_field(),
   };
   return fields;
 }

@@ -6,6 +6,9 @@
 namespace retort::openai {
 
 const std::vector<Field<ChatRequest>>& tool_fields();
+Field<ChatRequest> parallel_tool_calls_field();
+// auto, none or required; false for anything else.
+bool read_choice_word(const Json& value, ToolUse& use);
 
 // [{"type": "function", "function": {"name", "description", "parameters", "strict"}}]
 ApiStatus read_tools(const Json& value, ToolUse& use);

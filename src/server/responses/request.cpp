@@ -74,20 +74,17 @@ std::vector<Field<R>> other_fields() {
       refused_field<R>("background", {false}, "not supported"),
       refused_field<R>("moderation", {}, "not supported"),
       ignored_field<R>("stream_options", "Events are never padded."),
-      ignored_field<R>("user", "For the caller's own records."),
-      ignored_field<R>("service_tier", "There is one tier."),
-      ignored_field<R>("safety_identifier", "For the caller's own records."),
-      ignored_field<R>("prompt_cache_key", "The prefix cache needs no key."),
-      ignored_field<R>("prompt_cache_options", "The prefix cache needs none."),
-      ignored_field<R>("prompt_cache_retention", "The prefix cache keeps what memory allows."),
   };
 }
 
 }  // namespace
 
 const FieldTable<R>& request_table() {
-  static const FieldTable<R> table =
-      FieldTable<R>(prompt_fields()).with(answer_fields()).with(form_fields()).with(other_fields());
+  static const FieldTable<R> table = FieldTable<R>(prompt_fields())
+                                         .with(answer_fields())
+                                         .with(form_fields())
+                                         .with(other_fields())
+                                         .with(openai::bookkeeping_fields());
   return table;
 }
 

@@ -1,6 +1,8 @@
 #include "server/responses/tools.h"
 
 #include "server/openai/structured_output.h"
+#include "server/openai/tools.h"
+#include "server/tools/tool_fields.h"
 
 namespace retort::responses {
 namespace {
@@ -9,68 +11,29 @@ using R = Request;
 
 const FieldTable<Tool>& tool_table() {
   static const FieldTable<Tool> table = [] {
-    Field<Tool> name = string_field("name", &Tool::name, "What the model calls it.");
-    name.required = true;
+    Field<Tool> type = tool_type_field("function");
+    type.required = true;
     return FieldTable<Tool>({
-        {"type",
-         {{"const", "function"}},
-         [](const Json& value, Tool&) -> ApiStatus {
-           if (value == "function") return {};
-           return refuse(
-               400,
-               fmt::format("type: expected function, got {}; there are no tools of the server's own", value.dump()),
-               "type", "unsupported_parameter");
-         },
-         true},
-        std::move(name),
-        string_field("description", &Tool::description, "What it does, for the model to know."),
-        {"parameters",
-         {{"type", "object"}, {"description", "A JSON schema of its arguments."}},
-         [](const Json& value, Tool& tool) -> ApiStatus {
-           if (!value.is_object()) return expected("parameters", "a JSON schema of type object", value);
-           tool.parameters = value;
-           return {};
-         }},
-        bool_field("strict", &Tool::strict, false, "Refuse a schema that cannot be held to."),
-        refused_field<Tool>("defer_loading", {false}, "not supported"),
-        refused_field<Tool>("allowed_callers", {}, "not supported"),
-        refused_field<Tool>("output_schema", {}, "not supported"),
-    });
+                                std::move(type),
+                                refused_field<Tool>("defer_loading", {false}, "not supported"),
+                                refused_field<Tool>("allowed_callers", {}, "not supported"),
+                                refused_field<Tool>("output_schema", {}, "not supported"),
+                            })
+        .with(tool_declaration_fields("parameters"));
   }();
   return table;
-}
-
-ApiStatus read_tools(const Json& value, R& request) {
-  if (!value.is_array()) return expected("tools", "a list of tools", value);
-  for (size_t i = 0; i < value.size(); ++i) {
-    Tool tool{.name = {}, .description = {}, .path = fmt::format("tools[{}]", i)};
-    RETORT_API_TRY(tool_table().apply(value[i], tool, tool.path + "."));
-    RETORT_API_TRY(add_tool(std::move(tool), request.tool_use));
-  }
-  return {};
 }
 
 ApiStatus read_tool_choice(const Json& value, R& request) {
   ToolUse& use = request.tool_use;
   request.tool_choice = value;
-  if (value == "auto")
-    use.choice = ToolChoice::kAuto;
-  else if (value == "none")
-    use.choice = ToolChoice::kNone;
-  else if (value == "required")
-    use.choice = ToolChoice::kRequired;
-  else if (value.is_object() && value.value("type", Json()) == "function" && value.value("name", Json()).is_string()) {
+  if (openai::read_choice_word(value, use)) return {};
+  if (value.is_object() && value.value("type", Json()) == "function" && value.value("name", Json()).is_string()) {
     use.choice = ToolChoice::kNamed;
     use.chosen = value["name"];
-  } else {
-    return expected("tool_choice", "none, auto, required or {\"type\": \"function\", \"name\"}", value);
+    return {};
   }
-  return {};
-}
-
-ApiStatus read_parallel(const Json& value, R& request) {
-  RETORT_API_ASSIGN(request.tool_use.parallel, read_bool(value, "parallel_tool_calls"));
-  return {};
+  return expected("tool_choice", "none, auto, required or {\"type\": \"function\", \"name\"}", value);
 }
 
 ApiStatus read_reasoning(const Json& value, R& request) {
@@ -125,15 +88,13 @@ const std::vector<Field<R>>& form_fields() {
        read_text},
       {"tools",
        {{"type", "array"}, {"items", tool_table().schema()}, {"description", "Functions that the model may call."}},
-       read_tools},
+       [](const Json& value, R& request) { return read_tools(value, tool_table(), request.tool_use); }},
       {"tool_choice",
        {{"type", Json::array({"string", "object"})},
         {"description",
          "auto, none, required or {\"type\": \"function\", \"name\"}; the last two are held to by a grammar."}},
        read_tool_choice},
-      {"parallel_tool_calls",
-       {{"type", "boolean"}, {"default", true}, {"description", "Whether one answer may make several calls."}},
-       read_parallel},
+      openai::parallel_tool_calls_field(),
       refused_field<R>("max_tool_calls", {}, "not supported"),
   };
   return fields;
