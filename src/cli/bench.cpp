@@ -10,6 +10,7 @@
 #include "cli/measure/breakdown.h"
 #include "cli/measure/speed.h"
 #include "cli/model_flags.h"
+#include "cli/ranges.h"
 #include "cli/terminal.h"
 #include "kernels/peak.h"
 
@@ -48,6 +49,15 @@ void note_busy_machine(int threads) {
         load, threads);
 }
 
+// Beyond its context a model computes, but nothing that anyone would run.
+Status check_lengths(const BenchOptions& options, int64_t max_context) {
+  const int64_t asked = std::max<int64_t>(options.prompt, int64_t{options.context} + options.generate);
+  if (asked <= max_context) return {};
+  return fail(ErrorKind::kBadInput,
+              "[bench] --prompt, --context + --generate: expected at most the model's {} positions, got {}",
+              max_context, asked);
+}
+
 Result<Report> run_bench(const BenchOptions& options) {
   RETORT_ASSIGN(const auto isa, select_isa());
   RETORT_ASSIGN(const auto path, find_model(options.model));
@@ -62,6 +72,7 @@ Result<Report> run_bench(const BenchOptions& options) {
 
   const auto start = std::chrono::steady_clock::now();
   RETORT_ASSIGN(const auto checkpoint, Checkpoint::open(path));
+  RETORT_TRY(check_lengths(options, checkpoint.config().max_context));
   RETORT_ASSIGN(auto model, Transformer::load(checkpoint, isa, pool));
   report.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report.weight_bytes = model.weight_bytes();
@@ -177,23 +188,23 @@ RunCommand add_bench_command(CLI::App& app) {
   app.add_option("MODEL", options->model, "A .gguf file, a folder, a name of the catalogue or OWNER/REPO[:QUANT]")
       ->required();
   app.add_option("-p,--prompt", options->prompt, "Prompt tokens to prefill; 0: leave out")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   app.add_option("-n,--generate", options->generate, "Tokens each sequence decodes; 0: leave out")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   app.add_option("--batch", options->batches, "Sequences that decode at once, several by commas")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->default_str("1,4,8");
   app.add_option("--context", options->context, "Positions before the first decoded token")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   app.add_option("-r,--repetitions", options->repetitions, "Runs of each test; the median is told")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   app.add_option("-t,--threads", options->threads, "Compute threads")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->default_str(fmt::format("physical cores: {}", default_num_threads()));
   app.add_option("--kv-cache-dtype", options->kv_type, "Keys and values as bf16 (auto), int8 or f32")
       ->check(CLI::IsMember(kKvTypeNames))

@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/hub/model_cache.h"
 #include "cli/model_flags.h"
+#include "cli/ranges.h"
 
 namespace retort {
 namespace {
@@ -65,16 +66,16 @@ RunCommand add_chat_command(CLI::App& app) {
   app.add_option("--api-key", options->remote.api_key, "Its key")->envname("OPENAI_API_KEY")->group("Server");
   app.add_option("--system", options->system, "A system message")->group("Chat");
   app.add_option("--temperature", options->sampling.temperature, "0: always the likeliest token")
-      ->check(CLI::Range(0.0, 2.0))
+      ->check(between(0, 2))
       ->default_str("the model's own")
       ->group("Chat");
   app.add_option("--top-p", options->sampling.top_p,
                  "Choose among the likeliest tokens that together have this probability")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(between(0, 1))
       ->default_str("the model's own")
       ->group("Chat");
   app.add_option("--max-tokens", options->sampling.max_tokens, "Longest answer")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->default_str("what the context leaves")
       ->group("Chat");
   app.add_option("--reasoning", options->reasoning, "What the model thinks: show, hide, or auto (shown on a terminal)")

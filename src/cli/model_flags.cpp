@@ -8,6 +8,7 @@
 
 #include "cli/hub/catalogue.h"
 #include "cli/hub/model_cache.h"
+#include "cli/ranges.h"
 #include "model/checkpoint.h"
 
 namespace retort {
@@ -92,7 +93,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->capture_default_str()
       ->group("Model");
   app.add_option("--threads", flags.threads, "Compute threads")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->default_str(fmt::format("physical cores, {} here", cores))
       ->group("Model");
   app.add_option("--seed", flags.seed, "For requests that bring none: the same seed, the same text")

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/model_flags.h"
+#include "cli/ranges.h"
 #include "cli/terminal.h"
 #include "text/tools/tool_format.h"
 
@@ -31,27 +32,28 @@ struct ServeOptions {
   int block_size = kBlockTokens;
 };
 
-void add_http_flags(CLI::App& app, ServeOptions& options) {
+void add_listening_flags(CLI::App& app, ServeOptions& options) {
   const char* group = "HTTP";
   auto& server = options.server;
   app.add_option("--host", server.host, "Address to listen on; 0.0.0.0: all, then set --api-key")
       ->capture_default_str()
       ->group(group);
-  app.add_option("--port", server.port, "Port to listen on; 0: any free one")->capture_default_str()->group(group);
+  app.add_option("--port", server.port, "Port to listen on; 0: any free one")
+      ->check(between(0, 65535))
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--uds", server.uds, "A Unix domain socket to listen on, instead of host and port")->group(group);
   app.add_option("--ssl-certfile", server.ssl_certfile, "TLS: the certificate and those it builds on, PEM")
       ->group(group);
   app.add_option("--ssl-keyfile", server.ssl_keyfile, "TLS: the certificate's key, PEM")->group(group);
-  app.add_option(
-         "--tool-call-parser", server.tool_call_parser,
-         "The form in which the model calls tools: hermes (Qwen, SmolLM; also called qwen), llama3_json, deepseek\n"
-         "(also deepseek_v3); auto: that of its chat template, and hermes where this knows no tools")
-      ->check(CLI::IsMember(kToolFormatNames))
-      ->capture_default_str()
-      ->group(group);
   app.add_option("--served-model-name", server.served_model_name, "What requests call the model")
       ->default_str("its name")
       ->group(group);
+}
+
+void add_access_flags(CLI::App& app, ServeOptions& options) {
+  const char* group = "Who may call";
+  auto& server = options.server;
   app.add_option("--api-key", server.api_keys, "Key that requests must bring; repeat for several")
       ->allow_extra_args(false)
       ->group(group);
@@ -64,6 +66,13 @@ void add_http_flags(CLI::App& app, ServeOptions& options) {
                  "Names besides localhost by which requests may call this server; repeat for several")
       ->allow_extra_args(false)
       ->group(group);
+  app.add_flag("--enable-admin", server.enable_admin, "POST /reset_prefix_cache and GET /server_info; needs an API key")
+      ->group(group);
+}
+
+void add_limit_flags(CLI::App& app, ServeOptions& options) {
+  const char* group = "HTTP limits";
+  auto& server = options.server;
   app.add_option("--max-body-bytes", server.max_body_bytes, "Largest request body")
       ->transform(CLI::AsSizeValue(false))
       ->default_str("16M")
@@ -73,7 +82,7 @@ void add_http_flags(CLI::App& app, ServeOptions& options) {
       ->default_str("32K")
       ->group(group);
   app.add_option("--max-connections", server.max_connections, "Open connections")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str()
       ->group(group);
   app.add_option("--max-held-body-bytes", server.max_held_body_bytes,
@@ -83,25 +92,23 @@ void add_http_flags(CLI::App& app, ServeOptions& options) {
       ->group(group);
   app.add_option("--max-requests-per-key", server.max_requests_per_key,
                  "Requests (POST) of one API key under way at once; 0: as many as come")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str()
       ->group(group);
-  app.add_flag("--enable-admin", server.enable_admin, "POST /reset_prefix_cache and GET /server_info; needs an API key")
-      ->group(group);
   app.add_option("--request-timeout", options.request_timeout, "Seconds from a request to the end of its answer")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str()
       ->group(group);
   app.add_option("--header-timeout", options.header_timeout, "Seconds for a request's header to arrive")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str()
       ->group(group);
   app.add_option("--idle-timeout", options.idle_timeout, "Seconds an idle connection is kept")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str()
       ->group(group);
   app.add_option("--shutdown-timeout", options.shutdown_timeout, "Seconds that running requests get after SIGTERM")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str()
       ->group(group);
 }
@@ -110,17 +117,17 @@ void add_engine_flags(CLI::App& app, ServeOptions& options) {
   const char* group = "Engine";
   auto& engine = options.engine;
   app.add_option("--max-num-seqs", engine.max_num_seqs, "Sequences generated at once")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str()
       ->group(group);
   app.add_option("--max-num-batched-tokens", engine.max_num_batched_tokens,
                  "Tokens in one step: the length of a piece of a long prompt")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str()
       ->group(group);
   app.add_option("--max-step-ms", engine.max_step_ms,
                  "Milliseconds a step should take: bounds how long running answers wait for a long prompt; 0: no limit")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str()
       ->group(group);
   app.add_option(
@@ -131,15 +138,15 @@ void add_engine_flags(CLI::App& app, ServeOptions& options) {
       ->group(group);
   app.add_option("--repetition-guard", engine.repetition_guard,
                  "End an answer whose last tokens, so many, are one pattern 8 times or more; 0: never")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str()
       ->group(group);
   app.add_option("--step-timeout", options.step_timeout, "Seconds in one step after which /health says 503")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str()
       ->group(group);
   app.add_option("--max-waiting", engine.max_waiting, "Requests queued before new ones are told 429")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str()
       ->group(group);
   app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", engine.enable_prefix_caching,
@@ -158,7 +165,7 @@ void add_degrade_flags(CLI::App& app, ServeOptions& options) {
       ->group(group);
   app.add_option("--degrade-timeouts", degrade.timeouts,
                  "The same after so many requests in a row that ran out of time; 0: no matter how many")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str()
       ->group(group);
   app.add_option("--degrade-mode", options.degrade_mode, "limit: as said; reject: new requests are told 503")
@@ -167,7 +174,7 @@ void add_degrade_flags(CLI::App& app, ServeOptions& options) {
       ->group(group);
   app.add_option("--degrade-recovery", options.degrade_recovery,
                  "Seconds without the cause after which all is as before")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str()
       ->group(group);
 }
@@ -299,7 +306,9 @@ RunCommand add_serve_command(CLI::App& app) {
   auto options = std::make_shared<ServeOptions>();
   add_model_flags(app, options->model);
   add_engine_flags(app, *options);
-  add_http_flags(app, *options);
+  add_listening_flags(app, *options);
+  add_access_flags(app, *options);
+  add_limit_flags(app, *options);
   add_degrade_flags(app, *options);
   app.add_option("--log-level", options->log_level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
@@ -311,6 +320,13 @@ RunCommand add_serve_command(CLI::App& app) {
       ->group("Other");
   app.add_flag("--enable-log-requests", options->server.logs_requests, "Log the beginning of what each request says")
       ->group("Other");
+  app.add_option(
+         "--tool-call-parser", options->server.tool_call_parser,
+         "The form in which the model calls tools: hermes (Qwen, SmolLM; also called qwen), llama3_json, deepseek\n"
+         "(also deepseek_v3); auto: that of its chat template, and hermes where this knows no tools")
+      ->check(CLI::IsMember(kToolFormatNames))
+      ->capture_default_str()
+      ->group("Model");
   app.add_option(
          "--generation-config", options->generation_config,
          "Sampling where a request does not say: auto: as the model's makers recommend; vllm: plain (temperature "

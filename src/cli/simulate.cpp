@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/ranges.h"
 #include "cli/terminal.h"
 #include "cli/trace.h"
 
@@ -95,11 +96,11 @@ void add_trace_flags(CLI::App& app, SimulateOptions& options) {
       "TRACE", options.trace,
       "JSON lines as Mooncake's traces: timestamp (ms), input_length, output_length and, if wished, hash_ids "
       "and priority. Without it arrivals are drawn:");
-  const auto add = [&](const char* flag, auto& value, const char* about) {
-    app.add_option(flag, value, about)->check(CLI::PositiveNumber)->capture_default_str()->group(group);
+  const auto add = [&](const char* flag, auto& value, const char* about, double least = 1) {
+    app.add_option(flag, value, about)->check(at_least(least))->capture_default_str()->group(group);
   };
   add("--requests", drawn.num_requests, "How many");
-  add("--rate", drawn.rate, "Arrivals a second, Poisson");
+  add("--rate", drawn.rate, "Arrivals a second, Poisson", 0.001);
   add("--min-input", drawn.min_input, "Shortest prompt, in tokens");
   add("--max-input", drawn.max_input, "Longest prompt");
   add("--min-output", drawn.min_output, "Shortest answer");
@@ -110,15 +111,14 @@ void add_trace_flags(CLI::App& app, SimulateOptions& options) {
 void add_machine_flags(CLI::App& app, SimulateOptions& options) {
   const char* group = "The imagined machine and the scheduler's settings";
   const auto add = [&](const char* flag, auto& value, const char* about) {
-    return app.add_option(flag, value, about)->check(CLI::NonNegativeNumber)->capture_default_str()->group(group);
+    return app.add_option(flag, value, about)->check(at_least(0))->capture_default_str()->group(group);
   };
   add("--step-ms", options.step_ms, "Milliseconds of any step");
   add("--token-ms", options.token_ms, "More for each token computed in it");
   add("--attended-ns", options.attended_ns, "Nanoseconds more for each position a token looks at");
-  add("--blocks", options.config.num_blocks, "KV blocks of 32 tokens")->check(CLI::PositiveNumber);
-  add("--max-num-seqs", options.config.scheduler.max_num_seqs, "As of serve")->check(CLI::PositiveNumber);
-  add("--max-num-batched-tokens", options.config.scheduler.max_num_batched_tokens, "As of serve")
-      ->check(CLI::PositiveNumber);
+  add("--blocks", options.config.num_blocks, "KV blocks of 32 tokens")->check(at_least(1));
+  add("--max-num-seqs", options.config.scheduler.max_num_seqs, "As of serve")->check(at_least(1));
+  add("--max-num-batched-tokens", options.config.scheduler.max_num_batched_tokens, "As of serve")->check(at_least(1));
   add("--max-step-ms", options.max_step_ms, "As of serve");
   app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", options.config.enable_prefix_caching,
                "As of serve")

@@ -1,5 +1,6 @@
 #include "engine/llm.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -86,6 +87,22 @@ Result<std::optional<ChatTemplate>> load_chat_template(const std::string& given,
   return std::nullopt;
 }
 
+KvRequest kv_request_of(const LlmOptions& options, const ModelConfig& config) {
+  return {.cache_bytes = options.kv_cache_bytes,
+          .max_model_len = options.max_model_len,
+          .max_num_seqs = options.engine.max_num_seqs,
+          .model_context = config.max_context,
+          .bytes_per_block = KvStore::bytes_per_block(config, options.kv_type)};
+}
+
+// What there will be once the weights are packed, about: what cannot fit beside them is refused before that takes its
+// seconds.
+Memory memory_beside_weights(const Checkpoint& checkpoint) {
+  Memory memory = memory_of_machine();
+  memory.available -= std::min<uint64_t>(memory.available, checkpoint.weight_bytes());
+  return memory;
+}
+
 }  // namespace
 
 // In the order of loading; destroyed the other way round: the engine's thread ends first.
@@ -111,6 +128,8 @@ Result<std::unique_ptr<Llm>> Llm::load(const LlmOptions& options) {
   const ModelConfig& config = impl->config;
   RETORT_ASSIGN(impl->tokenizer, load_tokenizer(checkpoint));
   RETORT_ASSIGN(impl->chat_template, load_chat_template(options.chat_template_source, checkpoint, *impl->tokenizer));
+  const KvRequest kv_request = kv_request_of(options, config);
+  RETORT_TRY(plan_kv(kv_request, memory_beside_weights(checkpoint)));
 
   const int threads = options.num_threads > 0 ? options.num_threads : default_num_threads();
   impl->pool = std::make_unique<ThreadPool>(threads);
@@ -123,13 +142,7 @@ Result<std::unique_ptr<Llm>> Llm::load(const LlmOptions& options) {
             static_cast<double>(impl->transformer->weight_bytes()) / (1 << 20),
             std::chrono::duration<double>(Clock::now() - start).count(), threads, isa_name(isa));
 
-  KvRequest request;
-  request.cache_bytes = options.kv_cache_bytes;
-  request.max_model_len = options.max_model_len;
-  request.max_num_seqs = options.engine.max_num_seqs;
-  request.model_context = config.max_context;
-  request.bytes_per_block = KvStore::bytes_per_block(config, options.kv_type);
-  RETORT_ASSIGN(const KvBudget budget, plan_kv(request, memory_of_machine()));
+  RETORT_ASSIGN(const KvBudget budget, plan_kv(kv_request, memory_of_machine()));
   RETORT_ASSIGN(impl->kv, KvStore::allocate(config, options.kv_type, budget.num_blocks));
   log::info("KV cache: {:.0f} MiB for {} tokens; longest sequence {} tokens, {:.1f} of that length at once",
             static_cast<double>(impl->kv->num_bytes()) / (1 << 20), int64_t{budget.num_blocks} * kBlockTokens,

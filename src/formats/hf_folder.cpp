@@ -66,6 +66,10 @@ Status check_shard_name(const json& shard, const std::string& tensor) {
 }  // namespace
 
 Result<HfFolder> HfFolder::open(const path& folder) {
+  if (!is_there(folder / "config.json"))
+    return fail(ErrorKind::kNotFound,
+                "[hf] {}: expected a model's folder with config.json, tokenizer.json and {}, it has no config.json",
+                folder.string(), kSingleFile);
   HfFolder opened;
   RETORT_ASSIGN(opened.config_, read_json(folder / "config.json", kConfigLimits));
   RETORT_ASSIGN(opened.tokenizer_, read_json_if_there(folder / "tokenizer.json", kTokenizerLimits));

@@ -274,5 +274,5 @@ def test_ctrl_c_stops_the_model_in_this_process(environment):
     terminal.type("\x03")
     terminal.read_prompt()
     terminal.type("/stats\r")
-    terminal.read_until("1 answers")
+    terminal.read_until("1 answer,")
     assert terminal.leave("/quit\r") == 0

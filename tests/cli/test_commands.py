@@ -39,6 +39,12 @@ def test_help_lists_the_commands():
         (["info"], "MODEL is required"),
         (["tokenize", MODEL, "--decode", "1 2 x"], "expected token ids"),
         (["bench", MODEL, "--kv-cache-dtype", "int3"], "int3"),
+        (["bench", MODEL, "--batch", "1,0"], "--batch: expected 1 or more, got 0"),
+        (["bench", MODEL, "--prompt", "-1"], "--prompt: expected 0 or more, got -1"),
+        (["bench", MODEL, "--prompt", "9999999"], "expected at most the model's 8192 positions, got 9999999"),
+        (["bench", MODEL, "--context", "8000", "--generate", "193"], "positions, got 8193"),
+        (["serve", MODEL, "--port", "99999"], "--port: expected 0 to 65535, got 99999"),
+        (["simulate", "--rate", "0"], "--rate: expected 0.001 or more, got 0"),
     ],
 )
 def test_mistakes_are_refused_with_a_hint(arguments, message):
@@ -46,6 +52,25 @@ def test_mistakes_are_refused_with_a_hint(arguments, message):
     assert result.returncode in (1, 2)
     assert message in result.stderr
     assert len(result.stderr.splitlines()) <= 5
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("--max-model-len", "9000", "expected at most the model's own 8192 tokens, got 9000"),
+        ("--kv-cache-memory", "900G", "MiB that are free, got 921600 MiB"),
+    ],
+)
+def test_memory_that_cannot_be_had_is_refused_before_packing(flag, value, message):
+    refused = subprocess.run(
+        [RETORT, "serve", MODEL, "--port", "0", flag, value], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert refused.returncode in (1, 2) and message in refused.stderr
+    assert "packed in" not in refused.stderr
+
+
+def test_an_empty_folder_is_told_what_belongs_there(tmp_path):
+    assert "config.json, tokenizer.json and model.safetensors" in run("serve", str(tmp_path), expect=1).stderr
 
 
 def test_tokenize_there_and_back():

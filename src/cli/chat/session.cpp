@@ -149,14 +149,17 @@ void ChatSession::print_stats() const {
   if (num_answers_ == 0) return say("no answer yet");
   const double decoding = last_.seconds - last_.seconds_to_first;
   say(fmt::format("model          {}", backend_.model_name()));
-  say(fmt::format("last prompt    {} tokens, {} of them cached; first token after {:.2f} s", last_.prompt_tokens,
-                  last_.cached_tokens, last_.seconds_to_first));
+  if (last_.prompt_tokens > 0)
+    say(fmt::format("last prompt    {} tokens, {} of them cached; first token after {:.2f} s", last_.prompt_tokens,
+                    last_.cached_tokens, last_.seconds_to_first));
+  else
+    say("last prompt    the server did not count it (of an answer that was stopped it does not)");
   say(fmt::format("last answer    {} tokens in {:.1f} s{}", last_.answer_tokens, last_.seconds,
                   decoding > 0 && last_.answer_tokens > 1
                       ? fmt::format(", {:.1f} tokens/s", (last_.answer_tokens - 1) / decoding)
                       : ""));
-  say(fmt::format("conversation   {} answers, {} prompt and {} answer tokens", num_answers_, total_prompt_tokens_,
-                  total_answer_tokens_));
+  say(fmt::format("conversation   {} answer{}, {} prompt and {} answer tokens", num_answers_,
+                  num_answers_ == 1 ? "" : "s", total_prompt_tokens_, total_answer_tokens_));
 }
 
 }  // namespace retort

@@ -1,0 +1,27 @@
+// Bounds of flags' numbers, refused as "expected 1 or more, got 0". (CLI11's own checks print their bounds in full,
+// 300 digits for a double's.)
+#pragma once
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <limits>
+#include <string>
+
+namespace retort {
+
+inline CLI::Validator between(double least, double most) {
+  return CLI::Validator(
+      [=](std::string& text) -> std::string {
+        double value = 0;
+        if (CLI::detail::lexical_cast(text, value) && value >= least && value <= most) return "";
+        if (most == std::numeric_limits<double>::infinity())
+          return fmt::format("expected {} or more, got {}", least, text);
+        return fmt::format("expected {} to {}, got {}", least, most, text);
+      },
+      "");
+}
+
+inline CLI::Validator at_least(double least) { return between(least, std::numeric_limits<double>::infinity()); }
+
+}  // namespace retort
