@@ -6,32 +6,11 @@ an idle one uses. Linux only: reads /proc.
 """
 
 import argparse
-import os
-import re
-import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
 
-READY = re.compile(r"ready at (http://\S+)")
-
-
-def resident_bytes(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def wait_until_ready(server: subprocess.Popen) -> str:
-    for line in server.stderr:
-        sys.stderr.write(line)
-        if found := READY.search(line):
-            return found[1]
-    raise SystemExit("at_rest: the server ended before it was ready")
+from server_process import ServerProcess
 
 
 def ask(url: str):
@@ -51,19 +30,17 @@ def main() -> None:
         while file.read(1 << 24):
             pass
     start = time.monotonic()
-    command = [args.binary, "serve", str(args.model), "--port", "0", *args.flags]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    server = ServerProcess(args.binary, args.model, args.flags)
     try:
-        url = wait_until_ready(server)
+        url = server.wait_until_ready()
         seconds = time.monotonic() - start
-        ready = resident_bytes(server.pid)
+        ready = server.resident_bytes()
         ask(url)
-        asked, before = resident_bytes(server.pid), cpu_seconds(server.pid)
+        asked, before = server.resident_bytes(), server.cpu_seconds()
         time.sleep(args.seconds)
-        used = cpu_seconds(server.pid) - before
+        used = server.cpu_seconds() - before
     finally:
-        server.terminate()
-        server.wait()
+        server.stop()
     size = args.model.stat().st_size
     print(f"ready after {seconds:.2f} s")
     print(f"resident: {ready / 1e6:.0f} MB when ready, {asked / 1e6:.0f} MB after one answer of 64 tokens")

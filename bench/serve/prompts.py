@@ -18,10 +18,14 @@ def corpus() -> str:
 def prompt(rng: random.Random, num_tokens: int) -> str:
     """A passage and a question about it, about num_tokens long; no two begin alike."""
     question = "\n\nIn a few sentences, what is this about, and what would you ask its author?"
-    length = max(1, int(num_tokens * CHARACTERS_PER_TOKEN) - len(question))
-    text = corpus()
+    of_passage = num_tokens - len(question) / CHARACTERS_PER_TOKEN
+    return f"[{rng.getrandbits(32):08x}] {passage(rng, of_passage)}{question}"
+
+
+def passage(rng: random.Random, num_tokens: float) -> str:
+    text, length = corpus(), max(1, int(num_tokens * CHARACTERS_PER_TOKEN))
     start = rng.randrange(len(text) - length)
-    return f"[{rng.getrandbits(32):08x}] {text[start : start + length]}{question}"
+    return text[start : start + length]
 
 
 def length(rng: random.Random, shortest: int, longest: int) -> int:

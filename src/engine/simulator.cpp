@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "engine/philox.h"
 
@@ -73,14 +74,18 @@ class Simulation {
     now_ += seconds;
     ++report_.num_steps;
     report_.max_running = std::max(report_.max_running, scheduler_.num_running());
+    given_.clear();
+    for (const auto& scheduled : step->sequences)
+      if (scheduled.samples) given_.push_back({scheduled.sequence, next_token(*scheduled.sequence)});
     timed([&] {
-      for (const auto& scheduled : step->sequences)
-        if (scheduled.samples) give_token(*scheduled.sequence);
+      for (const auto& [sequence, token] : given_)
+        token ? scheduler_.append(*sequence, *token) : scheduler_.remove(*sequence);
       scheduler_.learn(shape, seconds);
     });
   }
 
-  void give_token(Sequence& sequence) {
+  // The one it gets now, which goes into the report; none: that was its last, and it need not be computed.
+  std::optional<TokenId> next_token(const Sequence& sequence) {
     const SimulatedRequest& request = trace_[sequence.request_id];
     double& last = last_token_[sequence.request_id];
     const int64_t num_generated = sequence.num_tokens() - sequence.num_prompt_tokens + 1;
@@ -92,12 +97,9 @@ class Simulation {
     }
     last = now_;
     ++report_.generated_tokens;
-    if (num_generated < request.output_length) {
-      scheduler_.append(sequence, token_at(kOwnText + sequence.request_id, sequence.num_tokens()));
-    } else {
-      report_.whole.push_back(static_cast<float>(now_ - request.arrival));
-      scheduler_.remove(sequence);
-    }
+    if (num_generated < request.output_length) return token_at(kOwnText + sequence.request_id, sequence.num_tokens());
+    report_.whole.push_back(static_cast<float>(now_ - request.arrival));
+    return std::nullopt;
   }
 
   template <class Body>
@@ -113,7 +115,8 @@ class Simulation {
   Scheduler scheduler_;
   size_t next_ = 0;  // to arrive
   double now_ = 0;
-  std::vector<double> last_token_;  // when each request last got one
+  std::vector<double> last_token_;                                   // when each request last got one
+  std::vector<std::pair<Sequence*, std::optional<TokenId>>> given_;  // in the step that runs
   SimulationReport report_;
 };
 

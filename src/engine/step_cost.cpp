@@ -11,8 +11,9 @@ constexpr double kForget = 0.95;                       // a step counts half aft
 constexpr double kPull = 1e-3;   // towards the last coefficients, where the steps seen do not tell features apart
 constexpr int64_t kTrusted = 8;  // steps learned before an odd one is told from news
 constexpr double kOddRatio = 2;  // and what counts as odd: so many times longer than predicted
-constexpr int kSweeps = 64;
-constexpr double kUntried = 64;  // tokens a step may have though none so large was seen
+constexpr int kMaxSweeps = 64;
+constexpr double kAtRest = 1e-6;  // a coefficient that moves by a smaller share of itself
+constexpr double kUntried = 64;   // tokens a step may have though none so large was seen
 
 }  // namespace
 
@@ -42,16 +43,21 @@ void StepCost::learn(const StepShape& shape, double seconds) {
   solve();
 }
 
-// Least squares under c ≥ 0 by coordinate descent, from the last solution and pulled towards it.
+// Least squares under c ≥ 0 by coordinate descent, from the last solution and pulled towards it, until it rests.
 void StepCost::solve() {
   const Features last = coefficients_;
-  for (int sweep = 0; sweep < kSweeps; ++sweep) {
+  Features scale{};
+  for (int i = 0; i < kNumFeatures; ++i) scale[i] = gram_[i][i] > 0 ? 1 / ((1 + kPull) * gram_[i][i]) : 0;
+  bool moves = true;
+  for (int sweep = 0; sweep < kMaxSweeps && moves; ++sweep) {
+    moves = false;
     for (int i = 0; i < kNumFeatures; ++i) {
-      const double pull = kPull * gram_[i][i];
-      double rest = moment_[i] + pull * last[i];
+      double rest = moment_[i] + kPull * gram_[i][i] * last[i];
       for (int j = 0; j < kNumFeatures; ++j)
         if (j != i) rest -= gram_[i][j] * coefficients_[j];
-      if (gram_[i][i] > 0) coefficients_[i] = std::max(0.0, rest / (gram_[i][i] + pull));
+      const double value = std::max(0.0, rest * scale[i]);
+      moves |= std::abs(value - coefficients_[i]) > kAtRest * value;
+      coefficients_[i] = value;
     }
   }
 }

@@ -1,0 +1,46 @@
+"""A `retort serve` of one's own: started, watched from outside, ended. Linux only: reads /proc."""
+
+import os
+import re
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+READY = re.compile(r"ready at (http://\S+)")
+
+
+class ServerProcess:
+    """Its log goes to a file, so that nobody has to read along for it to go on."""
+
+    def __init__(self, binary: str, model: Path, flags: list[str]):
+        self._log = tempfile.NamedTemporaryFile(prefix="retort_serve_", suffix=".log")
+        command = [binary, "serve", str(model), "--port", "0", *flags]
+        self._process = subprocess.Popen(command, stderr=self._log, stdout=subprocess.DEVNULL)
+        self.pid = self._process.pid
+
+    def wait_until_ready(self) -> str:
+        """Its address."""
+        while not (found := READY.search(self.log())):
+            if self._process.poll() is not None:
+                raise SystemExit(f"the server ended before it was ready:\n{self.log()}")
+            time.sleep(0.01)
+        return found[1]
+
+    def log(self) -> str:
+        return Path(self._log.name).read_text(errors="backslashreplace")
+
+    def resident_bytes(self) -> int:
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self) -> int:
+        """Its exit code. The engine looks over its books when it ends, and a program whose books are wrong aborts."""
+        self._process.terminate()
+        return self._process.wait()
