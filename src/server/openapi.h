@@ -1,4 +1,5 @@
-// GET /openapi.json: the API described, the bodies from the same field tables that read them.
+// GET /openapi.json: the API described, the bodies from the same field tables that read them, the answers by
+// openapi_answers.json. Built once, on the main thread.
 #pragma once
 
 #include <string>

@@ -54,6 +54,26 @@ TEST(FieldTable, TakesNullForNotGiven) {
   EXPECT_FALSE(soup.temperature);
 }
 
+TEST(FieldTable, KeepsWhatIsAboveZeroAboveZero) {
+  Soup soup;
+  ASSERT_TRUE(soup_table().apply(Json::parse(R"({"nucleus": 1e-300})"), soup));
+  EXPECT_GT(soup.temperature, 0.0f) << "no float is so small";
+}
+
+TEST(FieldTable, TakesWholeFloatsForTokenIds) {
+  Soup soup;
+  ASSERT_TRUE(soup_table().apply(Json::parse(R"({"ids": [3.0]})"), soup)) << "JSON Schema calls it an integer";
+  EXPECT_EQ(soup.ids, std::vector<int32_t>{3});
+}
+
+TEST(Schema, MayBeNull) {
+  EXPECT_EQ(or_null(type_schema("string")), Json::parse(R"({"type": ["string", "null"]})"));
+  EXPECT_EQ(or_null(Json::parse(R"({"const": 1})")), Json::parse(R"({"enum": [1, null]})"));
+  EXPECT_EQ(or_null(words_schema({"a", "b"})), Json::parse(R"({"enum": ["a", "b", null]})"));
+  EXPECT_EQ(or_null(any_of({text_schema()})), Json::parse(R"({"anyOf": [{"type": "string"}, {"type": "null"}]})"));
+  EXPECT_EQ(or_null(Json::object()), Json::object()) << "anything, so null as well";
+}
+
 TEST(FieldTable, SaysWhatItExpected) {
   EXPECT_EQ(error_of(R"({"temperature": "hot"})"), R"(temperature: expected a number from 0 to 2, got "hot")");
   EXPECT_EQ(error_of(R"({"temperature": 2.1})"), "temperature: expected a number from 0 to 2, got 2.1");
@@ -105,11 +125,11 @@ TEST(FieldTable, TellsTheParamAndTheCode) {
 
 TEST(FieldTable, IsAJsonSchemaOfWhatItTakes) {
   const Json schema = soup_table().schema();
-  EXPECT_EQ(
-      schema["properties"]["temperature"],
-      Json::parse(R"({"type": "number", "description": "How hot.", "minimum": 0.0, "maximum": 2.0, "default": 0.5})"));
-  EXPECT_FALSE(schema["properties"].contains("tools"));
-  EXPECT_TRUE(schema["properties"].contains("user"));
+  EXPECT_EQ(schema["properties"]["temperature"], Json::parse(R"({
+    "type": ["number", "null"], "description": "How hot.", "minimum": 0.0, "maximum": 2.0, "default": 0.5})"));
+  EXPECT_EQ(schema["properties"]["tools"]["enum"], Json::parse("[[], null]")) << "what may be said of it";
+  EXPECT_FALSE(schema["properties"]["user"].contains("type")) << "anything";
+  EXPECT_EQ(schema["additionalProperties"], Json::parse(R"({"type": "null"})")) << "which is not given";
 }
 
 TEST(JsonInput, ReadsWhatIsJson) {

@@ -60,6 +60,8 @@ Router some_router() {
   Router router;
   for (const auto& [method, path] : {std::pair("GET", "/v1/models"),
                                      {"GET", "/v1/models/*"},
+                                     {"GET", "/things/*"},
+                                     {"POST", "/things/*/end"},
                                      {"POST", "/tokenize"},
                                      {"GET", "/both"},
                                      {"POST", "/both"}})
@@ -76,6 +78,16 @@ TEST(Router, FindsByMethodAndPath) {
   const Route* one = router.match("GET", "/v1/models/owner/name").route;
   ASSERT_NE(one, nullptr);
   EXPECT_EQ(Router::rest_of_path(*one, "/v1/models/owner/name"), "owner/name");
+}
+
+TEST(Router, PrefersTheLongerPath) {
+  const Router router = some_router();
+  const Route* end = router.match("POST", "/things/a/b/end").route;
+  ASSERT_NE(end, nullptr);
+  EXPECT_EQ(Router::rest_of_path(*end, "/things/a/b/end"), "a/b");
+  EXPECT_EQ(router.match("GET", "/things/a/end").allowed_methods, "POST");
+  EXPECT_EQ(router.match("POST", "/things/a").allowed_methods, "GET, HEAD");
+  EXPECT_EQ(router.match("GET", "/things/end").route->path, "/things/*") << "nothing stands for the star";
 }
 
 TEST(Router, TellsNoSuchPathFromNotThisMethod) {

@@ -40,9 +40,8 @@ TEST(ChatRequest, ReadsWhatIsHonoured) {
 }
 
 TEST(ChatRequest, RefusesByNameWhatIsNotHonouredYet) {
-  for (const char* field :
-       {R"("guided_whitespace_pattern": "x")", R"("chat_template": "x")", R"("best_of": 2)", R"("audio": {})",
-        R"("modalities": ["audio"])"}) {
+  for (const char* field : {R"("guided_whitespace_pattern": "x")", R"("chat_template": "x")", R"("best_of": 2)",
+                            R"("audio": {})", R"("modalities": ["audio"])"}) {
     const Json extra = Json::parse(fmt::format("{{{}}}", field));
     const std::string name = extra.begin().key();
     EXPECT_TRUE(chat_error(chat_body(extra.dump().c_str())).starts_with(name + ": ")) << field;
@@ -54,7 +53,8 @@ TEST(ChatRequest, HoldsFieldsAgainstEachOther) {
   EXPECT_EQ(chat_error(chat_body(R"({"top_logprobs": 2})")), "top_logprobs: only allowed when logprobs is true");
   EXPECT_EQ(chat_error(chat_body(R"({"max_tokens": 3, "min_tokens": 4})")),
             "min_tokens: expected at most max_tokens (3), got 4");
-  EXPECT_EQ(chat_error(chat_body(R"({"max_tokens": 0})")), "max_tokens: expected an integer of at least 1, got 0");
+  EXPECT_EQ(chat_error(chat_body(R"({"max_tokens": 0})")),
+            "max_tokens: expected an integer from 1 to 2147483647, got 0");
   EXPECT_EQ(chat_error(chat_body(R"({"continue_final_message": true, "add_generation_prompt": true})")),
             "continue_final_message: cannot be used together with add_generation_prompt");
   EXPECT_EQ(chat_error(chat_body(R"({"stream": true, "stream_options": {"include_usge": true}})")),
@@ -117,7 +117,7 @@ TEST(CompletionRequest, HasItsOwnRules) {
   EXPECT_EQ(parse_completion_request(Json::parse(R"({"prompt": "a"})"))->max_tokens, 16);
   EXPECT_EQ(completion_error(R"({"prompt": "a", "suffix": "x"})"), "suffix: not supported");
   EXPECT_EQ(completion_error(R"({"prompt": "a", "max_tokens": 0})"),
-            "max_tokens: expected an integer of at least 1, or echo, got 0");
+            "max_tokens: expected an integer from 1 to 2147483647, or 0 with echo, got 0");
   EXPECT_EQ(completion_error(R"({"prompt": "a", "max_tokens": 0, "echo": true, "logprobs": 0})"), "");
   EXPECT_EQ(completion_error(R"({"prompt": "a", "messages": []})"), "unknown field 'messages'");
   EXPECT_EQ(completion_error(R"({"prompt": null})"), "prompt: required, and missing");

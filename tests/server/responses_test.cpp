@@ -144,7 +144,7 @@ TEST_F(ResponsesTest, IsCancelledById) {
   EXPECT_THAT(rest, ::testing::HasSubstr("response.incomplete"));
   EXPECT_EQ(ask_json("GET", "/v1/responses/" + id)["status"], "cancelled");
   EXPECT_EQ(ask_json("POST", "/v1/responses/" + id + "/cancel")["status"], "cancelled") << "ended: as it is";
-  ask_json("POST", "/v1/responses/" + id + "/uncancel", "", 404);
+  ask_json("POST", "/v1/responses/" + id + "/uncancel", "", 405);
 }
 
 TEST_F(ResponsesTest, AClientThatLeavesLeavesNothingBehind) {
@@ -195,6 +195,10 @@ TEST_F(ResponsesTest, RefusesByName) {
             "include: 'file_search_call.results' is not supported");
   EXPECT_EQ(refusal("x", R"({"metadata": {"a": 1}})"), "metadata.a: expected a string, got 1");
   EXPECT_EQ(refusal("x", R"({"max_tokens": 1})"), "unknown field 'max_tokens'");
+  EXPECT_EQ(error("/v1/responses", R"({"input": [{"type": "reasoning"}]})", 400),
+            "input: holds nothing that could be answered");
+  EXPECT_EQ(refusal("x", R"({"text": {"format": {"type": "json_schema", "schema": ""}}})"),
+            "text.format.schema: expected a JSON schema or its text, got \"\"");
 }
 
 TEST(ResponseStore, TheOldestMakeRoom) {

@@ -11,6 +11,14 @@ struct Block {
   bool is_error = false;
 };
 
+Json text_block_schema() {
+  return {{"type", "object"},
+          {"properties",
+           {{"type", words_schema({"text"})}, {"text", or_null(text_schema())}, {"cache_control", Json::object()}}},
+          {"required", {"type"}},
+          {"additionalProperties", type_schema("null")}};
+}
+
 const FieldTable<Block>& block_table() {
   const auto keep = [](Json Block::* member) {
     return [member](const Json& value, Block& block) -> ApiStatus {
@@ -19,6 +27,7 @@ const FieldTable<Block>& block_table() {
     };
   };
   Field<Block> type = string_field("type", &Block::type, "");
+  type.schema = words_schema({"text", "thinking", "tool_use", "tool_result"});
   type.required = true;
   static const FieldTable<Block> table({
       std::move(type),
@@ -28,8 +37,8 @@ const FieldTable<Block>& block_table() {
       string_field("id", &Block::id, ""),
       string_field("name", &Block::name, ""),
       string_field("tool_use_id", &Block::tool_use_id, ""),
-      {"input", Json::object(), keep(&Block::input)},
-      {"content", Json::object(), keep(&Block::content)},
+      {"input", type_schema("object"), keep(&Block::input)},
+      {"content", any_of({text_schema(), list_schema(text_block_schema())}), keep(&Block::content)},
       bool_field("is_error", &Block::is_error, false, ""),
       ignored_field<Block>("cache_control", "The prefix cache needs none."),
       refused_field<Block>("citations", {Json::array()}, "not supported"),
@@ -141,20 +150,25 @@ struct Message {
   Json content;
 };
 
-ApiStatus add_message(const Json& value, const std::string& path, Json& messages) {
+const FieldTable<Message>& message_table() {
   static const FieldTable<Message> table = [] {
     Field<Message> role = string_field("role", &Message::role, "");
+    role.schema = words_schema({"user", "assistant", "system"});
     role.required = true;
     return FieldTable<Message>({std::move(role),
-                                {"content", Json::object(),
+                                {"content", content_schema(),
                                  [](const Json& content, Message& message) -> ApiStatus {
                                    message.content = content;
                                    return {};
                                  },
                                  true}});
   }();
+  return table;
+}
+
+ApiStatus add_message(const Json& value, const std::string& path, Json& messages) {
   Message message;
-  RETORT_API_TRY(table.apply(value, message, path + "."));
+  RETORT_API_TRY(message_table().apply(value, message, path + "."));
   if (message.role == "user") return add_user_message(message.content, path + ".content", messages);
   if (message.role == "assistant") return add_assistant_message(message.content, path + ".content", messages);
   if (message.role != "system") return expected(path + ".role", "user, assistant or system", message.role);
@@ -164,6 +178,20 @@ ApiStatus add_message(const Json& value, const std::string& path, Json& messages
 }
 
 }  // namespace
+
+Json content_schema() {
+  const auto of_type = [](std::initializer_list<const char*> types, std::initializer_list<const char*> needed) {
+    Json properties = Json::object({{"type", words_schema(types)}});
+    for (const char* name : needed)
+      properties[name] = std::string_view(name) == "input" ? type_schema("object") : text_not_empty_schema();
+    return Json{{"properties", std::move(properties)}, {"required", Json(needed)}};
+  };
+  Json block = block_table().schema();
+  block.update(any_of({of_type({"text", "thinking"}, {}), of_type({"tool_use"}, {"id", "name", "input"}),
+                       of_type({"tool_result"}, {"tool_use_id"})}));
+  return any_of({text_schema(), list_schema(std::move(block))});
+}
+Json message_schema() { return message_table().schema(); }
 
 ApiResult<Json> to_chat_messages(const Json& system, const Json& conversation) {
   if (!conversation.is_array() || conversation.empty())

@@ -21,15 +21,22 @@ struct Thinking {
   std::optional<int> budget_tokens = {};
 };
 
-ApiStatus read_thinking(const Json& value, R& request) {
+const FieldTable<Thinking>& thinking_table() {
   static const FieldTable<Thinking> table = [] {
     Field<Thinking> type = string_field("type", &Thinking::type, "");
+    type.schema = words_schema({"enabled", "adaptive", "disabled"});
     type.required = true;
-    return FieldTable<Thinking>({std::move(type), string_field("display", &Thinking::display, ""),
+    Field<Thinking> display = string_field("display", &Thinking::display, "");
+    display.schema = words_schema({"summarized", "omitted"});
+    return FieldTable<Thinking>({std::move(type), std::move(display),
                                  int_field("budget_tokens", &Thinking::budget_tokens, {0, kMaxInt}, nullptr, "")});
   }();
+  return table;
+}
+
+ApiStatus read_thinking(const Json& value, R& request) {
   Thinking thinking;
-  RETORT_API_TRY(table.apply(value, thinking, "thinking."));
+  RETORT_API_TRY(thinking_table().apply(value, thinking, "thinking."));
   if (thinking.type != "enabled" && thinking.type != "adaptive" && thinking.type != "disabled")
     return expected("thinking.type", "enabled, adaptive or disabled", thinking.type);
   if (thinking.display != "summarized" && thinking.display != "omitted")
@@ -52,12 +59,9 @@ ApiStatus keep_conversation(const Json& value, R& request) {
 }
 
 Json conversation_schema() {
-  return {{"type", "array"},
-          {"minItems", 1},
-          {"description",
-           "The conversation: roles user, assistant, system; content a string or blocks. One that ends with the "
-           "assistant's turn is gone on with."},
-          {"items", {{"type", "object"}, {"required", {"role", "content"}}}}};
+  return described(list_schema(message_schema(), 1),
+                   "The conversation: roles user, assistant, system; content a string or blocks. One that ends with "
+                   "the assistant's turn is gone on with.");
 }
 
 std::vector<Field<R>> prompt_fields() {
@@ -66,12 +70,8 @@ std::vector<Field<R>> prompt_fields() {
   return {
       std::move(model),
       {"messages", conversation_schema(), keep_conversation, true},
-      {"system", {{"type", {"string", "array"}}, {"description", "A string, or blocks of text."}}, keep_system},
-      {"thinking",
-       {{"type", "object"},
-        {"description",
-         "{\"type\": \"enabled\" | \"adaptive\" | \"disabled\", \"budget_tokens\", \"display\": \"summarized\" | "
-         "\"omitted\"}"}},
+      {"system", described(content_schema(), "A string, or blocks of text."), keep_system},
+      {"thinking", described(thinking_table().schema(), "Whether to think first, how much, and what to show of it."),
        read_thinking},
       ignored_field<R>("cache_control", "The prefix cache needs none."),
       refused_field<R>("speed", {"standard"}, "not supported"),
@@ -89,7 +89,8 @@ std::vector<Field<R>> answer_fields() {
       number_field("top_p", &R::top_p, {0, 1, true}, nullptr, "Nucleus sampling."),
       int_field("top_k", &R::top_k, {-1, kMaxInt}, nullptr, "Sample among the k most likely; 0 or -1: all."),
       {"stop_sequences",
-       {{"type", "array"}, {"items", {{"type", "string"}}}, {"description", "Up to 16 strings that end the text."}},
+       described(list_schema(text_schema(), 0, kMaxStops),
+                 "Up to 16 strings that end the text; empty ones are taken as none."),
        read_stop_sequences},
       ignored_field<R>("metadata", "For the caller's own records."),
       ignored_field<R>("service_tier", "There is one tier."),

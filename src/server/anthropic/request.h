@@ -14,6 +14,9 @@ struct Request : openai::ChatRequest {
 const FieldTable<Request>& messages_table();
 const FieldTable<Request>& count_table();
 
+Json content_schema();  // a string or a list of blocks
+Json message_schema();
+
 ApiResult<Request> parse_messages(const Json& body);
 ApiResult<Request> parse_count(const Json& body);
 

@@ -27,15 +27,20 @@ struct Choice {
   bool disable_parallel_tool_use = false;
 };
 
-ApiStatus read_tool_choice(const Json& value, R& request) {
+const FieldTable<Choice>& choice_table() {
   static const FieldTable<Choice> table = [] {
     Field<Choice> type = string_field("type", &Choice::type, "");
+    type.schema = words_schema({"auto", "any", "tool", "none"});
     type.required = true;
     return FieldTable<Choice>({std::move(type), string_field("name", &Choice::name, ""),
                                bool_field("disable_parallel_tool_use", &Choice::disable_parallel_tool_use, false, "")});
   }();
+  return table;
+}
+
+ApiStatus read_tool_choice(const Json& value, R& request) {
   Choice choice;
-  RETORT_API_TRY(table.apply(value, choice, "tool_choice."));
+  RETORT_API_TRY(choice_table().apply(value, choice, "tool_choice."));
   ToolUse& use = request.tool_use;
   use.parallel = !choice.disable_parallel_tool_use;
   use.chosen = choice.name;
@@ -59,7 +64,8 @@ ApiStatus read_format(const Json& value, R& request) {
   for (const auto& [key, item] : value.items())
     if (key != "type" && key != "schema")
       return refuse(400, fmt::format("format: unknown field '{}'", key), "format." + key, "unknown_parameter");
-  return openai::set_json_schema(value["schema"], "output_config.format", request);
+  if (openai::set_json_schema(value["schema"], "output_config.format", request)) return {};
+  return expected("format.schema", "a JSON schema or its text", value["schema"]);
 }
 
 ApiStatus read_effort(const Json& value, R& request) {
@@ -71,32 +77,38 @@ ApiStatus read_effort(const Json& value, R& request) {
   return expected("effort", "low, medium, high, xhigh or max", value);
 }
 
-ApiStatus read_output_config(const Json& value, R& request) {
+Json format_schema() {
+  return {{"type", "object"},
+          {"properties",
+           {{"type", {{"const", "json_schema"}}},
+            {"schema", any_of({type_schema("object"), type_schema("boolean"), type_schema("string")})}}},
+          {"required", {"type", "schema"}},
+          {"additionalProperties", false}};
+}
+
+const FieldTable<R>& output_table() {
   static const FieldTable<R> table({
-      {"effort", Json::object(), read_effort},
-      {"format", Json::object(), read_format},
+      {"effort", words_schema({"low", "medium", "high", "xhigh", "max"}), read_effort},
+      {"format", format_schema(), read_format},
   });
-  return table.apply(value, request, "output_config.");
+  return table;
+}
+
+ApiStatus read_output_config(const Json& value, R& request) {
+  return output_table().apply(value, request, "output_config.");
 }
 
 }  // namespace
 
 const std::vector<Field<R>>& tool_fields() {
   static const std::vector<Field<R>> fields = {
-      {"tools",
-       {{"type", "array"}, {"items", tool_table().schema()}, {"description", "Tools that the model may use."}},
+      {"tools", described(list_schema(tool_table().schema(), 0, kMostTools), "Tools that the model may use."),
        [](const Json& value, R& request) { return read_tools(value, tool_table(), request.tool_use); }},
       {"tool_choice",
-       {{"type", "object"},
-        {"description",
-         "{\"type\": \"auto\" | \"any\" | \"tool\" | \"none\", \"name\", \"disable_parallel_tool_use\"}; any and tool "
-         "are held to by a grammar."}},
+       described(choice_table().schema(),
+                 "Which tools may or must be used; any and tool (one that is named) are held to by a grammar."),
        read_tool_choice},
-      {"output_config",
-       {{"type", "object"},
-        {"description",
-         "effort: low, medium, high, xhigh or max bounds thinking; format: {\"type\": \"json_schema\", \"schema\"} "
-         "binds the answer."}},
+      {"output_config", described(output_table().schema(), "effort bounds thinking; format binds the answer."),
        read_output_config},
   };
   return fields;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/fields/schema.h"
 #include "server/fields/values.h"
 
 namespace retort {
@@ -18,15 +19,16 @@ namespace retort {
 template <class Request>
 struct Field {
   std::string name;
-  Json schema;  // JSON Schema of the value; null: accepted or refused by name, but not advertised
+  Json schema;                                                          // JSON Schema of the value
   std::function<ApiStatus(const Json& value, Request& request)> apply;  // never sees null: that is "not given"
   bool required = false;
+  bool is_honoured = true;  // false: known, to be refused by name
 
   // A field of a base class is a field of the request.
   template <class Derived>
   operator Field<Derived>() const {
     static_assert(std::is_base_of_v<Request, Derived>);
-    return {name, schema, apply, required};
+    return {name, schema, apply, required, is_honoured};
   }
 };
 
@@ -64,10 +66,12 @@ class FieldTable {
   Json schema() const {
     Json properties = Json::object(), required = Json::array();
     for (const Field<Request>& field : fields_) {
-      if (!field.schema.is_null()) properties[field.name] = field.schema;
+      properties[field.name] = field.required ? field.schema : or_null(field.schema);
       if (field.required) required.push_back(field.name);
     }
-    Json schema = {{"type", "object"}, {"properties", std::move(properties)}};
+    Json schema = {{"type", "object"},
+                   {"properties", std::move(properties)},
+                   {"additionalProperties", Json::object({{"type", "null"}})}};
     if (!required.empty()) schema["required"] = std::move(required);
     return schema;
   }
@@ -82,7 +86,7 @@ class FieldTable {
   tl::unexpected<ApiError> unknown(const std::string& name, std::string_view path) const {
     std::vector<std::string_view> names;
     for (const Field<Request>& field : fields_)
-      if (!field.schema.is_null()) names.push_back(field.name);
+      if (field.is_honoured) names.push_back(field.name);
     const std::string_view near = nearest_name(name, names);
     const std::string where = path.empty() ? "" : fmt::format("{}: ", path.substr(0, path.size() - 1));
     const std::string hint = near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near);
@@ -122,7 +126,9 @@ Field<Request> number_field(std::string_view name, Value Request::* member, Numb
   return {std::string(name), std::move(schema),
           [=, name = std::string(name)](const Json& value, Request& request) -> ApiStatus {
             RETORT_API_ASSIGN(const double number, read_number(value, name, range));
-            request.*member = static_cast<float>(number);
+            const auto rounded = static_cast<float>(number);
+            const bool has_vanished = range.exclusive_min && rounded <= range.min;  // 1e-50 is above 0, its float is 0
+            request.*member = has_vanished ? std::nextafter(rounded, 1e30f) : rounded;
             return {};
           }};
 }
@@ -166,8 +172,7 @@ Field<Request> string_field(std::string_view name, std::string Request::* member
 
 template <class Request>
 Field<Request> token_ids_field(std::string_view name, std::vector<int32_t> Request::* member, std::string_view doc) {
-  return {std::string(name),
-          {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}, {"description", doc}},
+  return {std::string(name), described(list_schema(token_id_schema()), doc),
           [=, name = std::string(name)](const Json& value, Request& request) -> ApiStatus {
             RETORT_API_ASSIGN(request.*member, read_token_ids(value, name));
             return {};
@@ -185,12 +190,14 @@ Field<Request> ignored_field(std::string_view name, std::string_view doc) {
 template <class Request>
 Field<Request> refused_field(std::string_view name, std::vector<Json> neutral = {},
                              std::string_view why = "not supported yet") {
-  return {std::string(name), nullptr,
+  Json schema = {{"enum", neutral}, {"description", fmt::format("Only so: {}.", why)}};
+  return {std::string(name), std::move(schema),
           [=, name = std::string(name), why = std::string(why)](const Json& value, Request&) -> ApiStatus {
             for (const Json& harmless : neutral)
               if (value == harmless) return {};
             return refuse(400, fmt::format("{}: {}", name, why), name, "unsupported_parameter");
-          }};
+          },
+          false, false};
 }
 
 }  // namespace retort

@@ -4,7 +4,7 @@ namespace retort {
 namespace {
 
 Json value_of(const std::string& text, const Json& schema) {
-  if (schema.value("type", Json()) == "string") return text;
+  if (schema.value("type", Json()) == "string") return text;  // a field that must be there, and so is never null
   ApiResult<Json> value = parse_json(text);
   return value ? std::move(*value) : Json(text);
 }

@@ -97,9 +97,9 @@ ApiResult<std::vector<int32_t>> read_token_ids(const Json& value, std::string_vi
   std::vector<int32_t> ids;
   ids.reserve(value.size());
   for (size_t i = 0; i < value.size(); ++i) {
-    const bool fits = value[i].is_number_unsigned() && value[i].get<uint64_t>() <= 0x7fffffff;
-    if (!fits) return expected(fmt::format("{}[{}]", path, i), "a token id", value[i]);
-    ids.push_back(value[i].get<int32_t>());
+    const auto id = read_int(value[i], {}, {0, 0x7fffffff});
+    if (!id) return expected(fmt::format("{}[{}]", path, i), "a token id", value[i]);
+    ids.push_back(static_cast<int32_t>(*id));
   }
   return ids;
 }

@@ -1,21 +1,36 @@
 #include "server/http/router.h"
 
+#include <algorithm>
+
 namespace retort::http {
 namespace {
 
-std::string_view prefix_of(const Route& route) { return std::string_view(route.path).substr(0, route.path.size() - 1); }
+// What stands before the "*" and after it; the whole path where there is none.
+struct Pattern {
+  std::string_view prefix, suffix;
+  bool is_exact;
 
-bool fits(const Route& route, std::string_view path) {
-  if (!route.path.ends_with("/*")) return route.path == path;
-  return path.size() > route.path.size() - 1 && path.starts_with(prefix_of(route));
-}
+  explicit Pattern(std::string_view path) {
+    const size_t star = path.find('*');
+    is_exact = star == std::string_view::npos;
+    prefix = path.substr(0, star);
+    if (!is_exact) suffix = path.substr(star + 1);
+  }
+  bool fits(std::string_view path) const {
+    if (is_exact) return path == prefix;
+    return path.size() > prefix.size() + suffix.size() && path.starts_with(prefix) && path.ends_with(suffix);
+  }
+};
 
 }  // namespace
 
 Router::Match Router::match(std::string_view method, std::string_view path) const {
+  size_t longest = 0;
+  for (const Route& route : routes_)
+    if (Pattern(route.path).fits(path)) longest = std::max(longest, route.path.size());
   Match match;
   for (const Route& route : routes_) {
-    if (!fits(route, path)) continue;
+    if (route.path.size() != longest || !Pattern(route.path).fits(path)) continue;
     const bool is_get = route.method == "GET";
     if (route.method == method || (is_get && method == "HEAD")) match.route = &route;
     if (!match.allowed_methods.empty()) match.allowed_methods += ", ";
@@ -25,7 +40,8 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
 }
 
 std::string_view Router::rest_of_path(const Route& route, std::string_view path) {
-  return path.substr(prefix_of(route).size());
+  const Pattern pattern(route.path);
+  return path.substr(pattern.prefix.size(), path.size() - pattern.prefix.size() - pattern.suffix.size());
 }
 
 }  // namespace retort::http

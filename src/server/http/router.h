@@ -18,7 +18,7 @@ enum class Access { kPublic, kKey };
 
 struct Route {
   std::string method;  // "GET" answers HEAD too
-  std::string path;    // exact; or ending with "/*": anything longer that begins so
+  std::string path;    // exact; or with one "*" for one character or more: "/v1/models/*", "/v1/responses/*/cancel"
   Access access = Access::kKey;
   Handler handler = {};
   bool without_body = false;  // may come without one: what fields it has may be in the query
@@ -33,6 +33,7 @@ class Router {
     const Route* route = nullptr;  // null: no such path, or not with this method
     std::string allowed_methods;   // "GET, HEAD" of the path; empty: no such path
   };
+  // Of paths that fit, the longest is meant.
   Match match(std::string_view method, std::string_view path) const;
 
   // What "*" of the route stands for in `path`.

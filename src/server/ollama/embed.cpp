@@ -39,9 +39,9 @@ const FieldTable<R>& embed_table() {
   };
   static const FieldTable<R> table =
       FieldTable<R>({{"input",
-                      {{"type", {"string", "array"}}, {"description", "A string or a list of strings."}},
-                      read_input,
-                      true},
+                      described(any_of({text_schema(), list_schema(text_schema(), 0, kMaxInputs)}),
+                                "A string or a list of strings."),
+                      read_input, true},
                      bool_field("truncate", &R::truncate, true, "Cut what the context does not hold."),
                      refused_field<R>("dimensions", {}, "the model was not trained for shorter embeddings")})
           .with(common_fields());

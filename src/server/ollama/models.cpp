@@ -117,7 +117,15 @@ boost::asio::awaitable<void> show(ApiContext& api, http::Exchange& exchange) {
   if (response) co_await exchange.respond(std::move(*response));
 }
 
-Json show_schema() { return show_table().schema(); }
+// By one of its names.
+Json show_schema() {
+  Json schema = show_table().schema();
+  const auto named = [](const char* field) {
+    return Json{{"properties", Json::object({{field, text_not_empty_schema()}})}, {"required", Json::array({field})}};
+  };
+  schema["anyOf"] = Json::array({named("model"), named("name")});
+  return schema;
+}
 
 void add_routes(http::Router& router, ApiContext& api, std::string version) {
   using Endpoint = boost::asio::awaitable<void> (*)(ApiContext&, http::Exchange&);

@@ -26,7 +26,8 @@ const FieldTable<R>& options_table() {
       int_field("top_k", &R::top_k, {-1, kMaxInt}, nullptr, "Sample among the k most likely; 0 or -1: all."),
       number_field("min_p", &R::min_p, {0, 1}, nullptr, "Least probability, relative to the most likely token's."),
       number_field("typical_p", &R::typical_p, {0, 1, true}, 1, "Locally typical sampling."),
-      number_field("repeat_penalty", &R::repetition_penalty, {0, 10, true}, 1, "Over prompt and generated tokens."),
+      number_field("repeat_penalty", &R::repetition_penalty, openai::kRepetitionPenaltyRange, 1,
+                   "Over prompt and generated tokens."),
       number_field("presence_penalty", &R::presence_penalty, {-2, 2}, 0, "For tokens already generated."),
       number_field("frequency_penalty", &R::frequency_penalty, {-2, 2}, 0,
                    "Per occurrence among the generated tokens."),
@@ -34,11 +35,11 @@ const FieldTable<R>& options_table() {
       {"num_predict",
        {{"type", "integer"},
         {"minimum", -2},
+        {"maximum", kMaxInt},
+        {"not", Json::object({{"const", 0}})},
         {"description", "At most so many tokens; -1, -2: what the context leaves."}},
        read_num_predict},
-      {"stop",
-       {{"type", {"string", "array"}}, {"description", "A string, or a list of up to 16, that ends the text."}},
-       [](const Json& value, R& request) { return openai::read_stop(value, request); }},
+      {"stop", openai::stop_schema(), [](const Json& value, R& request) { return openai::read_stop(value, request); }},
       ignored_field<R>("num_keep", "Nothing is ever shifted out of the context."),
       ignored_field<R>("num_ctx", kAtStart),
       ignored_field<R>("num_batch", kAtStart),
@@ -98,14 +99,18 @@ ApiResult<Json> to_openai_message(const Json& message, const std::string& path) 
   if (!message.is_object()) return expected(path, "an object", message);
   Json renamed = Json::object();
   for (const auto& [key, value] : message.items()) {
+    if (value.is_null()) continue;
+    const std::string name = key == "thinking" ? "reasoning" : key == "tool_name" ? "name" : key;
+    if (renamed.contains(name))
+      return refuse(400, fmt::format("{}.{}: given under another name as well", path, key), path + "." + key);
     if (key == "images") {
-      if (!value.is_null() && value != Json::array())
+      if (value != Json::array())
         return refuse(400, fmt::format("{}.images: only text is supported", path), path + ".images",
                       "unsupported_parameter");
     } else if (key == "tool_calls") {
       renamed[key] = to_openai_calls(value);
     } else {
-      renamed[key == "thinking" ? "reasoning" : key == "tool_name" ? "name" : key] = value;
+      renamed[name] = value;
     }
   }
   return renamed;
@@ -123,6 +128,16 @@ ApiStatus read_messages(const Json& value, R& request) {
   return {};
 }
 
+// OpenAI's, with Ollama's names.
+Json messages_schema() {
+  Json message = openai::message_schema();
+  Json& properties = message["properties"];
+  properties["thinking"] = properties["reasoning"];
+  properties["tool_name"] = properties["name"];
+  properties["images"] = Json::object({{"enum", {Json::array(), nullptr}}});
+  return described(list_schema(std::move(message)), "The conversation. Roles: system, user, assistant, tool.");
+}
+
 std::vector<Field<R>> common_fields() {
   Field<R> model = string_field("model", &R::model, "The served model's name; a tag ':latest' may follow it.");
   model.required = true;
@@ -132,16 +147,16 @@ std::vector<Field<R>> common_fields() {
       {"options", options_table().schema(),
        [](const Json& value, R& request) { return options_table().apply(value, request, "options."); }},
       {"think",
-       {{"type", {"boolean", "string"}},
-        {"description",
-         "Whether to think first, or how much (low, medium, high); what was thought comes apart, as thinking."}},
+       described(any_of({type_schema("boolean"), words_schema({"low", "medium", "high"})}),
+                 "Whether to think first, or how much (low, medium, high); what was thought comes apart, as thinking."),
        read_think},
       bool_field("logprobs", &R::logprobs, false, "Log-probabilities of the generated tokens."),
       int_field("top_logprobs", &R::top_logprobs, {0, kMaxTopLogprobs}, 0,
                 "And of the most likely ones; needs logprobs."),
       ignored_field<R>("keep_alive", "The model stays loaded."),
       {"format",
-       {{"type", {"string", "object"}}, {"description", "json, or a JSON schema: what the answer must be."}},
+       described(any_of({words_schema({"json", ""}), type_schema("object")}),
+                 "json, or a JSON schema: what the answer must be."),
        read_format},
   };
 }
@@ -156,14 +171,9 @@ ApiStatus check(const R& request) {
 
 const FieldTable<R>& chat_table() {
   static const FieldTable<R> table = [] {
-    const Json schema = {{"type", "array"},
-                         {"description", "The conversation. Roles: system, user, assistant, tool."},
-                         {"items", {{"type", "object"}, {"required", {"role"}}}}};
-    return FieldTable<R>(
-               {{"messages", schema, read_messages},
-                {"tools",
-                 {{"type", "array"}, {"description", "Functions that the model may call, in OpenAI's shape."}},
-                 [](const Json& value, R& request) { return openai::read_tools(value, request.tool_use); }}})
+    return FieldTable<R>({{"messages", messages_schema(), read_messages},
+                          {"tools", openai::tools_schema(),
+                           [](const Json& value, R& request) { return openai::read_tools(value, request.tool_use); }}})
         .with(common_fields());
   }();
   return table;

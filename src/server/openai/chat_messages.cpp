@@ -68,16 +68,29 @@ ApiStatus read_tool_calls(const Json& value, Message& message) {
   return {};
 }
 
+Json part_schema() {
+  return {{"type", "object"},
+          {"properties", {{"type", {{"const", "text"}}}, {"text", text_schema()}}},
+          {"required", {"type", "text"}}};
+}
+
+Json tool_call_schema() {
+  const Json arguments = any_of({text_schema(), type_schema("object"), type_schema("null")});
+  const Json function = {
+      {"type", "object"}, {"properties", {{"name", text_schema()}, {"arguments", arguments}}}, {"required", {"name"}}};
+  return {{"type", "object"}, {"properties", {{"function", function}}}, {"required", {"function"}}};
+}
+
 // Answers that clients send back carry what our own answers and OpenAI's have.
 const FieldTable<Message>& message_table() {
   static const FieldTable<Message> table({
-      {"role", Json::object(), read_role, true},
-      {"content", Json::object(), read_content},
+      {"role", words_schema({"system", "developer", "user", "assistant", "tool"}), read_role, true},
+      {"content", any_of({text_schema(), list_schema(part_schema())}), read_content},
       string_field("name", &Message::name, ""),
       string_field("tool_call_id", &Message::tool_call_id, ""),
       string_field("reasoning", &Message::reasoning, ""),
       string_field("reasoning_content", &Message::reasoning, ""),
-      {"tool_calls", Json::object(), read_tool_calls},
+      {"tool_calls", list_schema(tool_call_schema()), read_tool_calls},
       ignored_field<Message>("annotations", ""),
       refused_field<Message>("refusal", {""}, "not supported"),
       refused_field<Message>("audio", {}, "only text is supported"),
@@ -96,6 +109,18 @@ Json to_template_shape(Message message) {
 }
 
 }  // namespace
+
+// Only an assistant's message may lack content and have calls of tools.
+Json message_schema() {
+  Json schema = message_table().schema();
+  const Json of_assistant = Json::object({{"properties", {{"role", {{"const", "assistant"}}}}}});
+  const Json of_others = {
+      {"properties",
+       {{"content", {{"type", {"string", "array"}}}}, {"tool_calls", {{"type", {"array", "null"}}, {"maxItems", 0}}}}},
+      {"required", {"content"}}};
+  schema["anyOf"] = Json::array({of_assistant, of_others});
+  return schema;
+}
 
 ApiResult<Json> normalise_messages(const Json& messages) {
   if (!messages.is_array() || messages.empty()) return expected("messages", "a list of at least one message", messages);

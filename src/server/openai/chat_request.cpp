@@ -7,6 +7,7 @@ namespace {
 
 constexpr int kMaxTopLogprobs = 20;
 constexpr int kUnbound = -1;
+constexpr int64_t kMaxInt = 0x7fffffff;
 
 // How many tokens of thinking an effort is worth.
 struct Effort {
@@ -16,6 +17,8 @@ struct Effort {
 constexpr Effort kEfforts[] = {{"none", 0},      {"minimal", 128},   {"low", 512},
                                {"medium", 2048}, {"high", kUnbound}, {"xhigh", kUnbound}};
 
+constexpr const char* kReservedVariables[] = {"messages", "tools", "add_generation_prompt"};
+
 ApiStatus read_messages(const Json& value, ChatRequest& request) {
   RETORT_API_ASSIGN(request.messages, normalise_messages(value));
   return {};
@@ -23,7 +26,7 @@ ApiStatus read_messages(const Json& value, ChatRequest& request) {
 
 ApiStatus read_template_kwargs(const Json& value, ChatRequest& request) {
   if (!value.is_object()) return expected("chat_template_kwargs", "an object", value);
-  for (const char* reserved : {"messages", "tools", "add_generation_prompt"})
+  for (const char* reserved : kReservedVariables)
     if (value.contains(reserved))
       return refuse(400, fmt::format("chat_template_kwargs: '{}' has a field of its own", reserved),
                     "chat_template_kwargs");
@@ -32,34 +35,33 @@ ApiStatus read_template_kwargs(const Json& value, ChatRequest& request) {
 }
 
 Json messages_schema() {
-  return {{"type", "array"},
-          {"minItems", 1},
-          {"description",
-           "The conversation. Roles: system (or developer), user, assistant, tool; content: a string or text parts."},
-          {"items", {{"type", "object"}, {"required", {"role"}}}}};
+  return described(
+      list_schema(message_schema(), 1),
+      "The conversation. Roles: system (or developer), user, assistant, tool; content: a string or text parts.");
 }
 
 FieldTable<ChatRequest> make_table() {
   using R = ChatRequest;
   std::vector<Field<R>> fields = {
       {"messages", messages_schema(), read_messages, true},
-      int_field("max_completion_tokens", &R::max_completion_tokens, {1, 0x7fffffff}, nullptr, "Wins over max_tokens."),
+      int_field("max_tokens", &R::max_tokens, {1, kMaxInt}, nullptr,
+                "At most so many generated tokens. Never more than the context leaves."),
+      int_field("max_completion_tokens", &R::max_completion_tokens, {1, kMaxInt}, nullptr, "Wins over max_tokens."),
       bool_field("logprobs", &R::logprobs, false, "Log-probabilities of the generated tokens."),
       int_field("top_logprobs", &R::top_logprobs, {0, kMaxTopLogprobs}, 0,
                 "And of the most likely ones; needs logprobs."),
       bool_field("include_reasoning", &R::include_reasoning, true, "Send the reasoning beside the answer."),
-      int_field("thinking_token_budget", &R::thinking_token_budget, {kUnbound, 0x7fffffff}, kUnbound,
+      int_field("thinking_token_budget", &R::thinking_token_budget, {kUnbound, kMaxInt}, kUnbound,
                 "After so many tokens of thinking </think> is written and the answer begins; -1: no bound."),
       {"reasoning_effort",
-       {{"enum", {"none", "minimal", "low", "medium", "high", "xhigh"}},
-        {"description", "A budget of thinking: 0, 128, 512, 2048 tokens, and none for high and xhigh."}},
+       described(effort_schema(), "A budget of thinking: 0, 128, 512, 2048 tokens, and none for high and xhigh."),
        read_reasoning_effort},
       bool_field("add_generation_prompt", &R::add_generation_prompt, nullptr,
                  "End the prompt where the assistant's turn begins."),
       bool_field("continue_final_message", &R::continue_final_message, false,
                  "Go on with the last message instead of answering it."),
       {"chat_template_kwargs",
-       {{"type", "object"}, {"description", "Variables for the chat template, such as enable_thinking."}},
+       described(template_kwargs_schema(), "Variables for the chat template, such as enable_thinking."),
        read_template_kwargs},
       refused_field<R>("functions", {Json::array()}, "deprecated and not supported; use tools"),
       refused_field<R>("function_call", {"none", "auto"}, "deprecated and not supported; use tools"),
@@ -87,11 +89,22 @@ ApiStatus check_chat_request(ChatRequest& request) {
     return refuse(400, "consensus: cannot be used together with tools", "consensus");
   apply_reasoning_effort(request);
   if (request.max_completion_tokens) request.max_tokens = request.max_completion_tokens;
-  if (request.max_tokens == 0) return expected("max_tokens", "an integer of at least 1", 0);
   return check_generate_request(request);
 }
 
 }  // namespace
+
+Json effort_schema() {
+  Json names = Json::array();
+  for (const Effort& effort : kEfforts) names.push_back(effort.name);
+  return Json::object({{"enum", std::move(names)}});
+}
+
+Json template_kwargs_schema() {
+  Json reserved = Json::object();
+  for (const char* name : kReservedVariables) reserved[name] = false;
+  return {{"type", "object"}, {"properties", std::move(reserved)}};
+}
 
 ApiStatus read_reasoning_effort(const Json& value, ChatRequest& request) {
   for (const Effort& effort : kEfforts)

@@ -29,6 +29,11 @@ ApiResult<ChatRequest> parse_chat_request(const Json& body);
 void apply_reasoning_effort(ChatRequest& request);
 ApiStatus read_reasoning_effort(const Json& value, ChatRequest& request);
 
+Json message_schema();
+Json effort_schema();
+// chat_template_kwargs: variables that are no fields of their own.
+Json template_kwargs_schema();
+
 // Checks messages and brings them into the one shape that templates know: text parts are joined, developer becomes
 // system.
 ApiResult<Json> normalise_messages(const Json& messages);

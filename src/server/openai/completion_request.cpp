@@ -5,11 +5,23 @@ namespace {
 
 constexpr int kMaxLogprobs = 20;
 constexpr int kDefaultMaxTokens = 16;  // OpenAI's and vLLM's
-constexpr size_t kMaxPrompts = 1024;
+constexpr int64_t kMaxInt = 0x7fffffff;
+
+tl::unexpected<ApiError> expected_max_tokens(const Json& got) {
+  return expected("max_tokens", fmt::format("an integer from 1 to {}, or 0 with echo", kMaxInt), got);
+}
+
+ApiStatus read_max_tokens(const Json& value, CompletionRequest& request) {
+  const auto number = read_int(value, "max_tokens", {0, kMaxInt});
+  if (!number) return expected_max_tokens(value);
+  request.max_tokens = static_cast<int>(*number);
+  return {};
+}
 
 FieldTable<CompletionRequest> make_table() {
   using R = CompletionRequest;
-  const Json schema = {{"description", "A string, a list of strings, a list of token ids, or a list of such lists."}};
+  const Json schema = described(prompts_schema(kMaxPrompts),
+                                "A string, a list of strings, a list of token ids, or a list of such lists.");
   std::vector<Field<R>> fields = {
       {"prompt", schema,
        [](const Json& value, R& request) -> ApiStatus {
@@ -17,6 +29,13 @@ FieldTable<CompletionRequest> make_table() {
          return {};
        },
        true},
+      {"max_tokens",
+       {{"type", "integer"},
+        {"minimum", 0},
+        {"maximum", kMaxInt},
+        {"default", kDefaultMaxTokens},
+        {"description", "At most so many generated tokens, never more than the context leaves; 0 needs echo."}},
+       read_max_tokens},
       int_field("logprobs", &R::logprobs, {0, kMaxLogprobs}, nullptr,
                 "Log-probabilities of the tokens and of so many most likely ones."),
       refused_field<R>("thinking_token_budget", {-1}, "only for chats"),
@@ -64,7 +83,7 @@ ApiResult<CompletionRequest> parse_completion_request(const Json& body) {
   CompletionRequest request;
   RETORT_API_TRY(completion_table().apply(body, request));
   if (!request.max_tokens) request.max_tokens = std::max(kDefaultMaxTokens, request.min_tokens);
-  if (request.max_tokens == 0 && !request.echo) return expected("max_tokens", "an integer of at least 1, or echo", 0);
+  if (request.max_tokens == 0 && !request.echo) return expected_max_tokens(0);
   RETORT_API_TRY(check_generate_request(request));
   if (request.consensus && request.prompts.size() != 1)
     return refuse(400, fmt::format("consensus: expected one prompt, got {}", request.prompts.size()), "consensus");

@@ -17,6 +17,8 @@ struct CompletionRequest : GenerateRequest {
 const FieldTable<CompletionRequest>& completion_table();
 ApiResult<CompletionRequest> parse_completion_request(const Json& body);
 
+inline constexpr size_t kMaxPrompts = 1024;
+
 // A string, a list of strings, token ids, or a list of lists of token ids.
 ApiResult<std::vector<RawPrompt>> read_prompts(const Json& value, std::string_view name = "prompt");
 

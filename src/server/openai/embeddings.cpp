@@ -26,7 +26,8 @@ ApiResult<bool> is_second(const Json& value, std::string_view field, std::string
 FieldTable<R> make_table() {
   return FieldTable<R>({
       {"input",
-       {{"description", "A string, a list of strings, a list of token ids, or a list of such lists."}},
+       described(prompts_schema(kMaxPrompts),
+                 "A string, a list of strings, a list of token ids, or a list of such lists."),
        [](const Json& value, R& request) -> ApiStatus {
          RETORT_API_ASSIGN(request.inputs, read_prompts(value, "input"));
          return {};

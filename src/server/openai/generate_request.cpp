@@ -61,7 +61,6 @@ ApiStatus read_stream_options(const Json& value, Request& request) {
   return {};
 }
 
-// Ids end up in headers and logs.
 ApiStatus read_request_id(const Json& value, Request& request) {
   RETORT_API_ASSIGN(request.request_id, read_string(value, "request_id"));
   for (const char c : request.request_id)
@@ -100,7 +99,14 @@ Json repetition_schema() {
   return schema;
 }
 
-Json schema_of(std::string_view type, std::string_view doc) { return {{"type", type}, {"description", doc}}; }
+// Ids end up in headers and logs.
+Json request_id_schema() { return {{"type", "string"}, {"pattern", "^[!-~]*$"}, {"maxLength", kMaxIdBytes}}; }
+
+Json logit_bias_schema() {
+  return {{"type", "object"},
+          {"propertyNames", Json::object({{"pattern", "^[0-9]{1,9}$"}})},
+          {"additionalProperties", {{"type", "number"}, {"minimum", -kMaxBias}, {"maximum", kMaxBias}}}};
+}
 
 std::vector<Field<Request>> sampling_fields() {
   return {
@@ -115,22 +121,22 @@ std::vector<Field<Request>> sampling_fields() {
       number_field("frequency_penalty", &Request::frequency_penalty, {-2, 2}, 0,
                    "Per occurrence among the generated tokens."),
       number_field("presence_penalty", &Request::presence_penalty, {-2, 2}, 0, "For tokens already generated."),
-      number_field("repetition_penalty", &Request::repetition_penalty, {0, 10, true}, 1,
+      number_field("repetition_penalty", &Request::repetition_penalty, kRepetitionPenaltyRange, 1,
                    "Over prompt and generated tokens."),
-      {"logit_bias", schema_of("object", "Token id to a number from -100 to 100 that is added to its logit."),
+      {"logit_bias",
+       described(logit_bias_schema(), "Token id to a number from -100 to 100 that is added to its logit."),
        read_logit_bias},
       int_field("seed", &Request::seed, {}, nullptr, "The same seed gives the same text."),
       token_ids_field("allowed_token_ids", &Request::allowed_token_ids, "Only these are ever sampled."),
-      {"bad_words", schema_of("array", "Strings that are never completed."), read_bad_words},
+      {"bad_words", described(list_schema(text_schema(), 0, kMaxBadWords), "Strings that are never completed."),
+       read_bad_words},
   };
 }
 
 std::vector<Field<Request>> length_fields() {
   return {
-      int_field("max_tokens", &Request::max_tokens, {0, kMaxInt}, nullptr,
-                "At most so many generated tokens. Never more than the context leaves."),
       int_field("min_tokens", &Request::min_tokens, {0, kMaxInt}, 0, "Stop tokens are not sampled before."),
-      {"stop", schema_of("string", "A string, or a list of up to 16, that ends the text."), read_stop},
+      {"stop", stop_schema(), read_stop},
       token_ids_field("stop_token_ids", &Request::stop_token_ids, "Tokens that end the text, besides the model's own."),
       bool_field("include_stop_str_in_output", &Request::include_stop_str_in_output, false,
                  "Keep the stop string in the text."),
@@ -163,7 +169,7 @@ std::vector<Field<Request>> other_fields() {
       int_field("truncate_prompt_tokens", &Request::truncate_prompt_tokens, {-1, kMaxInt}, nullptr,
                 "Keep only the prompt's last tokens; -1: as many as the context holds."),
       int_field("priority", &Request::priority, {-kMaxInt, kMaxInt}, 0, "Lower is sooner."),
-      {"request_id", schema_of("string", "Becomes part of the answer's id."), read_request_id},
+      {"request_id", described(request_id_schema(), "Becomes part of the answer's id."), read_request_id},
       string_field("cache_salt", &Request::cache_salt,
                    "Prompts are shared in the prefix cache only between equal salts."),
       ignored_field<Request>("metadata", "For the caller's own records."),
@@ -176,6 +182,11 @@ std::vector<Field<Request>> other_fields() {
 }
 
 }  // namespace
+
+Json stop_schema() {
+  return described(any_of({text_schema(), list_schema(text_schema(), 0, kMaxStops)}),
+                   "A string, or a list of up to 16, that ends the text; empty ones are taken as none.");
+}
 
 ApiStatus read_stop(const Json& value, GenerateRequest& request) {
   if (value.is_string())

@@ -61,7 +61,11 @@ struct GenerateRequest {
 std::vector<Field<GenerateRequest>> bookkeeping_fields();
 const std::vector<Field<GenerateRequest>>& generate_fields();
 
+// Below the least, a logit divided by the penalty is no number that can be counted with.
+inline constexpr NumberRange kRepetitionPenaltyRange{0.01, 10};
+
 // A string or a list of strings.
+Json stop_schema();
 ApiStatus read_stop(const Json& value, GenerateRequest& request);
 
 // Rules between fields, after all have been read.

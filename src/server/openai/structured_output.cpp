@@ -67,22 +67,25 @@ using Set = ApiStatus (*)(const Json&, std::string_view, Request&);
 struct Form {
   std::string_view name, guided_name;
   Set set;
-  Json type;
+  Json schema;
   std::string_view doc;
 };
 
+// A string holds one as text.
+Json schema_of_schemas() { return any_of({type_schema("object"), type_schema("boolean"), type_schema("string")}); }
+
 const std::vector<Form>& forms() {
   static const std::vector<Form> forms = {
-      {"json", "guided_json", set_json_schema, {"object", "string"}, "JSON that a schema describes."},
-      {"regex", "guided_regex", set_regex, "string", "Text that a regular expression matches as a whole."},
-      {"choice", "guided_choice", set_choice, "array", "One of these strings."},
-      {"grammar", "guided_grammar", set_lark, "string", "A grammar in Lark's notation or in GBNF."},
-      {"json_object", "guided_json_object", set_json_object, "boolean", "Any JSON object."},
+      {"json", "guided_json", set_json_schema, schema_of_schemas(), "JSON that a schema describes."},
+      {"regex", "guided_regex", set_regex, text_not_empty_schema(),
+       "Text that a regular expression matches as a whole."},
+      {"choice", "guided_choice", set_choice, list_schema(text_not_empty_schema(), 1, kMaxChoices),
+       "One of these strings."},
+      {"grammar", "guided_grammar", set_lark, text_not_empty_schema(), "A grammar in Lark's notation or in GBNF."},
+      {"json_object", "guided_json_object", set_json_object, type_schema("boolean"), "Any JSON object."},
   };
   return forms;
 }
-
-Json schema_of(const Form& form) { return {{"type", form.type}, {"description", form.doc}}; }
 
 ApiStatus read_structured_outputs(const Json& value, Request& request) {
   if (!value.is_object()) return expected("structured_outputs", "an object", value);
@@ -99,16 +102,28 @@ ApiStatus read_structured_outputs(const Json& value, Request& request) {
 }
 
 Json response_format_schema() {
+  const Json form = {{"type", {"object", "null"}},
+                     {"properties",
+                      {{"name", or_null(text_schema())},
+                       {"description", or_null(text_schema())},
+                       {"strict", or_null(type_schema("boolean"))},
+                       {"schema", or_null(schema_of_schemas())}}},
+                     {"additionalProperties", false}};
   return {{"type", "object"},
-          {"properties", {{"type", {{"enum", {"text", "json_object", "json_schema"}}}}}},
+          {"properties", {{"type", words_schema({"text", "json_object", "json_schema"})}, {"json_schema", form}}},
           {"required", {"type"}},
+          {"additionalProperties", type_schema("null")},
           {"description", "What the answer must be: text, any JSON object, or JSON that a schema describes."}};
 }
 
 Json structured_outputs_schema() {
   Json properties = Json::object();
-  for (const Form& form : forms()) properties[std::string(form.name)] = schema_of(form);
-  return {{"type", "object"}, {"properties", std::move(properties)}, {"description", "One of these forms."}};
+  const Json off = Json::object({{"enum", {false, nullptr}}});
+  for (const Form& form : forms()) properties[std::string(form.name)] = described(any_of({form.schema, off}), form.doc);
+  return {{"type", "object"},
+          {"properties", std::move(properties)},
+          {"additionalProperties", off},
+          {"description", "One of these forms."}};
 }
 
 }  // namespace
@@ -145,8 +160,7 @@ const std::vector<Field<Request>>& structured_output_fields() {
         refused_field<Request>("guided_whitespace_pattern", {}, "not supported"),
     };
     for (const Form& form : forms()) {
-      Json schema = schema_of(form);
-      schema["description"] = fmt::format("The older name of structured_outputs.{}.", form.name);
+      Json schema = described(form.schema, fmt::format("The older name of structured_outputs.{}.", form.name));
       all.push_back({std::string(form.guided_name), std::move(schema), [&form](const Json& value, Request& request) {
                        return form.set(value, form.guided_name, request);
                      }});

@@ -28,8 +28,7 @@ const FieldTable<TokenizeRequest>& tokenize_table() {
          RETORT_API_ASSIGN(request.prompt, read_string(value, "prompt"));
          return {};
        }},
-      {"messages",
-       {{"type", "array"}, {"description", "A conversation, rendered by the chat template."}},
+      {"messages", described(list_schema(message_schema(), 1), "A conversation, rendered by the chat template."),
        [](const Json& value, R& request) -> ApiStatus {
          RETORT_API_ASSIGN(request.messages, normalise_messages(value));
          return {};
@@ -46,9 +45,7 @@ const FieldTable<TokenizeRequest>& tokenize_table() {
          request.chat_template_kwargs = value;
          return {};
        }},
-      {"tools",
-       {{"type", "array"}, {"description", "Functions that the model may call, as a chat has them."}},
-       [](const Json& value, R& request) { return read_tools(value, request.tool_use); }},
+      {"tools", tools_schema(), [](const Json& value, R& request) { return read_tools(value, request.tool_use); }},
       refused_field<R>("chat_template", {}, "a template from a request is not trusted"),
   });
   return table;

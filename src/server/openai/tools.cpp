@@ -38,18 +38,28 @@ struct ChosenName {
   std::string name;
 };
 
-ApiStatus read_named_choice(const Json& value, ToolUse& use) {
-  const Json type = value.value("type", Json());
-  if (type != "function")
-    return refuse(400, fmt::format("tool_choice.type: expected function, got {}", type.dump()), "tool_choice.type",
-                  "unsupported_parameter");
+const FieldTable<ChosenName>& chosen_table() {
   static const FieldTable<ChosenName> table = [] {
     Field<ChosenName> name = string_field("name", &ChosenName::name, "");
     name.required = true;
     return FieldTable<ChosenName>({std::move(name)});
   }();
+  return table;
+}
+
+Json named_choice_schema() {
+  return {{"type", "object"},
+          {"properties", {{"type", {{"const", "function"}}}, {"function", chosen_table().schema()}}},
+          {"required", {"type", "function"}}};
+}
+
+ApiStatus read_named_choice(const Json& value, ToolUse& use) {
+  const Json type = value.value("type", Json());
+  if (type != "function")
+    return refuse(400, fmt::format("tool_choice.type: expected function, got {}", type.dump()), "tool_choice.type",
+                  "unsupported_parameter");
   ChosenName chosen;
-  RETORT_API_TRY(table.apply(value.value("function", Json()), chosen, "tool_choice.function."));
+  RETORT_API_TRY(chosen_table().apply(value.value("function", Json()), chosen, "tool_choice.function."));
   use.choice = ToolChoice::kNamed;
   use.chosen = std::move(chosen.name);
   return {};
@@ -85,6 +95,10 @@ Field<ChatRequest> parallel_tool_calls_field() {
           }};
 }
 
+Json tools_schema() {
+  return described(list_schema(envelope_table().schema(), 0, kMostTools), "Functions that the model may call.");
+}
+
 ApiStatus read_tools(const Json& value, ToolUse& use) {
   if (!value.is_array()) return expected("tools", "a list of tools", value);
   for (size_t i = 0; i < value.size(); ++i) {
@@ -100,14 +114,13 @@ ApiStatus read_tools(const Json& value, ToolUse& use) {
 
 const std::vector<Field<ChatRequest>>& tool_fields() {
   static const std::vector<Field<ChatRequest>> fields = {
-      {"tools",
-       {{"type", "array"}, {"items", envelope_table().schema()}, {"description", "Functions that the model may call."}},
+      {"tools", tools_schema(),
        [](const Json& value, ChatRequest& request) { return read_tools(value, request.tool_use); }},
       {"tool_choice",
-       {{"type", {"string", "object"}},
-        {"description",
-         "auto: the model decides; none: no tools; required: at least one call; {\"type\": \"function\", \"function\": "
-         "{\"name\"}}: a call of this one. The last two are held to by a grammar, after </think>."}},
+       described(any_of({words_schema({"none", "auto", "required"}), named_choice_schema()}),
+                 "auto: the model decides; none: no tools; required: at least one call; {\"type\": \"function\", "
+                 "\"function\": "
+                 "{\"name\"}}: a call of this one. The last two are held to by a grammar, after </think>."),
        read_tool_choice},
       parallel_tool_calls_field(),
   };

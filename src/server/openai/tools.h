@@ -11,6 +11,7 @@ Field<ChatRequest> parallel_tool_calls_field();
 bool read_choice_word(const Json& value, ToolUse& use);
 
 // [{"type": "function", "function": {"name", "description", "parameters", "strict"}}]
+Json tools_schema();
 ApiStatus read_tools(const Json& value, ToolUse& use);
 
 }  // namespace retort::openai

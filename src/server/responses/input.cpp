@@ -10,16 +10,45 @@ struct Item {
 };
 
 template <class Owner>
-Field<Owner> kept_field(std::string_view name, Json Owner::* member) {
-  return {std::string(name), Json::object(), [member](const Json& value, Owner& owner) -> ApiStatus {
+Field<Owner> kept_field(std::string_view name, Json Owner::* member, Json schema) {
+  return {std::string(name), std::move(schema), [member](const Json& value, Owner& owner) -> ApiStatus {
             owner.*member = value;
             return {};
           }};
 }
 
+struct Part {
+  std::string type, text;
+};
+
+const FieldTable<Part>& part_table() {
+  static const FieldTable<Part> table = [] {
+    Field<Part> type = string_field("type", &Part::type, "");
+    type.schema = words_schema({"input_text", "output_text", "reasoning_text", "summary_text", "text"});
+    type.required = true;
+    return FieldTable<Part>({std::move(type), string_field("text", &Part::text, ""),
+                             ignored_field<Part>("annotations", ""), ignored_field<Part>("logprobs", "")});
+  }();
+  return table;
+}
+
+ApiResult<std::string> read_part(const Json& value, const std::string& path) {
+  Part part;
+  RETORT_API_TRY(part_table().apply(value, part, path + "."));
+  for (const char* known : {"input_text", "output_text", "reasoning_text", "summary_text", "text"})
+    if (part.type == known) return std::move(part.text);
+  return refuse(400, fmt::format("{}: content of type '{}' is not supported, only text is", path, part.type),
+                path + ".type", "unsupported_content_type");
+}
+
+Json text_form_schema() { return any_of({text_schema(), list_schema(part_table().schema())}); }
+
 const FieldTable<Item>& item_table() {
+  const Json text = text_form_schema();
+  Field<Item> type = string_field("type", &Item::type, "");
+  type.schema = words_schema({"message", "reasoning", "function_call", "function_call_output"});
   static const FieldTable<Item> table({
-      string_field("type", &Item::type, ""),
+      std::move(type),
       string_field("id", &Item::id, ""),
       string_field("role", &Item::role, ""),
       string_field("status", &Item::status, ""),
@@ -27,31 +56,12 @@ const FieldTable<Item>& item_table() {
       string_field("name", &Item::name, ""),
       string_field("arguments", &Item::arguments, ""),
       string_field("phase", &Item::phase, ""),
-      kept_field("content", &Item::content),
-      kept_field("output", &Item::output),
-      kept_field("summary", &Item::summary),
+      kept_field("content", &Item::content, text),
+      kept_field("output", &Item::output, text),
+      kept_field("summary", &Item::summary, Json::object()),
       refused_field<Item>("encrypted_content", {""}, "not supported"),
   });
   return table;
-}
-
-struct Part {
-  std::string type, text;
-};
-
-ApiResult<std::string> read_part(const Json& value, const std::string& path) {
-  static const FieldTable<Part> table = [] {
-    Field<Part> type = string_field("type", &Part::type, "");
-    type.required = true;
-    return FieldTable<Part>({std::move(type), string_field("text", &Part::text, ""),
-                             ignored_field<Part>("annotations", ""), ignored_field<Part>("logprobs", "")});
-  }();
-  Part part;
-  RETORT_API_TRY(table.apply(value, part, path + "."));
-  for (const char* known : {"input_text", "output_text", "reasoning_text", "summary_text", "text"})
-    if (part.type == known) return std::move(part.text);
-  return refuse(400, fmt::format("{}: content of type '{}' is not supported, only text is", path, part.type),
-                path + ".type", "unsupported_content_type");
 }
 
 // A string, or a list of parts.
@@ -79,6 +89,7 @@ class Conversation {
   }
   ApiResult<Json> take() {
     if (!reasoning_.empty()) open_turn();
+    if (messages_.empty()) return refuse(400, "input: holds nothing that could be answered", "input");
     return openai::normalise_messages(messages_);
   }
 
@@ -132,6 +143,24 @@ class Conversation {
 };
 
 }  // namespace
+
+Json item_schema() {
+  const Json text = text_form_schema(), id = text_not_empty_schema();
+  const Json roles = words_schema({"user", "assistant", "system", "developer"});
+  const auto of_type = [](Json type, Json properties) {
+    Json required = Json::array();
+    for (const auto& [name, schema] : properties.items()) required.push_back(name);
+    if (!type["enum"].back().is_null()) required.push_back("type");
+    properties["type"] = std::move(type);
+    return Json{{"properties", std::move(properties)}, {"required", std::move(required)}};
+  };
+  Json schema = item_table().schema();
+  schema.update(any_of({of_type(or_null(words_schema({"message"})), {{"role", roles}, {"content", text}}),
+                        of_type(words_schema({"reasoning"}), Json::object()),
+                        of_type(words_schema({"function_call"}), {{"call_id", id}, {"name", id}}),
+                        of_type(words_schema({"function_call_output"}), {{"call_id", id}, {"output", text}})}));
+  return schema;
+}
 
 ApiResult<Json> to_chat_messages(const Json& input) {
   if (input.is_string()) return Json::array({{{"role", "user"}, {"content", input}}});

@@ -8,6 +8,7 @@ namespace {
 constexpr int64_t kMaxInt = 0x7fffffff;
 constexpr int kMaxTopLogprobs = 20;
 constexpr size_t kMaxMetadata = 16;
+constexpr const char* kLogprobs = "message.output_text.logprobs";
 
 using R = Request;
 
@@ -19,7 +20,7 @@ ApiStatus keep_input(const Json& value, R& request) {
 ApiStatus read_include(const Json& value, R& request) {
   RETORT_API_ASSIGN(const std::vector<std::string> names, read_strings(value, "include", kMaxMetadata));
   for (const std::string& name : names) {
-    if (name != "message.output_text.logprobs")
+    if (name != kLogprobs)
       return refuse(400, fmt::format("include: '{}' is not supported", name), "include", "unsupported_parameter");
     request.logprobs = true;
   }
@@ -35,15 +36,16 @@ ApiStatus read_metadata(const Json& value, R& request) {
   return {};
 }
 
-Json described(std::string_view type, std::string_view doc) { return {{"type", type}, {"description", doc}}; }
+Json metadata_schema() {
+  return {{"type", "object"}, {"additionalProperties", text_schema()}, {"maxProperties", kMaxMetadata}};
+}
 
 std::vector<Field<R>> prompt_fields() {
   return {
       {"input",
-       {{"type", Json::array({"string", "array"})},
-        {"description", "A string, or items: messages, reasoning, calls of functions and their outputs."}},
-       keep_input,
-       true},
+       described(any_of({text_schema(), list_schema(item_schema(), 1)}),
+                 "A string, or items: messages, reasoning, calls of functions and their outputs."),
+       keep_input, true},
       string_field("model", &R::model, "The served model's name."),
       string_field("instructions", &R::instructions, "A system message before all others; not kept for later."),
       string_field("previous_response_id", &R::previous_response_id, "A stored response to go on with."),
@@ -63,14 +65,16 @@ std::vector<Field<R>> answer_fields() {
       number_field("top_p", &R::top_p, {0, 1, true}, nullptr, "Nucleus sampling."),
       int_field("top_logprobs", &R::top_logprobs, {0, kMaxTopLogprobs}, 0,
                 "So many most likely tokens with include: message.output_text.logprobs."),
-      {"include", described("array", "[\"message.output_text.logprobs\"]"), read_include},
+      {"include", described(list_schema(words_schema({kLogprobs}), 0, kMaxMetadata), "What to send besides."),
+       read_include},
   };
 }
 
 std::vector<Field<R>> other_fields() {
   return {
       bool_field("store", &R::store, true, "Keep the response, to be fetched or gone on with by its id."),
-      {"metadata", described("object", "Up to 16 strings for the caller's own records; come back."), read_metadata},
+      {"metadata", described(metadata_schema(), "Up to 16 strings for the caller's own records; come back."),
+       read_metadata},
       refused_field<R>("background", {false}, "not supported"),
       refused_field<R>("moderation", {}, "not supported"),
       ignored_field<R>("stream_options", "Events are never padded."),

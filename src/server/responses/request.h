@@ -15,6 +15,7 @@ struct Request : openai::ChatRequest {
 };
 
 const FieldTable<Request>& request_table();
+Json item_schema();  // of a list as input
 ApiResult<Request> parse_request(const Json& body);
 
 // Input (a string or a list of items) → messages as chat templates know them: reasoning goes with the assistant's

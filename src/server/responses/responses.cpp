@@ -62,12 +62,9 @@ ApiResult<Json> remove(std::string_view id, ResponseStore& store) {
 }
 
 // Of one that runs: it ends soon, and the answer shows it as it will be. One that has ended stays as it is.
-ApiResult<Json> cancel(std::string_view rest, const ResponseStore& store) {
-  constexpr std::string_view kCancel = "/cancel";
-  if (!rest.ends_with(kCancel)) return refuse(404, fmt::format("no such path: /v1/responses/{}", rest));
-  const std::string id(rest.substr(0, rest.size() - kCancel.size()));
+ApiResult<Json> cancel(std::string_view id, const ResponseStore& store) {
   RETORT_API_ASSIGN(Json response, fetch(id, store));
-  if (store.cancel(id)) response["status"] = "cancelled";
+  if (store.cancel(std::string(id))) response["status"] = "cancelled";
   return response;
 }
 
@@ -91,7 +88,7 @@ void add_routes(http::Router& router, ApiContext& api) {
               }});
   router.add(
       {.method = "POST",
-       .path = "/v1/responses/*",
+       .path = "/v1/responses/*/cancel",
        .handler =
            [store](http::Exchange& exchange) { return respond(exchange, cancel(exchange.rest_of_path(), *store)); },
        .without_body = true});

@@ -36,9 +36,9 @@ ApiStatus read_tool_choice(const Json& value, R& request) {
   return expected("tool_choice", "none, auto, required or {\"type\": \"function\", \"name\"}", value);
 }
 
-ApiStatus read_reasoning(const Json& value, R& request) {
+const FieldTable<R>& reasoning_table() {
   static const FieldTable<R> table({
-      {"effort", Json::object(),
+      {"effort", openai::effort_schema(),
        [](const Json& effort, R& of) -> ApiStatus {
          if (ApiStatus status = openai::read_reasoning_effort(effort, of); status) return {};
          return expected("effort", "none, minimal, low, medium, high or xhigh", effort);
@@ -46,7 +46,11 @@ ApiStatus read_reasoning(const Json& value, R& request) {
       refused_field<R>("summary", {}, "not supported; the reasoning itself is in the output"),
       refused_field<R>("generate_summary", {}, "not supported; the reasoning itself is in the output"),
   });
-  return table.apply(value, request, "reasoning.");
+  return table;
+}
+
+ApiStatus read_reasoning(const Json& value, R& request) {
+  return reasoning_table().apply(value, request, "reasoning.");
 }
 
 // {"type": "text" | "json_object" | "json_schema", "name", "schema", …}
@@ -64,35 +68,59 @@ ApiStatus read_format(const Json& value, R& request) {
   if (type == "text") return {};
   if (type == "json_object") return openai::set_json_schema({{"type", "object"}}, "text.format", request);
   if (type != "json_schema") return expected("format.type", "text, json_object or json_schema", type);
-  return openai::set_json_schema(value.value("schema", Json()), "text.format", request);
+  const Json schema = value.value("schema", Json());
+  if (openai::set_json_schema(schema, "text.format", request)) return {};
+  return expected("format.schema", "a JSON schema or its text", schema);
 }
 
-ApiStatus read_text(const Json& value, R& request) {
+Json format_schema() {
+  const Json form = any_of({type_schema("object"), type_schema("boolean"), type_schema("string")});
+  const Json nothing = type_schema("null");
+  const Json free = {{"type", "object"},
+                     {"properties", Json::object({{"type", words_schema({"text", "json_object"})}})},
+                     {"required", {"type"}},
+                     {"additionalProperties", nothing}};
+  const Json bound = {{"type", "object"},
+                      {"properties",
+                       {{"type", words_schema({"json_schema"})},
+                        {"schema", form},
+                        {"name", Json::object()},
+                        {"description", Json::object()},
+                        {"strict", Json::object()}}},
+                      {"required", {"type", "schema"}},
+                      {"additionalProperties", nothing}};
+  return any_of({free, bound});
+}
+
+const FieldTable<R>& text_table() {
   static const FieldTable<R> table({
-      {"format", Json::object(), read_format},
+      {"format", format_schema(), read_format},
       refused_field<R>("verbosity", {"medium"}, "not supported"),
   });
-  return table.apply(value, request, "text.");
+  return table;
 }
 
-Json described(std::string_view type, std::string_view doc) { return {{"type", type}, {"description", doc}}; }
+ApiStatus read_text(const Json& value, R& request) { return text_table().apply(value, request, "text."); }
+
+Json choice_schema() {
+  const Json named = {{"type", "object"},
+                      {"properties", {{"type", {{"const", "function"}}}, {"name", text_schema()}}},
+                      {"required", {"type", "name"}}};
+  return any_of({words_schema({"none", "auto", "required"}), named});
+}
 
 }  // namespace
 
 const std::vector<Field<R>>& form_fields() {
   static const std::vector<Field<R>> fields = {
-      {"reasoning",
-       described("object", "effort: none, minimal, low, medium, high or xhigh; a summary is not supported."),
+      {"reasoning", described(reasoning_table().schema(), "How much to think; a summary is not supported."),
        read_reasoning},
-      {"text", described("object", "format: {\"type\": \"text\" | \"json_object\" | \"json_schema\", \"schema\"}."),
-       read_text},
-      {"tools",
-       {{"type", "array"}, {"items", tool_table().schema()}, {"description", "Functions that the model may call."}},
+      {"text", described(text_table().schema(), "The form of the answer."), read_text},
+      {"tools", described(list_schema(tool_table().schema(), 0, kMostTools), "Functions that the model may call."),
        [](const Json& value, R& request) { return read_tools(value, tool_table(), request.tool_use); }},
       {"tool_choice",
-       {{"type", Json::array({"string", "object"})},
-        {"description",
-         "auto, none, required or {\"type\": \"function\", \"name\"}; the last two are held to by a grammar."}},
+       described(choice_schema(),
+                 "auto, none, required or {\"type\": \"function\", \"name\"}; the last two are held to by a grammar."),
        read_tool_choice},
       openai::parallel_tool_calls_field(),
       refused_field<R>("max_tool_calls", {}, "not supported"),

@@ -5,8 +5,6 @@
 namespace retort::simple {
 namespace {
 
-constexpr size_t kMaxItems = 1024;
-
 using R = GenerateRequest;
 
 std::vector<Field<R>> fields() {

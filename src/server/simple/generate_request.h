@@ -9,6 +9,8 @@
 
 namespace retort::simple {
 
+inline constexpr size_t kMaxItems = 1024;  // of a batch
+
 struct GenerateRequest {
   std::string prompt;
   int max_tokens = 2048;

@@ -5,6 +5,7 @@ namespace retort {
 std::vector<Field<Tool>> tool_declaration_fields(std::string_view schema_name) {
   Field<Tool> name = string_field("name", &Tool::name, "What the model calls it.");
   name.required = true;
+  name.schema["pattern"] = "^[A-Za-z0-9_.:/-]{1,128}$";
   return {
       std::move(name),
       string_field("description", &Tool::description, "What it does, for the model to know."),

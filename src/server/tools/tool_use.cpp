@@ -8,7 +8,7 @@
 namespace retort {
 namespace {
 
-constexpr size_t kMostTools = 128, kLongestName = 128;
+constexpr size_t kLongestName = 128;
 
 bool is_tool_name(std::string_view name) {
   const auto is_part = [](char c) {

@@ -11,6 +11,8 @@
 
 namespace retort {
 
+inline constexpr size_t kMostTools = 128;
+
 struct Tool {
   std::string name, description;
   Json parameters = Json::object();  // a JSON schema
