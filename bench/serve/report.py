@@ -53,6 +53,13 @@ def print_header():
     print(f"{'':<44} {'':>5} {'':>6} {'tokens':>8} {'':>8} {'p50':>8} {'p95':>8} {'p50':>8} {'p99':>8} {'max':>8}")
 
 
+def print_cpu(before: dict[str, float], after: dict[str, float]):
+    used = {name: seconds - before.get(name, 0) for name, seconds in after.items()}
+    whole = sum(used.values())
+    for name, seconds in sorted(used.items(), key=lambda item: -item[1]):
+        print(f"    {name:<16} {seconds:>8.2f} s of CPU time, {100 * seconds / whole:>6.2f} %")
+
+
 def plot(results: dict[str, dict[str, list[Timing]]], path: str):
     """Shares of requests by time to first token, and of gaps by length; one line a server and part."""
     import matplotlib

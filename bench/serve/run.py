@@ -6,7 +6,8 @@
   run.py stall --concurrency 8 --max-prompt 3000 --max-tokens 400     the worst gap when a long prompt comes
   run.py turns --max-prompt 2000 --requests 100                       what the second turn of a conversation costs
 
---server NAME=URL, repeatable, names who is asked, one after another; all of them must serve the same model.
+--server NAME=URL, repeatable, names who is asked, one after another; all of them must serve the same model. --pid tells what CPU
+time the threads of that process, a server on this machine, took for it.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import report
 import scenarios
+from server_process import cpu_by_thread
 
 SCENARIOS = {
     "closed": scenarios.closed_loop,
@@ -38,6 +40,7 @@ def parse_arguments():
     parser.add_argument("--max-tokens", type=int, default=128, help="of each answer")
     parser.add_argument("--settle", type=float, default=5, help="seconds the streams run before the long prompt")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pid", type=int)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path, help="a PNG")
     args = parser.parse_args()
@@ -50,11 +53,14 @@ def main() -> int:
     results, summaries = {}, {}
     report.print_header()
     for name, url in args.server.items():
+        before = cpu_by_thread(args.pid) if args.pid else {}
         timings = asyncio.run(SCENARIOS[args.scenario](url, args))
         results[name] = timings if isinstance(timings, dict) else {"": timings}
         summaries[name] = {part: report.summary(part_timings) for part, part_timings in results[name].items()}
         for part, part_summary in summaries[name].items():
             report.print_row(f"{name} {part}".strip(), part_summary)
+        if args.pid:
+            report.print_cpu(before, cpu_by_thread(args.pid))
     if args.json:
         args.json.write_text(json.dumps({"scenario": args.scenario, "servers": summaries}, indent=1) + "\n")
     if args.plot:

@@ -10,6 +10,16 @@ from pathlib import Path
 READY = re.compile(r"ready at (http://\S+)")
 
 
+def cpu_by_thread(pid: int) -> dict[str, float]:
+    """Seconds of CPU time by names of threads; those that have ended are not in it."""
+    seconds: dict[str, float] = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        head, _, tail = (task / "stat").read_text().rpartition(")")
+        name, fields = head.partition("(")[2], tail.split()
+        seconds[name] = seconds.get(name, 0) + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
 class ServerProcess:
     """Its log goes to a file, so that nobody has to read along for it to go on."""
 

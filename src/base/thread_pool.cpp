@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/thread_name.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -29,7 +31,11 @@ struct alignas(64) ThreadPool::Share {
 };
 
 ThreadPool::ThreadPool(int num_threads) : shares_(new Share[static_cast<size_t>(std::max(1, num_threads))]) {
-  for (int i = 1; i < num_threads; ++i) workers_.emplace_back([this, i] { worker_main(i); });
+  for (int i = 1; i < num_threads; ++i)
+    workers_.emplace_back([this, i] {
+      name_this_thread("compute");
+      worker_main(i);
+    });
 }
 
 ThreadPool::~ThreadPool() {

@@ -141,9 +141,9 @@ Result<std::vector<Breakdown>> run_breakdown(const BenchOptions& options) {
   llm_options.num_threads = options.threads;
   llm_options.engine.max_num_seqs = *std::ranges::max_element(options.batches);
   RETORT_ASSIGN(const auto llm, Llm::load(llm_options));
-  measure_breakdown(*llm, 1, 32, 8);  // the first steps take new memory
+  measure_breakdown(*llm, 1, 8);  // the first steps take new memory
   std::vector<Breakdown> breakdowns;
-  for (const int batch : options.batches) breakdowns.push_back(measure_breakdown(*llm, batch, 32, options.generate));
+  for (const int batch : options.batches) breakdowns.push_back(measure_breakdown(*llm, batch, options.generate));
   return breakdowns;
 }
 

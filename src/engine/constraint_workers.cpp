@@ -1,5 +1,7 @@
 #include "engine/constraint_workers.h"
 
+#include "base/thread_name.h"
+
 namespace retort {
 namespace {
 
@@ -21,7 +23,11 @@ ConstraintWorkers::~ConstraintWorkers() {
 
 void ConstraintWorkers::run(std::function<void()> work) {
   const std::lock_guard lock(mutex_);
-  while (std::ssize(threads_) < kNumThreads) threads_.emplace_back([this] { this->work(); });
+  while (std::ssize(threads_) < kNumThreads)
+    threads_.emplace_back([this] {
+      name_this_thread("constraint");
+      this->work();
+    });
   queue_.push_back(std::move(work));
   wake_.notify_one();
 }

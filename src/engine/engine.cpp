@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/thread_name.h"
 #include "engine/engine_core.h"
 
 namespace retort {
@@ -59,7 +60,10 @@ struct Engine::Impl {
 };
 
 Engine::Engine(EngineConfig config, ModelRunner& runner) : impl_(std::make_unique<Impl>(std::move(config), runner)) {
-  impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
+  impl_->thread = std::thread([impl = impl_.get()] {
+    name_this_thread("engine");
+    impl->run();
+  });
 }
 
 Engine::~Engine() { stop(std::chrono::milliseconds(0)); }

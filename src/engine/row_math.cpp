@@ -6,6 +6,12 @@
 #include <cmath>
 #include <cstddef>
 
+#if defined(RETORT_ROW_CLONES) && defined(__x86_64__)
+#define RETORT_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define RETORT_CLONES
+#endif
+
 namespace retort {
 namespace {
 
@@ -28,8 +34,16 @@ inline float exp2_polynomial(float x) {
   return std::bit_cast<float>(std::bit_cast<int32_t>(p) + exponent);
 }
 
+template <class Condition>
+inline bool any_lane(const float* lanes, Condition holds) {
+  int32_t any = 0;
+  for (size_t j = 0; j < kLanes; ++j) any |= holds(lanes[j]) ? 1 : 0;
+  return any != 0;
+}
+
 }  // namespace
 
+RETORT_CLONES
 std::optional<RowMax> row_max(std::span<const float> row) {
   float lanes[kLanes];
   std::fill_n(lanes, kLanes, -INFINITY);
@@ -48,9 +62,12 @@ std::optional<RowMax> row_max(std::span<const float> row) {
   }
   const float max = *std::max_element(lanes, lanes + kLanes);
   if (std::any_of(bad, bad + kLanes, [](int32_t b) { return b != 0; }) || max == -INFINITY) return std::nullopt;
-  return RowMax{max, static_cast<TokenId>(std::find(row.begin(), row.end(), max) - row.begin())};
+  size_t begin = 0;  // of the lanes that hold it
+  while (begin + kLanes <= row.size() && !any_lane(&row[begin], [=](float x) { return x == max; })) begin += kLanes;
+  return RowMax{max, static_cast<TokenId>(std::find(row.begin() + begin, row.end(), max) - row.begin())};
 }
 
+RETORT_CLONES
 void row_exp(std::span<const float> row, float max, float temperature, std::span<float> out) {
   const float scale = static_cast<float>(1 / (std::log(2.0) * temperature));
   const float* x = row.data();
@@ -62,6 +79,7 @@ void row_exp(std::span<const float> row, float max, float temperature, std::span
   }
 }
 
+RETORT_CLONES
 double row_sum(std::span<const float> row) {
   double lanes[kLanes] = {};
   size_t i = 0;
@@ -71,6 +89,19 @@ double row_sum(std::span<const float> row) {
   for (; i < row.size(); ++i) sum += static_cast<double>(row[i]);
   for (double lane : lanes) sum += lane;
   return sum;
+}
+
+RETORT_CLONES
+void row_above(std::span<const float> row, float floor, std::vector<TokenId>& ids) {
+  const auto look_at = [&](size_t i) {
+    if (row[i] > floor) ids.push_back(static_cast<TokenId>(i));
+  };
+  size_t begin = 0;
+  for (; begin + kLanes <= row.size(); begin += kLanes) {
+    if (!any_lane(&row[begin], [=](float x) { return x > floor; })) continue;
+    for (size_t j = 0; j < kLanes; ++j) look_at(begin + j);
+  }
+  for (; begin < row.size(); ++begin) look_at(begin);
 }
 
 double row_log_sum_exp(std::span<const float> row, float max, std::span<float> scratch) {

@@ -51,9 +51,10 @@ TokenId Sampler::draw(std::span<const float> logits, float max, const SampleInpu
 // enough.
 void Sampler::gather_candidates(const SamplingParams& params, double total) {
   for (const float floor : {3e-4f, 1e-7f, 0.0f}) {
+    ids_.clear();
+    row_above(weights_, floor, ids_);
     candidates_.clear();
-    for (TokenId id = 0; id < std::ssize(weights_); ++id)
-      if (weights_[id] > floor) candidates_.add(id, weights_[id]);
+    for (const TokenId id : ids_) candidates_.add(id, weights_[id]);
     const bool enough = params.top_k > 0   ? candidates_.size() >= static_cast<size_t>(params.top_k)
                         : params.top_p < 1 ? candidates_.mass() >= params.top_p * total
                                            : false;

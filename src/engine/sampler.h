@@ -31,6 +31,7 @@ class Sampler {
 
   std::vector<float> processed_;  // [vocab_size] logits, when the request changes them
   std::vector<float> weights_;    // [vocab_size] proportional to probabilities, the likeliest token's is 1
+  std::vector<TokenId> ids_;      // of those that may stay
   Candidates candidates_;
 };
 

@@ -6,6 +6,7 @@
 #include <future>
 
 #include "base/log.h"
+#include "base/thread_name.h"
 #include "server/admin_routes.h"
 #include "server/anthropic/endpoints.h"
 #include "server/fields/json_input.h"
@@ -65,7 +66,10 @@ Result<std::unique_ptr<App>> App::bind(const ServerConfig& config) {
   RETORT_TRY(app->listen(config));
   app->listener_->start(app->service_);
   app->watchdog_.start();
-  app->thread_ = std::thread([&io = app->io_] { io.run(); });
+  app->thread_ = std::thread([&io = app->io_] {
+    name_this_thread("http");
+    io.run();
+  });
   return app;
 }
 

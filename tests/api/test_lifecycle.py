@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 from conftest import BINARY, MODEL
@@ -205,3 +206,8 @@ def test_every_instruction_set_gives_the_same_text_alone_and_among_others(server
         distances = [abs(a - b) for a, b in zip(wanted, prompt_logprobs(forced), strict=True)]
         assert sum(distances) / len(distances) < 0.4, name
         assert forced.stop() == 0
+
+
+def test_threads_have_names(server):
+    tasks = Path(f"/proc/{server.process.pid}/task").iterdir()
+    assert {"http", "engine"} <= {(task / "comm").read_text().strip() for task in tasks}

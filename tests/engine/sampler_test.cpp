@@ -350,6 +350,19 @@ TEST(RowMath, SumsAndMaximaAtEveryLength) {
   }
 }
 
+TEST(RowMath, FindsWhatIsAboveAtEveryLength) {
+  for (size_t n = 0; n < 70; ++n) {
+    std::vector<float> row(n);
+    std::vector<TokenId> ids = {-1}, expected = {-1};
+    for (size_t i = 0; i < n; ++i) {
+      row[i] = i % 19 == 3 || i + 1 == n ? 0.5f : 0.25f;
+      if (row[i] > 0.25f) expected.push_back(static_cast<TokenId>(i));
+    }
+    row_above(row, 0.25f, ids);
+    EXPECT_EQ(ids, expected);
+  }
+}
+
 // Known answers of the authors' Random123 library (kat_vectors, philox4x32 10).
 TEST(Philox, KnownAnswers) {
   EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}), (PhiloxCounter{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));

@@ -1,5 +1,7 @@
 #include "cli/measure/breakdown.h"
 
+#include <fmt/format.h>
+
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -32,9 +34,12 @@ class Events {
   std::deque<std::pair<int, TokenEvent>> events_;
 };
 
-EngineRequest request_of(int idx, int prompt, int generate, int32_t vocab_size) {
+EngineRequest request_of(int idx, int generate, const Tokenizer& tokenizer) {
   EngineRequest request;
-  for (int i = 0; i < prompt; ++i) request.prompt.push_back((idx * 7919 + i * 104729 + 11) % vocab_size);
+  request.prompt = tokenizer.encode(
+      fmt::format("Chapter {}. The alchemist lit the fire under the retort, and while it grew hot he began to tell",
+                  idx),
+      {});
   request.params.temperature = 0.6F;
   request.params.top_p = 0.95F;
   request.params.seed = idx;
@@ -49,13 +54,13 @@ StepTimes operator-(const StepTimes& a, const StepTimes& b) {
 
 }  // namespace
 
-Breakdown measure_breakdown(Llm& llm, int batch, int prompt, int generate) {
+Breakdown measure_breakdown(Llm& llm, int batch, int generate) {
   Events events;
   std::vector<Detokenizer> texts(batch, Detokenizer(llm.tokenizer(), true));
   const EngineStats before = llm.engine().stats();
   const auto start = Clock::now();
   for (int i = 0; i < batch; ++i) {
-    auto request = request_of(i, prompt, generate, static_cast<int32_t>(llm.tokenizer().vocab_size()));
+    auto request = request_of(i, generate, llm.tokenizer());
     request.on_event = [&events, i](TokenEvent event) { events.push(i, std::move(event)); };
     RETORT_CHECK(llm.engine().submit(std::move(request)));
   }

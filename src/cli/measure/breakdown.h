@@ -15,8 +15,8 @@ struct Breakdown {
   double tokens_per_second = 0;
 };
 
-// `batch` requests of `prompt` arbitrary tokens each generate `generate` tokens with the sampling parameters of a chat
-// (temperature 0.6, top_p 0.95).
-Breakdown measure_breakdown(Llm& llm, int batch, int prompt, int generate);
+// `batch` requests of a sentence each generate `generate` tokens with the sampling parameters of a chat (temperature
+// 0.6, top_p 0.95).
+Breakdown measure_breakdown(Llm& llm, int batch, int generate);
 
 }  // namespace retort
