@@ -1,6 +1,7 @@
 #include "base/cpu.h"
 
 #include <sched.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ constexpr std::array kIsaNames = {
     IsaName{Isa::kScalar, "scalar"},
     IsaName{Isa::kAvx2, "avx2"},
     IsaName{Isa::kAvx512Vnni, "avx512vnni"},
+    IsaName{Isa::kAmx, "amx"},
     IsaName{Isa::kNeonDotprod, "neon-dotprod"},
 };
 
@@ -81,6 +83,17 @@ std::string cpuinfo_field(std::string_view key) {
   return "";
 }
 
+#if defined(__x86_64__)
+// AMX's tiles are state that a process must ask the kernel for, once, for all of its threads (Linux 5.16,
+// arch_prctl(2)).
+bool may_use_amx() {
+  const auto flags = cpuinfo_field("flags") + " ";
+  if (flags.find(" amx_tile ") == std::string::npos || flags.find(" amx_int8 ") == std::string::npos) return false;
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+#endif
+
 }  // namespace
 
 std::string_view isa_name(Isa isa) {
@@ -105,6 +118,7 @@ std::vector<Isa> supported_isas() {
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi"))
     isas.push_back(Isa::kAvx512Vnni);
+  if (isas.back() == Isa::kAvx512Vnni && may_use_amx()) isas.push_back(Isa::kAmx);
 #elif defined(__aarch64__)
   constexpr unsigned long kHwcapAsimdHp = 1UL << 10, kHwcapAsimdDp = 1UL << 20;
   const unsigned long caps = getauxval(AT_HWCAP);

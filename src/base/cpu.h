@@ -12,9 +12,9 @@
 namespace retort {
 
 // Instruction sets that kernels are written for, each a superset in speed of those before it on its architecture.
-enum class Isa { kScalar, kAvx2, kAvx512Vnni, kNeonDotprod };
+enum class Isa { kScalar, kAvx2, kAvx512Vnni, kAmx, kNeonDotprod };
 
-std::string_view isa_name(Isa isa);  // as RETORT_ISA spells it: scalar, avx2, avx512vnni, neon-dotprod
+std::string_view isa_name(Isa isa);  // as RETORT_ISA spells it: scalar, avx2, avx512vnni, amx, neon-dotprod
 std::optional<Isa> isa_from_name(std::string_view name);
 
 // Every set this CPU and operating system can run, slowest first; always begins with kScalar.

@@ -20,6 +20,7 @@ const AttentionKernels& attention_kernels(Isa isa) {
     case Isa::kAvx2:
       return avx2::kAttention;
     case Isa::kAvx512Vnni:
+    case Isa::kAmx:  // AMX multiplies whole matrices only
       return avx512::kAttention;
 #elif defined(__aarch64__)
     case Isa::kNeonDotprod:

@@ -14,6 +14,7 @@ const ElementwiseKernels& elementwise_kernels(Isa isa) {
     case Isa::kAvx2:
       return avx2::kElementwise;
     case Isa::kAvx512Vnni:
+    case Isa::kAmx:  // AMX multiplies whole matrices only
       return avx512::kElementwise;
 #elif defined(__aarch64__)
     case Isa::kNeonDotprod:

@@ -6,15 +6,18 @@
 function(retort_instruction_set folder processor)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/${folder}/*.cpp)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES ${processor})
-    set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${ARGN}")
+    # Aligned, so that the speed of a loop does not depend on where the linker happens to put it.
+    set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${ARGN};-falign-functions=64")
   else()
     set_source_files_properties(${sources} PROPERTIES HEADER_FILE_ONLY ON)
   endif()
 endfunction()
 
 retort_instruction_set(avx2 "x86_64|AMD64" -mavx2 -mfma -mf16c)
-retort_instruction_set(avx512 "x86_64|AMD64" -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx512vbmi -mfma -mf16c
-  -mprefer-vector-width=512)
+set(RETORT_AVX512_FLAGS -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx512vbmi -mfma -mf16c -mprefer-vector-width=512)
+set(RETORT_AVX512_FLAGS ${RETORT_AVX512_FLAGS} PARENT_SCOPE) # for the emulation of AMX in the tests
+retort_instruction_set(avx512 "x86_64|AMD64" ${RETORT_AVX512_FLAGS})
+retort_instruction_set(amx "x86_64|AMD64" ${RETORT_AVX512_FLAGS} -mamx-tile -mamx-int8)
 retort_instruction_set(neon "aarch64|arm64" -march=armv8.2-a+dotprod+fp16)
 
 # A fused multiply-add happens where the source says fma and nowhere else:

@@ -10,10 +10,11 @@ namespace retort {
 namespace {
 
 // Rows a panel is filled up to: those that kernels are written for. The rows added are zeros, computed and dropped.
-int64_t panel_rows(int64_t num_rows) {
-  for (int64_t rows : {1, 2, 3, 4, 6})
-    if (num_rows <= rows) return rows;
-  return kMaxTileRows;
+int64_t filled_rows(int64_t num_rows, const TileKernels& kernels) {
+  if (num_rows < kernels.whole_panel_from)
+    for (int64_t rows : {1, 2, 3, 4, 6})
+      if (num_rows <= rows) return rows;
+  return kernels.panel_rows;
 }
 
 const TileKernels& tile_kernels(Isa isa) {
@@ -23,6 +24,8 @@ const TileKernels& tile_kernels(Isa isa) {
       return kAvx2TileKernels;
     case Isa::kAvx512Vnni:
       return kAvx512VnniTileKernels;
+    case Isa::kAmx:
+      return kAmxTileKernels;
 #elif defined(__aarch64__)
     case Isa::kNeonDotprod:
       return kNeonDotprodTileKernels;
@@ -99,7 +102,7 @@ void Activations::resize(int64_t num_rows, int64_t num_inputs) {
     if (buffer.size() < static_cast<size_t>(size)) buffer.resize(static_cast<size_t>(size));
   };
   grow(values_, num_rows * num_inputs);
-  const int64_t entries = num_panels() * kMaxTileRows * num_groups();
+  const int64_t entries = (num_rows + kMaxTileRows - 1) / kMaxTileRows * kMaxTileRows * num_groups();
   grow(quants_, entries * kGroupInputs);
   grow(scales_, entries);
   grow(sums_, entries);
@@ -108,28 +111,28 @@ void Activations::resize(int64_t num_rows, int64_t num_inputs) {
   grow(neg_half_sums_, 2 * entries);
 }
 
-ActivationPanel Activations::panel(int64_t panel_idx) const {
-  const int64_t first = panel_idx * kMaxTileRows * num_groups();
+ActivationPanel Activations::panel(int64_t panel_idx, const TileKernels& kernels) const {
+  const int64_t first_row = panel_idx * kernels.panel_rows, first = first_row * num_groups();
   return {quants_.data() + first * kGroupInputs,
           scales_.data() + first,
           neg_sums_.data() + first,
           neg_half_sums_.data() + 2 * first,
           sums_.data() + first,
           half_sums_.data() + 2 * first,
-          panel_rows(std::min<int64_t>(kMaxTileRows, num_rows_ - panel_idx * kMaxTileRows))};
+          filled_rows(std::min<int64_t>(kernels.panel_rows, num_rows_ - first_row), kernels)};
 }
 
-Matmul::Matmul(Isa isa, ThreadPool& pool) : kernels_(&tile_kernels(isa)), pool_(&pool) {}
+Matmul::Matmul(Isa isa, ThreadPool& pool) : Matmul(tile_kernels(isa), pool) {}
 
 void Matmul::prepare(Activations& in) {
   if (in.num_inputs() % kGroupInputs != 0) return;  // no quantised weight has such rows
-  const int64_t rows = in.num_panels() * kMaxTileRows;
+  const int64_t panel_rows = kernels_->panel_rows, rows = in.num_panels(*kernels_) * panel_rows;
   pool_->parallel_for(static_cast<size_t>(rows), 4, [&](size_t begin, size_t end, int) {
     static constexpr int64_t kChunk = 64;  // groups of zeros for the rows that fill up a panel
     static const float kZeros[kChunk * kGroupInputs] = {};
     for (auto row = static_cast<int64_t>(begin); row < static_cast<int64_t>(end); ++row) {
-      ActivationPanel panel = in.panel(row / kMaxTileRows);
-      const int64_t row_idx = row % kMaxTileRows;
+      ActivationPanel panel = in.panel(row / panel_rows, *kernels_);
+      const int64_t row_idx = row % panel_rows;
       if (row_idx >= panel.num_rows) continue;
       if (row < in.num_rows()) {
         kernels_->quantize_row(in.row(row), in.num_groups(), row_idx, panel);
@@ -152,11 +155,11 @@ void Matmul::prepare(Activations& in) {
 
 void Matmul::run_tile(const Activations& in, const MatmulOutput& output, int64_t tile_idx, int64_t panel_idx) const {
   float tile[kMaxTileRows * kTileOutputs];
-  const int64_t first_row = panel_idx * kMaxTileRows;
-  const int64_t num_rows = std::min<int64_t>(kMaxTileRows, in.num_rows() - first_row);
+  const int64_t first_row = panel_idx * kernels_->panel_rows;
+  const int64_t num_rows = std::min<int64_t>(kernels_->panel_rows, in.num_rows() - first_row);
   const PackedMatrix& weight = *output.weight;
   if (const QuantTileKernel kernel = quant_kernel(*kernels_, weight.type()))
-    kernel(weight.tile(tile_idx), in.num_groups(), in.panel(panel_idx), tile);
+    kernel(weight.tile(tile_idx), in.num_groups(), in.panel(panel_idx, *kernels_), tile);
   else
     float_kernel(*kernels_, weight.type())(weight.tile(tile_idx), in.num_inputs(), in.row(first_row), in.num_inputs(),
                                            num_rows, tile);
@@ -171,7 +174,7 @@ void Matmul::run(const Activations& in, std::span<const MatmulOutput> outputs) {
     RETORT_CHECK(output.weight->num_inputs() == in.num_inputs() && output.stride >= output.weight->num_outputs());
     block_tiles = std::max<int64_t>(1, kTileBlockBytes / static_cast<int64_t>(output.weight->tile_bytes()));
   }
-  if (in.num_rows() <= kMaxTileRows) block_tiles = std::min<int64_t>(block_tiles, 4);
+  if (in.num_rows() <= kernels_->panel_rows) block_tiles = std::min<int64_t>(block_tiles, 4);
   for (const auto& output : outputs) num_blocks += (output.weight->num_tiles() + block_tiles - 1) / block_tiles;
 
   pool_->parallel_for(static_cast<size_t>(num_blocks), 1, [&](size_t begin, size_t end, int) {
@@ -183,7 +186,7 @@ void Matmul::run(const Activations& in, std::span<const MatmulOutput> outputs) {
         ++output;
       }
       const int64_t last = std::min((block + 1) * block_tiles, output->weight->num_tiles());
-      for (int64_t panel = 0; panel < in.num_panels(); ++panel)
+      for (int64_t panel = 0; panel < in.num_panels(*kernels_); ++panel)
         for (int64_t t = block * block_tiles; t < last; ++t) run_tile(in, *output, t, panel);
     }
   });

@@ -15,7 +15,7 @@
 namespace retort {
 
 // Rows of activations in the forms kernels read: float32, and int8 in groups of 32 with one float scale a group (ggml's
-// Q8_0 with a float scale), arranged in panels of up to kMaxTileRows rows. Buffers grow and are reused.
+// Q8_0 with a float scale), arranged in panels of the kernels' panel_rows. Buffers grow and are reused.
 class Activations {
  public:
   // Shape [num_rows, num_inputs]; contents undefined until written.
@@ -28,12 +28,14 @@ class Activations {
  private:
   friend class Matmul;
   int64_t num_groups() const { return (num_inputs_ + kGroupInputs - 1) / kGroupInputs; }
-  int64_t num_panels() const { return (num_rows_ + kMaxTileRows - 1) / kMaxTileRows; }
-  ActivationPanel panel(int64_t panel_idx) const;
+  int64_t num_panels(const TileKernels& kernels) const {
+    return (num_rows_ + kernels.panel_rows - 1) / kernels.panel_rows;
+  }
+  ActivationPanel panel(int64_t panel_idx, const TileKernels& kernels) const;
 
   int64_t num_rows_ = 0, num_inputs_ = 0;
   std::vector<float> values_;
-  // Entry (panel p, group g, row r) is at kMaxTileRows * p * num_groups + g * rows_of_panel + r; see ActivationPanel.
+  // Entry (panel p, group g, row r) is at panel_rows * p * num_groups + g * rows_of_panel + r; see ActivationPanel.
   mutable std::vector<int8_t> quants_;
   mutable std::vector<float> scales_, sums_, half_sums_;
   mutable std::vector<int32_t> neg_sums_, neg_half_sums_;
@@ -50,6 +52,7 @@ struct MatmulOutput {
 class Matmul {
  public:
   Matmul(Isa isa, ThreadPool& pool);
+  Matmul(const TileKernels& kernels, ThreadPool& pool) : kernels_(&kernels), pool_(&pool) {}
 
   // Quantises the rows of `in`; call once after writing them, before the run()s that read them with quantised weights.
   void prepare(Activations& in);

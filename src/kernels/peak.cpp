@@ -16,6 +16,8 @@ const PeakLoop& peak_loop(Isa isa) {
       return kAvx2PeakLoop;
     case Isa::kAvx512Vnni:
       return kAvx512VnniPeakLoop;
+    case Isa::kAmx:
+      return kAmxPeakLoop;
 #elif defined(__aarch64__)
     case Isa::kNeonDotprod:
       return kNeonDotprodPeakLoop;

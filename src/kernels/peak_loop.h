@@ -15,6 +15,7 @@ extern const PeakLoop kScalarPeakLoop;
 #if defined(__x86_64__)
 extern const PeakLoop kAvx2PeakLoop;
 extern const PeakLoop kAvx512VnniPeakLoop;
+extern const PeakLoop kAmxPeakLoop;
 #elif defined(__aarch64__)
 extern const PeakLoop kNeonDotprodPeakLoop;
 #endif

@@ -12,7 +12,8 @@
 
 namespace retort {
 
-inline constexpr int kMaxTileRows = 8;  // as many sums as 32 vector registers hold beside the 8 of a group's quants
+inline constexpr int kMaxTileRows = 16;    // what an AMX tile has; others take kVectorTileRows
+inline constexpr int kVectorTileRows = 8;  // as many sums as 32 vector registers hold beside the 8 of a group's quants
 inline constexpr float kSmallestActivation = 1e-30f;  // groups whose largest value is not above this are taken as zeros
 
 // Quantised activations of up to kMaxTileRows rows, group-major: entry (group g, row r) is at index g * num_rows + r.
@@ -51,12 +52,15 @@ struct TileKernels {
   QuantTileKernel q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs;
   FloatTileKernel f32, f16, bf16;
   QuantizeRow quantize_row;
+  int panel_rows;        // of a whole panel, up to kMaxTileRows
+  int whole_panel_from;  // from so many rows on a panel is filled up to that
 };
 
 extern const TileKernels kScalarTileKernels;
 #if defined(__x86_64__)
 extern const TileKernels kAvx2TileKernels;
 extern const TileKernels kAvx512VnniTileKernels;
+extern const TileKernels kAmxTileKernels;
 #elif defined(__aarch64__)
 extern const TileKernels kNeonDotprodTileKernels;
 #endif

@@ -173,7 +173,8 @@ constexpr TileKernels make_tile_kernels() {
   return {quant_tile<V, kTileQ4_0>, quant_tile<V, kTileQ4_1>, quant_tile<V, kTileQ5_0>,   quant_tile<V, kTileQ5_1>,
           quant_tile<V, kTileQ8_0>, quant_tile<V, kTileQ2_K>, quant_tile<V, kTileQ3_K>,   quant_tile<V, kTileQ4_K>,
           quant_tile<V, kTileQ5_K>, quant_tile<V, kTileQ6_K>, quant_tile<V, kTileIQ4_NL>, quant_tile<V, kTileIQ4_XS>,
-          float_tile<V, F32>,       float_tile<V, F16>,       float_tile<V, BF16>,        V::quantize_row};
+          float_tile<V, F32>,       float_tile<V, F16>,       float_tile<V, BF16>,        V::quantize_row,
+          kVectorTileRows,          kVectorTileRows};
 }
 
 }  // namespace retort

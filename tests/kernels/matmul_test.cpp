@@ -2,12 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <random>
 #include <vector>
 
 #include "formats/codecs.h"
+#if defined(__x86_64__)
+#include "kernels/amx_emulation.h"
+#endif
 
 namespace retort {
 namespace {
@@ -81,11 +85,13 @@ Problem make_problem(TensorType type, int64_t outputs, int64_t inputs, int64_t r
   return p;
 }
 
-std::vector<float> multiply(const Problem& p, Isa isa, int64_t rows, int threads = 2, const float* bias = nullptr,
-                            bool accumulate = false, int64_t first_row = 0) {
+// Kernels: an Isa or TileKernels.
+template <class Kernels>
+std::vector<float> multiply(const Problem& p, const Kernels& kernels, int64_t rows, int threads = 2,
+                            const float* bias = nullptr, bool accumulate = false, int64_t first_row = 0) {
   ThreadPool pool(threads);
   const auto packed = PackedMatrix::pack(p.tensor, pool).value();
-  Matmul matmul(isa, pool);
+  Matmul matmul(kernels, pool);
   Activations in;
   in.resize(rows, packed.num_inputs());
   std::copy_n(p.input.begin() + first_row * packed.num_inputs(), rows * packed.num_inputs(), in.row(0));
@@ -160,6 +166,29 @@ TEST_P(EveryType, EveryInstructionSetEqualsTheScalarTwin) {
     }
   }
 }
+
+#if defined(__x86_64__)
+TEST_P(EveryType, AmxOverEmulatedTilesEqualsTheScalarTwin) {
+  const auto isas = supported_isas();
+  if (std::ranges::find(isas, Isa::kAvx512Vnni) == isas.end()) GTEST_SKIP() << "AMX's kernels need AVX-512 VNNI too";
+  for (const int64_t rows : {3, 7, 16, 21, 40}) {
+    for (const int64_t inputs : {256, 512, 768}) {
+      const Problem p = make_problem(GetParam(), 33, inputs, rows, static_cast<unsigned>(rows + inputs));
+      EXPECT_EQ(multiply(p, kEmulatedAmxTileKernels, rows, 1), multiply(p, Isa::kScalar, rows, 1))
+          << rows << " rows, " << inputs << " inputs";
+    }
+  }
+}
+
+TEST(Matmul, AmxTakesGroupsThatAreNoPair) {
+  const auto isas = supported_isas();
+  if (std::ranges::find(isas, Isa::kAvx512Vnni) == isas.end()) GTEST_SKIP() << "AMX's kernels need AVX-512 VNNI too";
+  for (const int64_t inputs : {32, 96, 160}) {
+    const Problem p = make_problem(TensorType::kQ4_0, 16, inputs, 16, 9);
+    EXPECT_EQ(multiply(p, kEmulatedAmxTileKernels, 16, 1), multiply(p, Isa::kScalar, 16, 1)) << inputs << " inputs";
+  }
+}
+#endif
 
 // What a row's result is does not depend on the rows beside it, nor on the number of threads.
 TEST_P(EveryType, RowsAreIndependent) {

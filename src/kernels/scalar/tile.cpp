@@ -118,6 +118,8 @@ const TileKernels kScalarTileKernels = {quant_tile<kTileQ4_0>,
                                         f32_tile,
                                         f16_tile,
                                         bf16_tile,
-                                        quantize_row};
+                                        quantize_row,
+                                        kVectorTileRows,
+                                        kVectorTileRows};
 
 }  // namespace retort
