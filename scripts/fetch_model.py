@@ -115,7 +115,8 @@ class Progress:
         self.tty = sys.stderr.isatty()
 
     def show(self, done):
-        share = min(done / self.total, 1)
+        done = min(done, self.total)  # pip keeps a part twice while it moves it
+        share = done / self.total
         text = f"{self.name}  {share:4.0%}  {done / 1e6:,.0f} of {self.total / 1e6:,.0f} MB"
         if self.tty:
             filled = int(share * 30)
@@ -232,7 +233,12 @@ def only_one_at_a_time(folder):
 def fetch(model, kinds):
     """Tries the sources in order; says what stood in the way of each. True when the file is in the cache."""
     folder = path_of(model).parent
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"fetch_model: {folder} cannot be made ({error.strerror}). RETORT_CACHE chooses another folder")
+    if not os.access(folder, os.W_OK):
+        sys.exit(f"fetch_model: {folder} cannot be written to. RETORT_CACHE chooses another folder")
     with only_one_at_a_time(folder):
         return is_cached(model) or fetch_from_sources(model, kinds)
 

@@ -1,8 +1,11 @@
 #include "base/log.h"
 
 #include <fmt/chrono.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
+#include <poll.h>
+#include <spdlog/sinks/ansicolor_sink.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <iterator>
 
@@ -21,6 +24,29 @@ class JsonFormatter : public spdlog::formatter {
     out.push_back('\n');
   }
   std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<JsonFormatter>(); }
+};
+
+// Standard error, but never waiting for whoever reads it: a log shipper that hangs must not hold up the server. Lines
+// it does not take are counted, and told when it takes again.
+class PatientSink final : public spdlog::sinks::ansicolor_stderr_sink_mt {
+  using Sink = spdlog::sinks::ansicolor_stderr_sink_mt;
+
+ public:
+  void log(const spdlog::details::log_msg& message) override {
+    pollfd output{STDERR_FILENO, POLLOUT, 0};  // of a pipe: there is room for PIPE_BUF bytes
+    if (poll(&output, 1, 0) == 0) {
+      num_lost_ += 1;
+      return;
+    }
+    if (const uint64_t lost = num_lost_.exchange(0); lost > 0) {
+      const auto text = fmt::format("{} lines of the log are lost: their reader did not take them", lost);
+      Sink::log({message.logger_name, spdlog::level::warn, text});
+    }
+    Sink::log(message);
+  }
+
+ private:
+  std::atomic<uint64_t> num_lost_ = 0;
 };
 
 }  // namespace
@@ -42,7 +68,7 @@ Status init(std::string_view level, std::string_view format) {
   const auto parsed = spdlog::level::from_str(std::string(level));
   if (parsed == spdlog::level::off && level != "off")
     return fail(ErrorKind::kBadInput, "[log] level: expected debug, info, warning, error or off, got '{}'", level);
-  auto logger = std::make_shared<spdlog::logger>("retort", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>("retort", std::make_shared<PatientSink>());
   logger->set_level(parsed);
   if (format == "json")
     logger->set_formatter(std::make_unique<JsonFormatter>());

@@ -65,7 +65,9 @@ int run_command_line(std::span<const Command> commands, int argc, const char* co
   app.set_version_flag("--version", "retort " RETORT_VERSION);
   app.formatter(std::make_shared<HelpFormatter>());
   app.require_subcommand(1);
-  app.footer("retort COMMAND --help explains each.\nExit code: 0 done, 2 asked wrongly, 1 all else.");
+  app.footer(
+      "retort COMMAND --help explains each.\nExit code: 0 done; 2 what was asked, or a file, is wrong; 1 it could not "
+      "be had or done.");
   std::map<const CLI::App*, RunCommand> runs;
   for (const auto& command : commands) {
     auto* sub = app.add_subcommand(command.name, command.about);

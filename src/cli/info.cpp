@@ -92,7 +92,8 @@ std::vector<std::string> objections(const Checkpoint& checkpoint) {
   std::vector<std::string> list;
   const auto unknown = checkpoint.unknown_tensors();
   for (size_t i = 0; i < unknown.size() && i < 10; ++i)
-    list.push_back("tensor " + unknown[i] + " is not part of this architecture");
+    list.push_back(
+        fmt::format("tensor {} is not part of the {} architecture", unknown[i], checkpoint.config().architecture));
   if (unknown.size() > 10) list.push_back(fmt::format("and {} more such tensors", unknown.size() - 10));
   const auto tokenizer =
       checkpoint.gguf() != nullptr ? Tokenizer::from_gguf(*checkpoint.gguf()) : Tokenizer::from_hf(*checkpoint.hf());

@@ -10,6 +10,7 @@
 #include "cli/hub/model_cache.h"
 #include "cli/terminal.h"
 #include "text/tokenizer.h"
+#include "text/unicode.h"
 
 namespace retort {
 namespace {
@@ -43,6 +44,14 @@ Result<std::string> input_text(const TokenizeOptions& options) {
   }
   std::istream& in = options.file.empty() ? std::cin : file;
   return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+// Bytes that are no UTF-8 belong to no text: they would be left out without a word.
+Status check_utf8(std::string_view text) {
+  const size_t valid = valid_utf8_prefix(text);
+  if (valid == text.size()) return {};
+  return fail(ErrorKind::kBadInput, "[tokenize] expected UTF-8, byte {} is 0x{:02x}", valid,
+              static_cast<unsigned char>(text[valid]));
 }
 
 // What is not printable shows as in a C string.
@@ -103,6 +112,7 @@ Status tokenize(const TokenizeOptions& options) {
     fmt::print("{}", tokenizer.decode(ids, false));
     return {};
   }
+  RETORT_TRY(check_utf8(text));
   const auto ids = tokenizer.encode(text, {.add_special = !options.no_bos, .parse_special = options.parse_special});
   if (options.ids_only)
     print_ids(ids);

@@ -65,8 +65,8 @@ Status Gguf::add_parts(const std::filesystem::path& first) {
   const std::string first_name = first.filename().string();
   const std::string first_suffix = part_suffix(0, num_parts);
   if (part_idx != 0 || !first_name.ends_with(first_suffix)) {
-    return fail(ErrorKind::kBadInput, "[gguf] {}: part {} of {}; open the first, whose name ends with {}", first_name,
-                part_idx + 1, num_parts, first_suffix);
+    return fail(ErrorKind::kBadInput, "[gguf] {}: part {} of {}; open the first, by a name that ends with {}",
+                first_name, part_idx + 1, num_parts, first_suffix);
   }
   const std::string stem = first_name.substr(0, first_name.size() - first_suffix.size());
   for (uint64_t i = 1; i < num_parts; ++i) {

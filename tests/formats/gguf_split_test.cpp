@@ -63,9 +63,10 @@ TEST(GgufSplit, OnePartSaysWhichToOpen) {
   TempDir dir;
   write_model(dir);
   EXPECT_EQ(error_of(dir / "m-00002-of-00003.gguf").message,
-            "[gguf] m-00002-of-00003.gguf: part 2 of 3; open the first, whose name ends with -00001-of-00003.gguf");
+            "[gguf] m-00002-of-00003.gguf: part 2 of 3; open the first, by a name that ends with -00001-of-00003.gguf");
   std::filesystem::rename(dir / "m-00001-of-00003.gguf", dir / "renamed.gguf");
-  EXPECT_THAT(error_of(dir / "renamed.gguf").message, HasSubstr("part 1 of 3; open the first, whose name ends with"));
+  EXPECT_THAT(error_of(dir / "renamed.gguf").message,
+              HasSubstr("part 1 of 3; open the first, by a name that ends with"));
 }
 
 TEST(GgufSplit, AMissingPartIsNamed) {

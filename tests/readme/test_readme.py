@@ -61,6 +61,7 @@ def test_the_readme_has_five():
 def test_example(language, text, address, tmp_path):
     path = tmp_path / ("example." + {"sh": "sh", "python": "py", "js": "mjs"}[language])
     path.write_text(text.replace("127.0.0.1:8000", address))
+    (tmp_path / "scripts").symlink_to(REPO / "scripts")  # as in a clone
     environment = {**os.environ, "PATH": f"{BINARY.parent}:{os.environ['PATH']}"}
     result = subprocess.run(
         command(language, path), env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 
 #include "cli/suggest.h"
@@ -142,7 +144,7 @@ void ChatSession::save(const std::string& path) const {
   }
   file.close();
   say(file ? fmt::format("saved {} messages to {}", messages().size(), path)
-           : fmt::format("{} could not be written", path));
+           : fmt::format("{} could not be written: {}", path, std::strerror(errno)));
 }
 
 void ChatSession::print_stats() const {

