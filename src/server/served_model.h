@@ -25,7 +25,7 @@ struct ServedModel {
   size_t weight_bytes = 0;
   std::string kv_cache_dtype = {};  // as --kv-cache-dtype spells it
   bool force_thinking = false;
-  bool is_reasoning = false;  // its answers begin with <think> … </think>
+  bool is_reasoning = false;                     // its answers begin with <think> … </think>
   ToolFormat tool_format = ToolFormat::kHermes;  // in which it calls tools
   bool spells_tools = true;  // the template knows no tools in that format: the messages themselves tell of them
   ControlTokens control_tokens;

@@ -32,11 +32,11 @@ struct ServerConfig {
   std::chrono::seconds shutdown_timeout{30};
   std::chrono::seconds step_timeout{60};  // an engine longer in one step is reported as stuck
   DegradeConfig degrade = {};
-  bool logs_requests = false;          // what they say; else only that they were
-  bool uses_generation_config = true;  // sampling as the model's makers recommend, unless a request says otherwise
-  bool enable_admin = false;           // /reset_prefix_cache, /server_info; only with api_keys
+  bool logs_requests = false;             // what they say; else only that they were
+  bool uses_generation_config = true;     // sampling as the model's makers recommend, unless a request says otherwise
+  bool enable_admin = false;              // /reset_prefix_cache, /server_info; only with api_keys
   std::string tool_call_parser = "auto";  // one of kToolFormatNames
-  bool force_thinking = false;         // the server adds <think> when the template did not
+  bool force_thinking = false;            // the server adds <think> when the template did not
 };
 
 class Server {

@@ -67,8 +67,7 @@ Outcome content(const char* text) { return {text, {}}; }
 Outcome calls(std::vector<ToolCall> list) { return {"", std::move(list)}; }
 
 void expect_all(ToolFormat format, const std::vector<Script>& scripts) {
-  for (const Script& script : scripts)
-    EXPECT_EQ(parse_every_way(format, script.text), script.outcome) << script.text;
+  for (const Script& script : scripts) EXPECT_EQ(parse_every_way(format, script.text), script.outcome) << script.text;
 }
 
 // 52 of them.
@@ -79,11 +78,15 @@ TEST(ToolParser, Hermes) {
       ToolFormat::kHermes,
       {
           // one call
-          {"<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>", calls({kWeather})},
+          {"<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>",
+           calls({kWeather})},
           {"<tool_call>{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Paris\"}}</tool_call>", calls({kWeather})},
-          {"\n\n<tool_call>\n{\"arguments\": {\"city\": \"Paris\"}, \"name\": \"get_weather\"}\n</tool_call>\n", calls({kWeather})},
-          {"<tool_call>{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Paris\"}}</tool_call>", calls({kWeather})},
-          {"<tool_call>{\"name\": \"get_weather\", \"arguments\": \"{\\\"city\\\": \\\"Paris\\\"}\"}</tool_call>", calls({kWeather})},
+          {"\n\n<tool_call>\n{\"arguments\": {\"city\": \"Paris\"}, \"name\": \"get_weather\"}\n</tool_call>\n",
+           calls({kWeather})},
+          {"<tool_call>{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Paris\"}}</tool_call>",
+           calls({kWeather})},
+          {"<tool_call>{\"name\": \"get_weather\", \"arguments\": \"{\\\"city\\\": \\\"Paris\\\"}\"}</tool_call>",
+           calls({kWeather})},
           // no arguments
           {"<tool_call>{\"name\": \"now\", \"arguments\": {}}</tool_call>", calls({kNow})},
           {"<tool_call>{\"name\": \"now\", \"arguments\": null}</tool_call>", calls({kNow})},
@@ -93,18 +96,29 @@ TEST(ToolParser, Hermes) {
           {"<tool_call>{\"name\": \"now\", \"arguments\": {}}\n</tool_call></tool_call>", calls({kNow})},
           {"<tool_call>{\"name\": \"now\"}<tool_call>{\"name\": \"now\"}", calls({kNow, kNow})},
           // several
-          {"<tool_call>{\"name\": \"now\"}</tool_call>\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>", calls({kNow, kWeather})},
-          {"<tool_call>{\"name\": \"now\"}</tool_call><tool_call>{\"name\": \"now\"}</tool_call><tool_call>{\"name\": \"now\"}</tool_call>", calls({kNow, kNow, kNow})},
+          {"<tool_call>{\"name\": \"now\"}</tool_call>\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": "
+           "{\"city\": \"Paris\"}}\n</tool_call>",
+           calls({kNow, kWeather})},
+          {"<tool_call>{\"name\": \"now\"}</tool_call><tool_call>{\"name\": \"now\"}</tool_call><tool_call>{\"name\": "
+           "\"now\"}</tool_call>",
+           calls({kNow, kNow, kNow})},
           // text around
           {"Let me see.\n<tool_call>{\"name\": \"now\"}</tool_call>", {"Let me see.", {kNow}}},
           {"Let me see.\n\n<tool_call>{\"name\": \"now\"}</tool_call>\n\nThere.", {"Let me see.\n\nThere.", {kNow}}},
-          {"a<tool_call>{\"name\": \"now\"}</tool_call>b<tool_call>{\"name\": \"now\"}</tool_call>c", {"abc", {kNow, kNow}}},
+          {"a<tool_call>{\"name\": \"now\"}</tool_call>b<tool_call>{\"name\": \"now\"}</tool_call>c",
+           {"abc", {kNow, kNow}}},
           // what the arguments may hold
-          {"<tool_call>{\"name\": \"add\", \"arguments\": {\"s\": \"</tool_call> \\\"}} é 👋\"}}</tool_call>", calls({{"add", "{\"s\":\"</tool_call> \\\"}} é 👋\"}"}})},
-          {"<tool_call>{\"name\": \"add\", \"arguments\": {\"s\": \"<tool_call>{\\\"name\\\": \\\"now\\\"}\"}}</tool_call>", calls({{"add", "{\"s\":\"<tool_call>{\\\"name\\\": \\\"now\\\"}\"}"}})},
-          {"<tool_call>{\"name\": \"add\", \"arguments\": {\"a\": [1, -2.5e3, true, null, {\"b\": []}]}}</tool_call>", calls({{"add", R"({"a":[1,-2500.0,true,null,{"b":[]}]})"}})},
-          {"<tool_call>{\"name\": \"run-code\", \"arguments\": {\"code\": \"a\nb\tc\"}}</tool_call>", calls({{"run-code", R"({"code":"a\nb\tc"})"}})},
-          {"<tool_call>{\"name\": \"a.b\", \"arguments\": {\"u\": \"\\u00e9\\n\"}}</tool_call>", calls({{"a.b", "{\"u\":\"é\\n\"}"}})},
+          {"<tool_call>{\"name\": \"add\", \"arguments\": {\"s\": \"</tool_call> \\\"}} é 👋\"}}</tool_call>",
+           calls({{"add", "{\"s\":\"</tool_call> \\\"}} é 👋\"}"}})},
+          {"<tool_call>{\"name\": \"add\", \"arguments\": {\"s\": \"<tool_call>{\\\"name\\\": "
+           "\\\"now\\\"}\"}}</tool_call>",
+           calls({{"add", "{\"s\":\"<tool_call>{\\\"name\\\": \\\"now\\\"}\"}"}})},
+          {"<tool_call>{\"name\": \"add\", \"arguments\": {\"a\": [1, -2.5e3, true, null, {\"b\": []}]}}</tool_call>",
+           calls({{"add", R"({"a":[1,-2500.0,true,null,{"b":[]}]})"}})},
+          {"<tool_call>{\"name\": \"run-code\", \"arguments\": {\"code\": \"a\nb\tc\"}}</tool_call>",
+           calls({{"run-code", R"({"code":"a\nb\tc"})"}})},
+          {"<tool_call>{\"name\": \"a.b\", \"arguments\": {\"u\": \"\\u00e9\\n\"}}</tool_call>",
+           calls({{"a.b", "{\"u\":\"é\\n\"}"}})},
           {"<tool_call>{\"name\": \"add\", \"arguments\": {\"\": \"\"}}</tool_call>", calls({{"add", R"({"":""})"}})},
           {long_text.c_str(), calls({{"add", "{\"s\":\"" + big + "\"}"}})},
           // what only looks like one
@@ -115,12 +129,15 @@ TEST(ToolParser, Hermes) {
           {"Write <tool_call> before it.", content("Write <tool_call> before it.")},
           // the marks forgotten, at the very beginning
           {"{\"name\": \"now\", \"arguments\": {}}", calls({kNow})},
-          {"```json\n{\n  \"name\": \"get_weather\",\n  \"arguments\": {\"city\": \"Paris\"}\n}\n```", calls({kWeather})},
+          {"```json\n{\n  \"name\": \"get_weather\",\n  \"arguments\": {\"city\": \"Paris\"}\n}\n```",
+           calls({kWeather})},
           {"```\n{\"name\": \"now\", \"arguments\": {}}\n```\nThat is it.", {"\nThat is it.", {kNow}}},
-          {"```json\n{\"name\": \"now\", \"arguments\": {}}\n```\n```json\n{\"name\": \"now\", \"arguments\": {}}\n```", calls({kNow, kNow})},
+          {"```json\n{\"name\": \"now\", \"arguments\": {}}\n```\n```json\n{\"name\": \"now\", \"arguments\": {}}\n```",
+           calls({kNow, kNow})},
           {"Like {\"name\": \"now\", \"arguments\": {}}", content("Like {\"name\": \"now\", \"arguments\": {}}")},
           {"{\"name\": \"now\"}", content("{\"name\": \"now\"}")},
-          {"{\"name\": \"now\", \"arguments\": {}, \"more\": 1}", content("{\"name\": \"now\", \"arguments\": {}, \"more\": 1}")},
+          {"{\"name\": \"now\", \"arguments\": {}, \"more\": 1}",
+           content("{\"name\": \"now\", \"arguments\": {}, \"more\": 1}")},
           {"{\"name\": \"Ada\", \"arguments\": {}}", content("{\"name\": \"Ada\", \"arguments\": {}}")},
           {"{\"answer\": 42}", content("{\"answer\": 42}")},
           {"```python\nprint(1)\n```", content("```python\nprint(1)\n```")},
@@ -130,16 +147,22 @@ TEST(ToolParser, Hermes) {
           {"<tool_call>", content("<tool_call>")},
           {"<tool_call>\n", content("<tool_call>\n")},
           {"<tool_call>{\"name\": \"now\", \"argu", content("<tool_call>{\"name\": \"now\", \"argu")},
-          {"x <tool_call>{\"name\": \"now\", \"arguments\": {\"a\": \"b", content("x <tool_call>{\"name\": \"now\", \"arguments\": {\"a\": \"b")},
-          {"<tool_call>{\"name\": \"now\", \"arguments\": [1]}</tool_call>", content("<tool_call>{\"name\": \"now\", \"arguments\": [1]}</tool_call>")},
-          {"<tool_call>{\"name\": \"now\", \"arguments\": \"soon\"}</tool_call>", content("<tool_call>{\"name\": \"now\", \"arguments\": \"soon\"}</tool_call>")},
-          {"<tool_call>{\"name\": \"fly\", \"arguments\": {}}</tool_call>", content("<tool_call>{\"name\": \"fly\", \"arguments\": {}}</tool_call>")},
+          {"x <tool_call>{\"name\": \"now\", \"arguments\": {\"a\": \"b",
+           content("x <tool_call>{\"name\": \"now\", \"arguments\": {\"a\": \"b")},
+          {"<tool_call>{\"name\": \"now\", \"arguments\": [1]}</tool_call>",
+           content("<tool_call>{\"name\": \"now\", \"arguments\": [1]}</tool_call>")},
+          {"<tool_call>{\"name\": \"now\", \"arguments\": \"soon\"}</tool_call>",
+           content("<tool_call>{\"name\": \"now\", \"arguments\": \"soon\"}</tool_call>")},
+          {"<tool_call>{\"name\": \"fly\", \"arguments\": {}}</tool_call>",
+           content("<tool_call>{\"name\": \"fly\", \"arguments\": {}}</tool_call>")},
           {"<tool_call>{\"arguments\": {}}</tool_call>", content("<tool_call>{\"arguments\": {}}</tool_call>")},
           {"<tool_call>{name: now}</tool_call>", content("<tool_call>{name: now}</tool_call>")},
           {"<tool_call>{\"name\": 'now'}</tool_call>", content("<tool_call>{\"name\": 'now'}</tool_call>")},
-          {"<tool_call>{\"name\": \"add\", \"arguments\": {\"a\": 01}}</tool_call>", content("<tool_call>{\"name\": \"add\", \"arguments\": {\"a\": 01}}</tool_call>")},
+          {"<tool_call>{\"name\": \"add\", \"arguments\": {\"a\": 01}}</tool_call>",
+           content("<tool_call>{\"name\": \"add\", \"arguments\": {\"a\": 01}}</tool_call>")},
           // one that is broken does not take the next along
-          {"<tool_call>{\"name\": \"now\", \"arguments\": {\n<tool_call>{\"name\": \"now\"}</tool_call>", {"<tool_call>{\"name\": \"now\", \"arguments\": {", {kNow}}},
+          {"<tool_call>{\"name\": \"now\", \"arguments\": {\n<tool_call>{\"name\": \"now\"}</tool_call>",
+           {"<tool_call>{\"name\": \"now\", \"arguments\": {", {kNow}}},
       });
 }
 
@@ -162,7 +185,8 @@ TEST(ToolParser, Llama3Json) {
           {R"(I ask. <|python_tag|>{"name": "now"})", {"I ask.", {kNow}}},
           {R"({"name": "now"} done)", {" done", {kNow}}},
           {R"({"name": "add", "parameters": {"s": "};{"}})", calls({{"add", R"({"s":"};{"})"}})},
-          {R"({"name": "add", "parameters": {"o": {"p": {"q": [[]]}}}})", calls({{"add", R"({"o":{"p":{"q":[[]]}}})"}})},
+          {R"({"name": "add", "parameters": {"o": {"p": {"q": [[]]}}}})",
+           calls({{"add", R"({"o":{"p":{"q":[[]]}}})"}})},
           {R"({"name": "add", "parameters": "{}"})", calls({{"add", "{}"}})},
           {R"(See {"name": "now"})", content(R"(See {"name": "now"})")},
           {R"({"answer": 42})", content(R"({"answer": 42})")},
@@ -203,13 +227,18 @@ TEST(ToolParser, DeepSeek) {
           {BEGIN CALL "function" SEP "now\n```json\n{}", calls({kNow})},
           {BEGIN CALL "function" SEP "now\n```json\n{}\n" DONE END, calls({kNow})},
           {BEGIN CALL "function" SEP " now \n\n```json {}```" DONE END, calls({kNow})},
-          {BEGIN CALL "function" SEP "add\n```json\n{\n  \"a\": 1\n}\n```" DONE END, calls({{"add", "{\n  \"a\": 1\n}"}})},
-          {BEGIN CALL "function" SEP "add\n```json\n{\"a\": 123456789012345678901234567890}\n```" DONE END, calls({{"add", "{\"a\": 123456789012345678901234567890}"}})},
-          {BEGIN CALL "function" SEP "add\n```json\n{\"a\": \"```\"}\n```" DONE END, calls({{"add", "{\"a\": \"```\"}"}})},
-          {BEGIN CALL "function" SEP "add\n```json\n{\"a\": \"x\ny\"}\n```" DONE END, calls({{"add", "{\"a\": \"x\\ny\"}"}})},
+          {BEGIN CALL "function" SEP "add\n```json\n{\n  \"a\": 1\n}\n```" DONE END,
+           calls({{"add", "{\n  \"a\": 1\n}"}})},
+          {BEGIN CALL "function" SEP "add\n```json\n{\"a\": 123456789012345678901234567890}\n```" DONE END,
+           calls({{"add", "{\"a\": 123456789012345678901234567890}"}})},
+          {BEGIN CALL "function" SEP "add\n```json\n{\"a\": \"```\"}\n```" DONE END,
+           calls({{"add", "{\"a\": \"```\"}"}})},
+          {BEGIN CALL "function" SEP "add\n```json\n{\"a\": \"x\ny\"}\n```" DONE END,
+           calls({{"add", "{\"a\": \"x\\ny\"}"}})},
           // V3.1
           {BEGIN CALL "now" SEP "{}" DONE END, calls({kNow})},
-          {BEGIN CALL "get_weather" SEP "{\"city\":\"Paris\"}" DONE CALL "now" SEP "{}" DONE END, calls({kWeather, kNow})},
+          {BEGIN CALL "get_weather" SEP "{\"city\":\"Paris\"}" DONE CALL "now" SEP "{}" DONE END,
+           calls({kWeather, kNow})},
           {BEGIN CALL "now" SEP "{}", calls({kNow})},
           {BEGIN CALL " now " SEP " {}" DONE END, calls({kNow})},
           // what is none
@@ -218,9 +247,12 @@ TEST(ToolParser, DeepSeek) {
           {BEGIN CALL, content(BEGIN CALL)},
           {BEGIN CALL "function" SEP "now", content(BEGIN CALL "function" SEP "now")},
           {BEGIN CALL "function" SEP "now\n```json\n{\"a", content(BEGIN CALL "function" SEP "now\n```json\n{\"a")},
-          {BEGIN CALL "function" SEP "fly\n```json\n{}\n```" DONE END, content(BEGIN CALL "function" SEP "fly\n```json\n{}\n```" DONE END)},
-          {BEGIN CALL "function" SEP "now\n```json\n[]\n```" DONE END, content(BEGIN CALL "function" SEP "now\n```json\n[]\n```" DONE END)},
-          {BEGIN CALL "function" SEP "now\n```python\n{}\n```" DONE END, content(BEGIN CALL "function" SEP "now\n```python\n{}\n```" DONE END)},
+          {BEGIN CALL "function" SEP "fly\n```json\n{}\n```" DONE END,
+           content(BEGIN CALL "function" SEP "fly\n```json\n{}\n```" DONE END)},
+          {BEGIN CALL "function" SEP "now\n```json\n[]\n```" DONE END,
+           content(BEGIN CALL "function" SEP "now\n```json\n[]\n```" DONE END)},
+          {BEGIN CALL "function" SEP "now\n```python\n{}\n```" DONE END,
+           content(BEGIN CALL "function" SEP "now\n```python\n{}\n```" DONE END)},
           {CALL "now" DONE, content(CALL "now" DONE)},
           {"<｜tool", content("<｜tool")},
           {"1 < 2", content("1 < 2")},
@@ -255,7 +287,8 @@ TEST(ToolFormat, IsKnownByNameOrTemplate) {
   EXPECT_FALSE(tool_format_named("mistral"));
   EXPECT_EQ(tool_format_of_template("{% if tools %}<tool_call>{% endif %}"), ToolFormat::kHermes);
   EXPECT_EQ(tool_format_of_template("{% if tools %}<｜tool▁call▁begin｜>{% endif %}"), ToolFormat::kDeepSeek);
-  EXPECT_EQ(tool_format_of_template("<|start_header_id|>{{ tools }} {\"name\": f, \"parameters\": d}"), ToolFormat::kLlama3Json);
+  EXPECT_EQ(tool_format_of_template("<|start_header_id|>{{ tools }} {\"name\": f, \"parameters\": d}"),
+            ToolFormat::kLlama3Json);
   EXPECT_FALSE(tool_format_of_template("<｜tool▁call▁begin｜> of messages only"));
   EXPECT_FALSE(tool_format_of_template("{{ tools }}<tool_call><function=f>")) << "a form that is not read";
   EXPECT_FALSE(tool_format_of_template("{{ messages }}"));
