@@ -10,13 +10,19 @@ from pathlib import Path
 READY = re.compile(r"ready at (http://\S+)")
 
 
+def name_and_cpu_seconds(stat: Path) -> tuple[str, float]:
+    """Of a process or a thread, from its /proc/…/stat (proc(5)): user and system time are fields 14 and 15."""
+    head, _, tail = stat.read_text().rpartition(")")
+    fields = tail.split()
+    return head.partition("(")[2], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def cpu_by_thread(pid: int) -> dict[str, float]:
     """Seconds of CPU time by names of threads; those that have ended are not in it."""
     seconds: dict[str, float] = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
-        head, _, tail = (task / "stat").read_text().rpartition(")")
-        name, fields = head.partition("(")[2], tail.split()
-        seconds[name] = seconds.get(name, 0) + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        name, used = name_and_cpu_seconds(task / "stat")
+        seconds[name] = seconds.get(name, 0) + used
     return seconds
 
 
@@ -44,8 +50,7 @@ class ServerProcess:
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return name_and_cpu_seconds(Path(f"/proc/{self.pid}/stat"))[1]
 
     def is_alive(self) -> bool:
         return self._process.poll() is None

@@ -5,9 +5,10 @@
 #include <spdlog/sinks/ansicolor_sink.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
 #include <iterator>
+#include <mutex>
+#include <utility>
 
 namespace retort::log {
 namespace {
@@ -33,20 +34,23 @@ class PatientSink final : public spdlog::sinks::ansicolor_stderr_sink_mt {
 
  public:
   void log(const spdlog::details::log_msg& message) override {
-    pollfd output{STDERR_FILENO, POLLOUT, 0};  // of a pipe: there is room for PIPE_BUF bytes
+    const std::lock_guard lock(mutex_of_room_);  // two that saw the same room must not both fill it
+    pollfd output{STDERR_FILENO, POLLOUT, 0};    // of a pipe: there is room for PIPE_BUF bytes
     if (poll(&output, 1, 0) == 0) {
       num_lost_ += 1;
       return;
     }
-    if (const uint64_t lost = num_lost_.exchange(0); lost > 0) {
-      const auto text = fmt::format("{} lines of the log are lost: their reader did not take them", lost);
+    if (num_lost_ > 0) {
+      const auto text =
+          fmt::format("{} lines of the log are lost: their reader did not take them", std::exchange(num_lost_, 0));
       Sink::log({message.logger_name, spdlog::level::warn, text});
     }
     Sink::log(message);
   }
 
  private:
-  std::atomic<uint64_t> num_lost_ = 0;
+  std::mutex mutex_of_room_;
+  uint64_t num_lost_ = 0;
 };
 
 }  // namespace

@@ -179,6 +179,36 @@ void add_degrade_flags(CLI::App& app, ServeOptions& options) {
       ->group(group);
 }
 
+void add_log_flags(CLI::App& app, ServeOptions& options) {
+  app.add_option("--log-level", options.log_level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str()
+      ->group("Other");
+  app.add_option("--log-format", options.log_format, "text, or json: each line an object")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str()
+      ->group("Other");
+  app.add_flag("--enable-log-requests", options.server.logs_requests, "Log the beginning of what each request says")
+      ->group("Other");
+}
+
+void add_answer_flags(CLI::App& app, ServeOptions& options) {
+  app.add_option(
+         "--tool-call-parser", options.server.tool_call_parser,
+         "The form in which the model calls tools: hermes (Qwen, SmolLM; also called qwen), llama3_json, deepseek\n"
+         "(also deepseek_v3); auto: that of its chat template, and hermes where this knows no tools")
+      ->check(CLI::IsMember(kToolFormatNames))
+      ->capture_default_str()
+      ->group("Model");
+  app.add_option(
+         "--generation-config", options.generation_config,
+         "Sampling where a request does not say: auto: as the model's makers recommend; vllm: plain (temperature "
+         "1, no cut-offs)")
+      ->check(CLI::IsMember({"auto", "vllm"}))
+      ->capture_default_str()
+      ->group("Model");
+}
+
 // "90%".
 Result<double> parse_share(std::string_view flag, const std::string& text) {
   double percent = -1;
@@ -310,30 +340,8 @@ RunCommand add_serve_command(CLI::App& app) {
   add_access_flags(app, *options);
   add_limit_flags(app, *options);
   add_degrade_flags(app, *options);
-  app.add_option("--log-level", options->log_level, "debug, info, warning or error")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
-      ->capture_default_str()
-      ->group("Other");
-  app.add_option("--log-format", options->log_format, "text, or json: each line an object")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str()
-      ->group("Other");
-  app.add_flag("--enable-log-requests", options->server.logs_requests, "Log the beginning of what each request says")
-      ->group("Other");
-  app.add_option(
-         "--tool-call-parser", options->server.tool_call_parser,
-         "The form in which the model calls tools: hermes (Qwen, SmolLM; also called qwen), llama3_json, deepseek\n"
-         "(also deepseek_v3); auto: that of its chat template, and hermes where this knows no tools")
-      ->check(CLI::IsMember(kToolFormatNames))
-      ->capture_default_str()
-      ->group("Model");
-  app.add_option(
-         "--generation-config", options->generation_config,
-         "Sampling where a request does not say: auto: as the model's makers recommend; vllm: plain (temperature "
-         "1, no cut-offs)")
-      ->check(CLI::IsMember({"auto", "vllm"}))
-      ->capture_default_str()
-      ->group("Model");
+  add_log_flags(app, *options);
+  add_answer_flags(app, *options);
   app.add_option("--config", options->config_file, "A YAML file of these flags: \"port: 8001\"")->group("Other");
   add_vllm_flags(app, *options);
   for (auto* option : app.get_options()) {

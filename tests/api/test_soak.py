@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 
-import pytest
 from conftest import BINARY, MODEL, REPO
 
 SOAK = [sys.executable, REPO / "bench/serve/soak.py", "--binary", BINARY, "--max-growth", "1000"]
@@ -12,7 +11,6 @@ LOAD = ["--clients", "16", "--pause", "0.05", "--questions", "5", "--max-prompt"
 TOO_LITTLE_MEMORY = ["--kv-cache-memory", "8M", "--max-num-seqs", "16", "--degrade-memory", "100%"]
 
 
-@pytest.mark.skipif(not MODEL.exists(), reason=f"{MODEL} is missing: scripts/fetch_model.py smollm2-135m fetches it")
 def test_nothing_is_lost_or_wrong_while_sequences_are_preempted():
     soak = subprocess.run(
         [*SOAK, *LOAD, "--seconds", "6", MODEL, "--", *TOO_LITTLE_MEMORY], capture_output=True, text=True, check=False

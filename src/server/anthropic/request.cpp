@@ -5,7 +5,6 @@
 namespace retort::anthropic {
 namespace {
 
-constexpr int64_t kMaxInt = 0x7fffffff;
 constexpr size_t kMaxStops = 16;
 
 using R = Request;

@@ -79,9 +79,7 @@ ApiStatus read_effort(const Json& value, R& request) {
 
 Json format_schema() {
   return {{"type", "object"},
-          {"properties",
-           {{"type", {{"const", "json_schema"}}},
-            {"schema", any_of({type_schema("object"), type_schema("boolean"), type_schema("string")})}}},
+          {"properties", {{"type", {{"const", "json_schema"}}}, {"schema", openai::schema_of_schemas()}}},
           {"required", {"type", "schema"}},
           {"additionalProperties", false}};
 }

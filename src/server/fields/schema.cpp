@@ -1,5 +1,7 @@
 #include "server/fields/schema.h"
 
+#include "server/fields/values.h"
+
 namespace retort {
 
 Json or_null(Json schema) {
@@ -36,7 +38,7 @@ Json list_schema(Json items, size_t min_items, size_t max_items) {
 
 Json any_of(std::initializer_list<Json> schemas) { return Json::object({{"anyOf", std::vector<Json>(schemas)}}); }
 
-Json token_id_schema() { return {{"type", "integer"}, {"minimum", 0}, {"maximum", 0x7fffffff}}; }
+Json token_id_schema() { return {{"type", "integer"}, {"minimum", 0}, {"maximum", kMaxInt}}; }
 
 Json prompts_schema(size_t max_prompts) {
   const Json one = any_of({text_schema(), list_schema(token_id_schema())});

@@ -97,7 +97,7 @@ ApiResult<std::vector<int32_t>> read_token_ids(const Json& value, std::string_vi
   std::vector<int32_t> ids;
   ids.reserve(value.size());
   for (size_t i = 0; i < value.size(); ++i) {
-    const auto id = read_int(value[i], {}, {0, 0x7fffffff});
+    const auto id = read_int(value[i], {}, {0, kMaxInt});
     if (!id) return expected(fmt::format("{}[{}]", path, i), "a token id", value[i]);
     ids.push_back(static_cast<int32_t>(*id));
   }

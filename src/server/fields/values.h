@@ -22,6 +22,8 @@ struct IntRange {
   int64_t max = std::numeric_limits<int64_t>::max();
 };
 
+inline constexpr int64_t kMaxInt = 0x7fffffff;  // of a field that is kept as an int
+
 // "temperature: expected a number from 0 to 2, got "hot"": a 400 whose param is the path.
 tl::unexpected<ApiError> expected(std::string_view path, std::string_view what, const Json& got);
 

@@ -6,7 +6,6 @@
 namespace retort::ollama {
 namespace {
 
-constexpr int64_t kMaxInt = 0x7fffffff;
 constexpr int kMaxTopLogprobs = 20;
 
 using R = Request;

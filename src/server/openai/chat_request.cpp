@@ -7,7 +7,6 @@ namespace {
 
 constexpr int kMaxTopLogprobs = 20;
 constexpr int kUnbound = -1;
-constexpr int64_t kMaxInt = 0x7fffffff;
 
 // How many tokens of thinking an effort is worth.
 struct Effort {

@@ -5,7 +5,6 @@ namespace {
 
 constexpr int kMaxLogprobs = 20;
 constexpr int kDefaultMaxTokens = 16;  // OpenAI's and vLLM's
-constexpr int64_t kMaxInt = 0x7fffffff;
 
 tl::unexpected<ApiError> expected_max_tokens(const Json& got) {
   return expected("max_tokens", fmt::format("an integer from 1 to {}, or 0 with echo", kMaxInt), got);

@@ -12,8 +12,6 @@
 namespace retort::openai {
 namespace {
 
-constexpr int64_t kMaxInt = 0x7fffffff;
-
 using R = EmbeddingRequest;
 
 // One of the names, or what was expected.

@@ -13,7 +13,6 @@ constexpr size_t kMaxBadWords = 1000;
 constexpr size_t kMaxIdBytes = 128;
 constexpr int kMaxSamples = 64;
 constexpr int kMaxLogprobs = 20;
-constexpr int64_t kMaxInt = 0x7fffffff;
 constexpr float kMaxBias = 100;
 
 using Request = GenerateRequest;

@@ -71,9 +71,6 @@ struct Form {
   std::string_view doc;
 };
 
-// A string holds one as text.
-Json schema_of_schemas() { return any_of({type_schema("object"), type_schema("boolean"), type_schema("string")}); }
-
 const std::vector<Form>& forms() {
   static const std::vector<Form> forms = {
       {"json", "guided_json", set_json_schema, schema_of_schemas(), "JSON that a schema describes."},
@@ -127,6 +124,8 @@ Json structured_outputs_schema() {
 }
 
 }  // namespace
+
+Json schema_of_schemas() { return any_of({type_schema("object"), type_schema("boolean"), type_schema("string")}); }
 
 ApiStatus set_json_schema(const Json& schema, std::string_view field, Request& request) {
   Json parsed = schema;

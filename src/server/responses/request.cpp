@@ -5,7 +5,6 @@
 namespace retort::responses {
 namespace {
 
-constexpr int64_t kMaxInt = 0x7fffffff;
 constexpr int kMaxTopLogprobs = 20;
 constexpr size_t kMaxMetadata = 16;
 constexpr const char* kLogprobs = "message.output_text.logprobs";

@@ -74,7 +74,6 @@ ApiStatus read_format(const Json& value, R& request) {
 }
 
 Json format_schema() {
-  const Json form = any_of({type_schema("object"), type_schema("boolean"), type_schema("string")});
   const Json nothing = type_schema("null");
   const Json free = {{"type", "object"},
                      {"properties", Json::object({{"type", words_schema({"text", "json_object"})}})},
@@ -83,7 +82,7 @@ Json format_schema() {
   const Json bound = {{"type", "object"},
                       {"properties",
                        {{"type", words_schema({"json_schema"})},
-                        {"schema", form},
+                        {"schema", openai::schema_of_schemas()},
                         {"name", Json::object()},
                         {"description", Json::object()},
                         {"strict", Json::object()}}},
