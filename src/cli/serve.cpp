@@ -21,7 +21,7 @@ struct ServeOptions {
   EngineConfig engine;
   std::string config_file, api_key_file, log_level = "info", log_format = "text";
   int header_timeout = 10, idle_timeout = 75, request_timeout = 600, shutdown_timeout = 30;
-  int step_timeout = 60, degrade_recovery = 30;
+  int step_timeout = 60, degrade_recovery = 30, schema_timeout_ms = 5000;
   std::string degrade_memory = "90%", degrade_mode = "limit";
   std::string speculative_config;
   // Accepted so that vLLM's command lines work.
@@ -80,6 +80,23 @@ void add_limit_flags(CLI::App& app, ServeOptions& options) {
   app.add_option("--max-header-bytes", server.max_header_bytes, "Largest request header")
       ->transform(CLI::AsSizeValue(false))
       ->default_str("32K")
+      ->group(group);
+  app.add_option("--max-json-depth", server.max_json_depth, "Deepest nesting of a request's JSON")
+      ->check(between(1, 1000))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--max-prompt-chars", server.max_prompt_chars, "Longest prompt, in characters")
+      ->transform(CLI::AsSizeValue(true))
+      ->default_str("4M")
+      ->group(group);
+  app.add_option("--max-schema-bytes", server.max_schema_bytes,
+                 "Largest JSON schema, or other grammar, that an answer is held to")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("256K")
+      ->group(group);
+  app.add_option("--schema-timeout", options.schema_timeout_ms, "Milliseconds for compiling such a schema")
+      ->check(at_least(1))
+      ->capture_default_str()
       ->group(group);
   app.add_option("--max-connections", server.max_connections, "Open connections")
       ->check(at_least(1))
@@ -311,6 +328,7 @@ Result<int> serve(ServeOptions& options, const CLI::App& app) {
   server.request_timeout = Seconds(options.request_timeout);
   server.shutdown_timeout = Seconds(options.shutdown_timeout);
   server.step_timeout = Seconds(options.step_timeout);
+  server.schema_timeout = std::chrono::milliseconds(options.schema_timeout_ms);
   RETORT_ASSIGN(const auto isa, select_isa());
 
   const auto listening = Server::bind(server);

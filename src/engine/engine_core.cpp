@@ -54,18 +54,19 @@ void EngineCore::add(RequestId id, EngineRequest request) {
   Live& added = live_.emplace(id, std::move(live)).first->second;
   if (request.constraint == nullptr) return;
   auto constraint = request.constraint->clone();
-  if (!constraint) return end(id, FinishReason::kError, constraint.error().message);
+  if (!constraint) return end(id, FinishReason::kError, constraint.error().message, constraint.error().kind);
   added.samples[0].constraint.emplace(std::move(*constraint), constraint_workers_);
 }
 
-void EngineCore::end(RequestId id, FinishReason reason, std::string_view why) {
+void EngineCore::end(RequestId id, FinishReason reason, std::string_view why, ErrorKind kind) {
   const auto it = live_.find(id);
   if (it == live_.end()) return;
   Live& live = it->second;
   for (size_t i = 0; i < live.samples.size(); ++i) {
     Sample& sample = live.samples[i];
     if (sample.finished) continue;
-    TokenEvent event{.sample_idx = static_cast<int>(i), .finish = reason, .error = std::string(why)};
+    TokenEvent event{
+        .sample_idx = static_cast<int>(i), .finish = reason, .error = std::string(why), .error_kind = kind};
     event.num_cached_tokens = live.num_cached_tokens;
     finish_sample(sample, event);
     tell(live, std::move(event));
@@ -113,7 +114,7 @@ void EngineCore::settle_constraints() {
       if (!sample.constraint || !sample.sequence || !sample.constraint->is_ready()) continue;
       scheduler_.release(*sample.sequence);
       if (const auto& next = sample.constraint->next(); !next)
-        failed_.emplace(current->first, next.error().message);
+        failed_.emplace(current->first, next.error());
       else if (sample.sequence->num_tokens() > sample.sequence->num_prompt_tokens)
         settle(live, sample);
     }
@@ -152,9 +153,9 @@ void EngineCore::hold_unready(const Step& step) {
 }
 
 void EngineCore::end_failed() {
-  for (const auto& [id, why] : std::exchange(failed_, {})) {
-    log::error("[engine] request {}: {}", id, why);
-    end(id, FinishReason::kError, why);
+  for (const auto& [id, error] : std::exchange(failed_, {})) {
+    log::error("[engine] request {}: {}", id, error.message);
+    end(id, FinishReason::kError, error.message, error.kind);
   }
 }
 
@@ -208,7 +209,7 @@ void EngineCore::run_step() {
     if (!scheduled.samples || scheduled.sequence->is_held) continue;
     const RequestId id = scheduled.sequence->request_id;
     const auto status = sample_all(scheduled, rows.subspan(scheduled.num_scored_rows * vocab_size_));
-    if (!status) failed_.emplace(id, status.error().message);
+    if (!status) failed_.emplace(id, status.error());
   }
   end_failed();  // only now: the step still names the other samples of a request that fails
   const double seconds = seconds_since(start);

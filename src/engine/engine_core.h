@@ -27,7 +27,7 @@ class EngineCore {
 
   void add(RequestId id, EngineRequest request);
   // The request's samples end with `reason`, its blocks come back. Unknown ids are ignored.
-  void end(RequestId id, FinishReason reason, std::string_view why = {});
+  void end(RequestId id, FinishReason reason, std::string_view why = {}, ErrorKind kind = ErrorKind::kInternal);
   void end_all(FinishReason reason, std::string_view why);
   // Tells every request that it ends with kError, and does nothing else: for when the state can no longer be trusted.
   void abandon(std::string_view why);
@@ -98,7 +98,7 @@ class EngineCore {
   std::set<std::pair<Clock::time_point, RequestId>> deadlines_;
   const Step* step_ = nullptr;
   std::vector<ForwardSequence> batch_;
-  std::map<RequestId, std::string> failed_;  // in the step that runs, with the reason
+  std::map<RequestId, Error> failed_;  // in the step that runs
   EngineStats counters_;
   ConstraintWorkers constraint_workers_;  // last: ends first
 };

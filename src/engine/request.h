@@ -66,10 +66,11 @@ struct TokenEvent {
   std::optional<FinishReason> finish = {};
   std::optional<TokenId> stop_token = {};  // with kStop: the stop token that ended it; it is not among `tokens`
   std::string error = {};                  // with kError, and with kAbort when a deadline or a shutdown is the reason
-  int num_cached_tokens = 0;               // prompt tokens that were not computed, known from the first event on
-  Clock::time_point time = {};             // when the engine told it
-  Clock::time_point scheduled = {};        // when the request's first step was planned; epoch: it never ran
-  int num_preemptions = 0;                 // with `finish`: of this sample
+  ErrorKind error_kind = ErrorKind::kInternal;  // with kError; kTooLarge: following the constraint went over its limits
+  int num_cached_tokens = 0;                    // prompt tokens that were not computed, known from the first event on
+  Clock::time_point time = {};                  // when the engine told it
+  Clock::time_point scheduled = {};             // when the request's first step was planned; epoch: it never ran
+  int num_preemptions = 0;                      // with `finish`: of this sample
   std::vector<float> embedding = {};  // with pooling, in the only event: [hidden_size], as it comes, not normalised
   // In the first event when asked for: [i] is of prompt token i, itself first, then the n most likely; [0] is empty.
   std::vector<std::vector<TokenLogprob>> prompt_logprobs = {};

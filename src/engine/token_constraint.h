@@ -26,7 +26,7 @@ class TokenConstraint {
   // In the same state, sharing nothing that moves.
   virtual Result<std::unique_ptr<TokenConstraint>> clone() const = 0;
   // `tokens`: what was sampled since the last call, none in the first; what was forced is known here already. May take
-  // long: it runs beside the model. An error ends the answer.
+  // long: it runs beside the model. An error ends the answer; kTooLarge: the rule is too complex to follow.
   virtual Result<NextTokens> follow(std::span<const TokenId> tokens) = 0;
 };
 

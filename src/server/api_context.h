@@ -6,6 +6,7 @@
 
 #include "server/api_error.h"
 #include "server/degradation.h"
+#include "server/fields/json_input.h"
 #include "server/metrics/metrics.h"
 #include "server/served_model.h"
 #include "server/text_workers.h"
@@ -20,6 +21,7 @@ struct ApiContext {
   TextWorkers workers{2};
   Metrics metrics = {};
   Degradation degradation{DegradeConfig{}};
+  JsonInputLimits json_limits = {};  // of bodies
   bool logs_requests = false;
   int num_preparing = 0;  // requests on their way through the text workers
 

@@ -97,6 +97,8 @@ Status App::listen(const ServerConfig& config) {
 
 App::App(const ServerConfig& config)
     : keep_running_(io_.get_executor()),
+      grammar_limits_{.max_bytes = config.max_schema_bytes, .max_time = config.schema_timeout},
+      max_prompt_chars_(config.max_prompt_chars),
       service_{.limits = {.max_body_bytes = config.max_body_bytes,
                           .max_header_bytes = config.max_header_bytes,
                           .max_connections = config.max_connections,
@@ -108,6 +110,7 @@ App::App(const ServerConfig& config)
       watchdog_(io_, api_) {
   api_.request_timeout = config.request_timeout;
   api_.step_timeout = config.step_timeout;
+  api_.json_limits.max_depth = config.max_json_depth;
   api_.logs_requests = config.logs_requests;
   api_.degradation = Degradation(config.degrade);
   service_.on_exchange_change = [this] {
@@ -141,7 +144,8 @@ void App::on_io_thread(std::function<void()> work) {
 }
 
 void App::set_model(ServedModel model) {
-  model.grammars = std::make_shared<const Grammars>(*model.tokenizer);
+  model.grammars = std::make_shared<const Grammars>(*model.tokenizer, grammar_limits_);
+  model.max_prompt_chars = max_prompt_chars_;
   model_ = std::make_unique<ServedModel>(std::move(model));
   on_io_thread([this] {
     api_.model = model_.get();

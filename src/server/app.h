@@ -40,6 +40,8 @@ class App {
 
   boost::asio::io_context io_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> keep_running_;
+  GrammarLimits grammar_limits_;
+  size_t max_prompt_chars_;
   ApiContext api_;
   http::Service service_;
   Watchdog watchdog_;

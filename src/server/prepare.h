@@ -28,8 +28,9 @@ boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
     if (body.empty() && !exchange.request().query.empty()) body = "{}";  // every field is in the query
     if (api.logs_requests)
       log::info("[{}] {} asks: {}", exchange.request().id, exchange.request().path, http::printable(body));
-    auto work = [served = *model, prepare = std::move(prepare), body = std::move(body)]() -> ApiResult<Prepared> {
-      RETORT_API_ASSIGN(const Json json, parse_json(body));
+    auto work = [served = *model, prepare = std::move(prepare), body = std::move(body),
+                 limits = api.json_limits]() -> ApiResult<Prepared> {
+      RETORT_API_ASSIGN(const Json json, parse_json(body, limits));
       return prepare(*served, json);
     };
     ++api.num_preparing;

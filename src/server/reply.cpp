@@ -16,9 +16,20 @@ Reply::Reply(const ServedModel& model, const Job& job) : model_(model) {
   }
 }
 
+namespace {
+
+tl::unexpected<ApiError> engine_failure(const TokenEvent& event) {
+  if (event.error_kind == ErrorKind::kTooLarge)
+    return refuse(400, "the form that the answer must have is too complex to be held to: " + event.error, {},
+                  "form_too_complex");
+  return refuse(500, event.error.empty() ? "the engine failed" : event.error);
+}
+
+}  // namespace
+
 ApiStatus Reply::take(const Generation::News& news) {
   const TokenEvent& event = news.event;
-  if (event.finish == FinishReason::kError) return refuse(500, event.error.empty() ? "the engine failed" : event.error);
+  if (event.finish == FinishReason::kError) return engine_failure(event);
   Prompt& prompt = prompts_[news.request_idx];
   prompt.num_cached_tokens = std::max(prompt.num_cached_tokens, event.num_cached_tokens);
   if (!event.prompt_logprobs.empty()) prompt.logprobs = event.prompt_logprobs;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "engine/engine.h"
@@ -29,7 +30,8 @@ struct ServedModel {
   ToolFormat tool_format = ToolFormat::kHermes;  // in which it calls tools
   bool spells_tools = true;  // the template knows no tools in that format: the messages themselves tell of them
   ControlTokens control_tokens;
-  std::shared_ptr<const Grammars> grammars = {};  // set when it is served
+  size_t max_prompt_chars = std::numeric_limits<size_t>::max();  // of a prompt as text
+  std::shared_ptr<const Grammars> grammars = {};                 // set when it is served
 };
 
 // A model is a reasoning one when its template speaks of </think>.

@@ -26,7 +26,11 @@ struct ServerConfig {
   size_t max_header_bytes = 32u << 10;
   size_t max_held_body_bytes = 256u << 20;  // of all requests together; max_body_bytes if that is more
   int max_connections = 1024;
-  int max_requests_per_key = 0;  // at once; 0: as many as come
+  int max_json_depth = 100;                         // of a request's body
+  size_t max_prompt_chars = 4'000'000;              // Unicode characters of a prompt as text, before it is tokenised
+  size_t max_schema_bytes = 256u << 10;             // of a JSON schema or another grammar
+  std::chrono::milliseconds schema_timeout{5'000};  // for compiling one
+  int max_requests_per_key = 0;                     // at once; 0: as many as come
   std::chrono::seconds header_timeout{10}, idle_timeout{75};
   std::chrono::seconds request_timeout{600};  // from the arrival of a request to the end of its answer
   std::chrono::seconds shutdown_timeout{30};

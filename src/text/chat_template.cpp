@@ -36,16 +36,29 @@ std::string flatten(const Json& parts) {
   return text;
 }
 
-// Templates expect arguments as an object; the API carries them as a string of JSON.
-void parse_arguments(Json& tool_call) {
+// Most templates expect the arguments of a call as an object; those of DeepSeek join them to text as they are.
+enum class Arguments { kObject, kText };
+
+// The API carries them in either form.
+void shape_arguments(Json& tool_call, Arguments form) {
   if (!tool_call.is_object() || !tool_call.contains("function") || !tool_call["function"].is_object()) return;
   auto& function = tool_call["function"];
-  if (!function.contains("arguments") || !function["arguments"].is_string()) return;
-  auto parsed = Json::parse(function["arguments"].get<std::string>(), nullptr, false);
-  if (!parsed.is_discarded()) function["arguments"] = std::move(parsed);
+  if (!function.contains("arguments")) return;
+  Json& arguments = function["arguments"];
+  if (form == Arguments::kText) {
+    if (!arguments.is_string()) arguments = arguments.dump(-1, ' ', false, Json::error_handler_t::replace);
+  } else if (arguments.is_string()) {
+    auto parsed = Json::parse(arguments.get<std::string>(), nullptr, false);
+    if (!parsed.is_discarded()) arguments = std::move(parsed);
+  }
 }
 
-Json for_template(const Json& message) {
+bool has_calls(const Json& messages) {
+  return std::any_of(messages.begin(), messages.end(),
+                     [](const Json& message) { return message.is_object() && message.contains("tool_calls"); });
+}
+
+Json for_template(const Json& message, Arguments form) {
   Json out = message;
   if (!out.is_object()) return out;
   for (auto it = out.begin(); it != out.end();) {
@@ -57,7 +70,7 @@ Json for_template(const Json& message) {
   }
   if (out.contains("content") && out["content"].is_array()) out["content"] = flatten(out["content"]);
   if (out.contains("tool_calls") && out["tool_calls"].is_array())
-    for (auto& call : out["tool_calls"]) parse_arguments(call);
+    for (auto& call : out["tool_calls"]) shape_arguments(call, form);
   return out;
 }
 
@@ -95,6 +108,9 @@ Result<std::string> cut_after_final_message(std::string rendered, const Json& me
 struct ChatTemplate::Impl {
   std::string source, bos_token, eos_token;
   std::unique_ptr<TextBridgeTemplate, FreeTemplate> compiled;
+
+  Json context(const ChatTemplateInput& input, Arguments form) const;
+  Result<std::string> render(const ChatTemplateInput& input, Arguments form) const;
 };
 
 ChatTemplate::ChatTemplate(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -114,26 +130,37 @@ Result<ChatTemplate> ChatTemplate::compile(std::string_view source, std::string_
   return ChatTemplate(std::move(impl));
 }
 
-Result<std::string> ChatTemplate::render(const ChatTemplateInput& input) const {
-  if (!input.messages.is_array() || input.messages.empty())
-    return fail(ErrorKind::kBadInput, "[chat template] messages: expected at least one");
+Json ChatTemplate::Impl::context(const ChatTemplateInput& input, Arguments form) const {
   Json context = Json::object();
   context["messages"] = Json::array();
-  for (const auto& message : input.messages) context["messages"].push_back(for_template(message));
+  for (const auto& message : input.messages) context["messages"].push_back(for_template(message, form));
   if (input.tools.is_array() && !input.tools.empty()) context["tools"] = input.tools;
   context["add_generation_prompt"] = input.add_generation_prompt && !input.continue_final_message;
-  context["bos_token"] = impl_->bos_token;
-  context["eos_token"] = impl_->eos_token;
+  context["bos_token"] = bos_token;
+  context["eos_token"] = eos_token;
   // A request cannot replace what the conversation is made of.
   for (const auto& [key, value] : input.kwargs.items())
     if (!context.contains(key)) context[key] = value;
+  return context;
+}
 
-  const std::string json = context.dump(-1, ' ', false, Json::error_handler_t::replace);
+Result<std::string> ChatTemplate::Impl::render(const ChatTemplateInput& input, Arguments form) const {
+  const Json variables = context(input, form);
+  const std::string json = variables.dump(-1, ' ', false, Json::error_handler_t::replace);
   TextBridgeString result{};
-  if (text_bridge_template_render(impl_->compiled.get(), json.data(), json.size(), fuel_for(json.size()), &result) == 0)
+  if (text_bridge_template_render(compiled.get(), json.data(), json.size(), fuel_for(json.size()), &result) == 0)
     return template_error(result);
-  if (input.continue_final_message) return cut_after_final_message(take(result), context["messages"]);
+  if (input.continue_final_message) return cut_after_final_message(take(result), variables["messages"]);
   return take(result);
+}
+
+Result<std::string> ChatTemplate::render(const ChatTemplateInput& input) const {
+  if (!input.messages.is_array() || input.messages.empty())
+    return fail(ErrorKind::kBadInput, "[chat template] messages: expected at least one");
+  auto rendered = impl_->render(input, Arguments::kObject);
+  if (rendered || !has_calls(input.messages)) return rendered;
+  auto with_text = impl_->render(input, Arguments::kText);
+  return with_text ? with_text : rendered;
 }
 
 const std::string& ChatTemplate::source() const { return impl_->source; }

@@ -14,7 +14,8 @@ namespace retort {
 using Json = nlohmann::ordered_json;
 
 struct ChatTemplateInput {
-  // OpenAI shape; content parts are flattened and tool-call arguments parsed before rendering.
+  // OpenAI shape; content parts are flattened before rendering, and tool-call arguments parsed, unless the template
+  // wants their text.
   Json messages = Json::array();
   Json tools;                    // null or an array
   Json kwargs = Json::object();  // chat_template_kwargs, e.g. enable_thinking

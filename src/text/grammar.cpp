@@ -7,8 +7,8 @@
 namespace retort {
 namespace {
 
-constexpr size_t kMaxGrammarBytes = 256 << 10;
 constexpr size_t kMostForced = 64;  // at once: those after them follow the next time
+constexpr size_t kMaxStragglers = 2;
 constexpr char kControlMark = '\xFF';
 
 std::string take(TextBridgeString string) {
@@ -17,8 +17,8 @@ std::string take(TextBridgeString string) {
   return text;
 }
 
-tl::unexpected<Error> grammar_error(TextBridgeString message) {
-  return fail(ErrorKind::kBadInput, "[grammar] {}", take(message));
+tl::unexpected<Error> grammar_error(ErrorKind kind, TextBridgeString message) {
+  return fail(kind, "[grammar] {}", take(message));
 }
 
 size_t encode(const void* tokenizer, const char* text, size_t length, uint32_t* ids, size_t capacity) {
@@ -35,19 +35,21 @@ void GrammarMatcher::Free::operator()(TextBridgeMatcher* matcher) const { text_b
 Result<GrammarMatcher> GrammarMatcher::clone() const {
   TextBridgeString error{};
   TextBridgeMatcher* matcher = text_bridge_matcher_clone(matcher_.get(), &error);
-  if (matcher == nullptr) return grammar_error(error);
+  if (matcher == nullptr) return grammar_error(ErrorKind::kTooLarge, error);
   return GrammarMatcher(matcher);
 }
 
 Status GrammarMatcher::mask(std::span<uint32_t> words) {
   TextBridgeString error{};
-  if (text_bridge_matcher_mask(matcher_.get(), words.data(), words.size(), &error) == 0) return grammar_error(error);
+  if (text_bridge_matcher_mask(matcher_.get(), words.data(), words.size(), &error) == 0)
+    return grammar_error(ErrorKind::kTooLarge, error);
   return {};
 }
 
 Status GrammarMatcher::accept(TokenId id) {
   TextBridgeString error{};
-  if (text_bridge_matcher_accept(matcher_.get(), static_cast<uint32_t>(id), &error) == 0) return grammar_error(error);
+  if (text_bridge_matcher_accept(matcher_.get(), static_cast<uint32_t>(id), &error) == 0)
+    return grammar_error(ErrorKind::kTooLarge, error);
   return {};
 }
 
@@ -56,7 +58,7 @@ Result<std::vector<TokenId>> GrammarMatcher::take_forced() {
   uint32_t ids[kMostForced];
   size_t count = 0;
   if (text_bridge_matcher_take_forced(matcher_.get(), ids, kMostForced, &count, &error) == 0)
-    return grammar_error(error);
+    return grammar_error(ErrorKind::kTooLarge, error);
   return std::vector<TokenId>(ids, ids + count);
 }
 
@@ -88,14 +90,33 @@ void Grammars::prepare() const {
 }
 
 Result<GrammarMatcher> Grammars::compile(GrammarKind kind, std::string_view text) const {
-  if (text.size() > kMaxGrammarBytes)
-    return fail(ErrorKind::kBadInput, "[grammar] expected at most {} bytes, got {}", kMaxGrammarBytes, text.size());
+  if (text.size() > limits_.max_bytes)
+    return fail(ErrorKind::kTooLarge, "[grammar] expected at most {} bytes, got {}", limits_.max_bytes, text.size());
   std::call_once(prepared_, [this] { prepare(); });
   if (grammars_ == nullptr) return fail(ErrorKind::kUnsupported, "[grammar] {}", why_not_);
+  RETORT_TRY(check_stragglers());
+  // Nothing can stop the compiler, so it has a thread that can be left behind.
+  auto matcher =
+      std::async(std::launch::async, [this, kind, text = std::string(text)] { return compile_now(kind, text); });
+  if (matcher.wait_for(limits_.max_time) == std::future_status::ready) return matcher.get();
+  const std::lock_guard lock(stragglers_mutex_);
+  stragglers_.push_back(std::move(matcher));
+  return fail(ErrorKind::kTooLarge, "[grammar] expected one that compiles within {} ms", limits_.max_time.count());
+}
+
+Status Grammars::check_stragglers() const {
+  const std::lock_guard lock(stragglers_mutex_);
+  std::erase_if(stragglers_,
+                [](const auto& s) { return s.wait_for(std::chrono::seconds(0)) == std::future_status::ready; });
+  if (stragglers_.size() < kMaxStragglers) return {};
+  return fail(ErrorKind::kUnavailable, "[grammar] {} that took too long still compile", stragglers_.size());
+}
+
+Result<GrammarMatcher> Grammars::compile_now(GrammarKind kind, std::string_view text) const {
   TextBridgeString error{};
   TextBridgeMatcher* matcher =
       text_bridge_matcher_new(grammars_.get(), static_cast<uint32_t>(kind), text.data(), text.size(), &error);
-  if (matcher == nullptr) return grammar_error(error);
+  if (matcher == nullptr) return grammar_error(ErrorKind::kBadInput, error);
   return GrammarMatcher(matcher);
 }
 

@@ -1,7 +1,9 @@
 // Constrained decoding by llguidance: which tokens may come next so that a text stays within a grammar.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,8 +25,13 @@ enum class GrammarKind {
   kLark,    // llguidance's Lark dialect, or llama.cpp's GBNF
 };
 
-// Where one text stands in its grammar. Used by one thread at a time. Errors: kBadInput, the grammar takes more than
-// its limits of memory or time.
+struct GrammarLimits {
+  size_t max_bytes = 256 << 10;               // of a grammar's text
+  std::chrono::milliseconds max_time{5'000};  // for compiling it
+};
+
+// Where one text stands in its grammar. Used by one thread at a time. Errors: kTooLarge, to follow the grammar takes
+// more than its limits of memory or time.
 class GrammarMatcher {
  public:
   explicit GrammarMatcher(TextBridgeMatcher* matcher) : matcher_(matcher) {}
@@ -48,11 +55,12 @@ class GrammarMatcher {
 // Compiles grammars over one vocabulary. Any thread may use it.
 class Grammars {
  public:
-  // `tokenizer` must outlive the object and every matcher.
-  explicit Grammars(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  // `tokenizer` must outlive the object and every matcher. The destructor waits for what still compiles.
+  explicit Grammars(const Tokenizer& tokenizer, GrammarLimits limits = {}) : tokenizer_(tokenizer), limits_(limits) {}
 
-  // Error kBadInput: the text is no such grammar, asks for what cannot be enforced, or is too large. The first call
-  // prepares the vocabulary: 0.4 s and 50 MB for 150,000 tokens.
+  // Errors: kBadInput, the text is no such grammar or asks for what cannot be enforced; kTooLarge, it is over a limit;
+  // kUnavailable, too many that took too long still compile. The first call prepares the vocabulary: 0.4 s and 50 MB
+  // for 150,000 tokens, which its time limit does not count.
   Result<GrammarMatcher> compile(GrammarKind kind, std::string_view text) const;
 
  private:
@@ -60,11 +68,16 @@ class Grammars {
     void operator()(TextBridgeGrammars* grammars) const;
   };
   void prepare() const;
+  Result<GrammarMatcher> compile_now(GrammarKind kind, std::string_view text) const;
+  Status check_stragglers() const;
 
   const Tokenizer& tokenizer_;
+  GrammarLimits limits_;
   mutable std::once_flag prepared_;
   mutable std::unique_ptr<TextBridgeGrammars, Free> grammars_;
   mutable std::string why_not_;  // there are no grammars
+  mutable std::mutex stragglers_mutex_;
+  mutable std::vector<std::future<Result<GrammarMatcher>>> stragglers_;  // nobody waits for them; destroyed first
 };
 
 }  // namespace retort

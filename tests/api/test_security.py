@@ -67,6 +67,22 @@ def test_the_sdk_speaks_tls(encrypted, certificate):
         assert "".join(chunk.choices[0].text for chunk in chunks) == whole
 
 
+def test_one_connection_too_many_over_tls_is_told_so(start_server, certificate):
+    flags = ("--ssl-certfile", str(certificate[0]), "--ssl-keyfile", str(certificate[1]))
+    server = start_server(*flags, "--max-connections", "2")
+    first, second = connect_tls(server, certificate), connect_tls(server, certificate)
+    for connection in (first, second):  # an answer shows that it holds its place
+        connection.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    with connect_tls(server, certificate) as third:
+        answer = b"".join(iter(lambda: third.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"Retry-After: 1" in answer
+    first.close()
+    second.close()
+    assert server.stop() == 0
+
+
 def test_a_large_body_and_answer_over_tls(encrypted, certificate):
     """Larger than any buffer on the way: nothing is lost or reordered."""
     with connect_tls(encrypted, certificate) as connection:

@@ -50,6 +50,15 @@ def test_what_cannot_be_enforced_is_named(client, schema, named):
     assert named in refusal.value.message
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_form_too_complex_to_follow_is_told_so(client, stream):
+    with pytest.raises(openai.APIError) as refusal:
+        answered = answer(client, extra_body={"guided_regex": r"(.{0,100}a.{0,100}b){1,50}x"}, stream=stream)
+        list(answered)
+    assert refusal.value.code == "form_too_complex"
+    assert refusal.value.message.endswith("[grammar] lexer error: too many states: 50000 >= 50000")
+
+
 def test_json_object(client):
     choice = answer(client, n=4, max_tokens=300, response_format={"type": "json_object"}).choices
     whole = [c for c in choice if c.finish_reason == "stop"]

@@ -18,6 +18,7 @@ struct Answer {
   std::optional<FinishReason> finish = {};
   std::optional<TokenId> stop_token = {};
   std::string error = {};
+  ErrorKind error_kind = ErrorKind::kInternal;
   int num_cached_tokens = 0;
   int num_events = 0;
   std::vector<float> embedding = {};
@@ -41,6 +42,7 @@ class Answers {
       answer.finish = event.finish;
       answer.stop_token = event.stop_token;
       answer.error = event.error;
+      answer.error_kind = event.error_kind;
       answer.num_cached_tokens = event.num_cached_tokens;
       answer.embedding = std::move(event.embedding);
       if (++answer.num_events > 1)

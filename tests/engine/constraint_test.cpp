@@ -209,7 +209,7 @@ class FailingConstraint : public TokenConstraint {
  public:
   Result<std::unique_ptr<TokenConstraint>> clone() const override { return std::make_unique<FailingConstraint>(*this); }
   Result<NextTokens> follow(std::span<const TokenId> tokens) override {
-    if (!tokens.empty()) return fail(ErrorKind::kBadInput, "[grammar] too complex");
+    if (!tokens.empty()) return fail(ErrorKind::kTooLarge, "[grammar] too complex");
     return NextTokens{};
   }
 };
@@ -230,6 +230,7 @@ TEST(Constraint, AnErrorEndsItsRequestAlone) {
   for (const Answer& answer : failing.wait()) {
     EXPECT_EQ(answer.finish, FinishReason::kError);
     EXPECT_EQ(answer.error, "[grammar] too complex");
+    EXPECT_EQ(answer.error_kind, ErrorKind::kTooLarge);
   }
   EXPECT_EQ(other.wait_one().tokens, scripted_answer(hash_script(kVocab), {1, 2}, 50));
 }

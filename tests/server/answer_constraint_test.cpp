@@ -121,5 +121,23 @@ TEST_F(AnswerConstraintTest, RefusesWhatIsNoGrammar) {
   EXPECT_THAT(error(GrammarKind::kRegex, std::string(300'000, 'a')), ::testing::HasSubstr("at most 262144 bytes"));
 }
 
+TEST_F(AnswerConstraintTest, LimitsTheSizeOfAGrammarAndTheTimeItTakes) {
+  const Grammars small(tokenizer_, {.max_bytes = 10});
+  EXPECT_TRUE(small.compile(GrammarKind::kRegex, "0123456789"));
+  const auto large = small.compile(GrammarKind::kRegex, "0123456789a");
+  EXPECT_EQ(large.error().kind, ErrorKind::kTooLarge);
+  EXPECT_EQ(large.error().message, "[grammar] expected at most 10 bytes, got 11");
+
+  const Grammars hasty(tokenizer_, {.max_time = std::chrono::milliseconds(0)});
+  const std::string slow = "(" + std::string(100'000, 'a') + "|b)*";
+  for (int i = 0; i < 2; ++i) {
+    const auto late = hasty.compile(GrammarKind::kRegex, slow);
+    EXPECT_EQ(late.error().kind, ErrorKind::kTooLarge);
+    EXPECT_EQ(late.error().message, "[grammar] expected one that compiles within 0 ms");
+  }
+  const auto busy = hasty.compile(GrammarKind::kRegex, slow);
+  EXPECT_EQ(busy.error().kind, ErrorKind::kUnavailable) << busy.error().message;
+}
+
 }  // namespace
 }  // namespace retort::testing

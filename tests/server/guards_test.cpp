@@ -50,6 +50,37 @@ TEST_F(GuardsTest, HealthTellsOfAStepThatDoesNotEndAndOfItsEnd) {
   EXPECT_EQ(status_of(ask("GET", "/ready")), 200);
 }
 
+TEST_F(GuardsTest, LimitsHowDeepABodyIsAndHowLongAPrompt) {
+  start({.max_json_depth = 3, .max_prompt_chars = 12});
+  EXPECT_THAT(error("/v1/completions", R"({"prompt": [[[1]]]})", 400), HasSubstr("nested deeper than 3 levels"));
+  EXPECT_EQ(status_of(ask("POST", "/v1/completions", R"({"prompt": "äöüäöüäöüäöü", "max_tokens": 1})")), 200);
+  for (const char* path : {"/v1/completions", "/tokenize"})
+    EXPECT_THAT(error(path, R"({"prompt": "0123456789012"})", 400),
+                HasSubstr("the prompt has 13 characters; this server takes at most 12 (--max-prompt-chars)"))
+        << path;
+  EXPECT_THAT(error("/v1/embeddings", R"({"input": ["0", "0123456789012"], "model": "fake"})", 400),
+              HasSubstr("input[1]: the prompt has 13 characters"));
+  EXPECT_THAT(error("/v1/chat/completions", chat_body("say 0123456789"), 400), HasSubstr("characters"));
+}
+
+TEST_F(GuardsTest, LimitsTheFormOfAnAnswer) {
+  start({.max_schema_bytes = 20});
+  const Json refused =
+      ask_json("POST", "/v1/completions", R"({"prompt": "a", "guided_regex": "0123456789012345678901"})", 400);
+  EXPECT_EQ(refused["error"]["message"], "guided_regex: [grammar] expected at most 20 bytes, got 22");
+  EXPECT_EQ(refused["error"]["param"], "guided_regex");
+}
+
+TEST_F(GuardsTest, NamesTheFieldThatAsksForMoreSamplesThanRunAtOnce) {
+  EngineConfig engine = FakeModel::default_config();
+  engine.max_num_seqs = 2;
+  start({}, engine);
+  EXPECT_EQ(error("/v1/completions", R"({"prompt": "a", "n": 3, "temperature": 1})", 400),
+            "n: expected at most 2, what this server generates at once (--max-num-seqs), got 3");
+  const Json body = Json::parse(chat_body("say 1", R"({"consensus": {"n": 3}, "temperature": 1})"));
+  EXPECT_THAT(error("/v1/chat/completions", body.dump(), 400), HasSubstr("consensus.n: expected at most 2"));
+}
+
 TEST_F(GuardsTest, GivesLessWhileDegradedAndSaysSo) {
   EngineConfig engine = FakeModel::default_config();
   engine.max_model_len = 1000;

@@ -54,5 +54,19 @@ TEST(ChatTemplate, ToolCallArgumentsArriveAsObjects) {
   EXPECT_EQ(shows.render(input).value(), "Paris");
 }
 
+TEST(ChatTemplate, ToolCallArgumentsArriveAsTextWhereTheTemplateJoinsThem) {
+  const auto joins =
+      ChatTemplate::compile("{{ 'json: ' + messages[0].tool_calls[0].function.arguments + ';' }}", "", "").value();
+  ChatTemplateInput input;
+  for (const char* arguments : {R"("{\"city\": \"Paris\"}")", R"({"city": "Paris"})"}) {
+    input.messages = Json::parse(R"([{"role": "assistant", "content": null,
+      "tool_calls": [{"function": {"name": "weather"}}]}])");
+    input.messages[0]["tool_calls"][0]["function"]["arguments"] = Json::parse(arguments);
+    const std::string rendered = joins.render(input).value();
+    EXPECT_EQ(rendered.substr(0, 6), "json: ");
+    EXPECT_EQ(Json::parse(rendered.substr(6, rendered.size() - 7)), Json({{"city", "Paris"}}));
+  }
+}
+
 }  // namespace
 }  // namespace retort

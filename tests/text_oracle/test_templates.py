@@ -36,19 +36,19 @@ LLAMA3 = (
 )
 
 
-def prepared(messages: list[dict]) -> list[dict]:
+def prepared(messages: list[dict], parse_arguments: bool) -> list[dict]:
     """What the API carries as what templates expect: text parts joined, arguments as objects."""
     messages = copy.deepcopy(messages)
     for message in messages:
         if isinstance(message["content"], list):
             message["content"] = "\n".join(part["text"] for part in message["content"])
-        for call in message.get("tool_calls", []):
+        for call in message.get("tool_calls", []) if parse_arguments else []:
             call["function"]["arguments"] = json.loads(call["function"]["arguments"])
     return messages
 
 
-def rendered(source: str, conversation: dict, **more) -> str:
-    messages = prepared(conversation["messages"])
+def rendered(source: str, conversation: dict, parse_arguments: bool, **more) -> str:
+    messages = prepared(conversation["messages"], parse_arguments)
     text = compiled(source).render(
         messages=messages,
         add_generation_prompt=conversation.get("add_generation_prompt", True),
@@ -73,11 +73,13 @@ def expected(source: str, conversation: dict) -> dict:
     absent = {} if "tools" in conversation else {"tools": None}
     given = {"tools": conversation["tools"]} if "tools" in conversation else {}
     failure = None
-    for more in ({**given, **absent, "documents": None}, given):
-        try:
-            return {"text": rendered(source, conversation, **more)}
-        except Exception as error:  # whatever the template or Python makes of it, it is refused
-            failure = failure or {"error": f"{type(error).__name__}: {error}"}
+    # Templates that join arguments to text fail of objects, and are given their text.
+    for parse_arguments in (True, False):
+        for more in ({**given, **absent, "documents": None}, given):
+            try:
+                return {"text": rendered(source, conversation, parse_arguments, **more)}
+            except Exception as error:  # whatever the template or Python makes of it, it is refused
+                failure = failure or {"error": f"{type(error).__name__}: {error}"}
     return failure
 
 

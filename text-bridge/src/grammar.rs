@@ -124,6 +124,11 @@ fn choice(text: &str) -> Result<TopLevelGrammar, String> {
     Ok(TopLevelGrammar::from_regex(&format!("({})", escaped.join("|"))))
 }
 
+/// The first line; those after it show the parser's state.
+fn reason(error: impl ToString) -> String {
+    error.to_string().lines().next().unwrap_or_default().into()
+}
+
 /// Where one text stands in its grammar.
 pub struct GrammarMatcher {
     matcher: Matcher,
@@ -136,7 +141,7 @@ impl GrammarMatcher {
     }
 
     pub fn mask(&mut self, words: &mut [u32]) -> Result<(), String> {
-        let mask = self.matcher.compute_mask_or_eos().map_err(|e| e.to_string())?;
+        let mask = self.matcher.compute_mask_or_eos().map_err(reason)?;
         let count = words.len().min(mask.as_slice().len());
         words[..count].copy_from_slice(&mask.as_slice()[..count]);
         words[count..].fill(0);
@@ -144,14 +149,14 @@ impl GrammarMatcher {
     }
 
     pub fn accept(&mut self, token: TokenId) -> Result<(), String> {
-        self.matcher.consume_token(token).map_err(|e| e.to_string())
+        self.matcher.consume_token(token).map_err(reason)
     }
 
     /// Tokens that must come next, which are accepted at the same time.
     pub fn take_forced(&mut self, ids: &mut [TokenId]) -> Result<usize, String> {
         let mut forced = self.matcher.compute_ff_tokens();
         forced.truncate(ids.len());
-        self.matcher.consume_tokens(&forced).map_err(|e| e.to_string())?;
+        self.matcher.consume_tokens(&forced).map_err(reason)?;
         ids[..forced.len()].copy_from_slice(&forced);
         Ok(forced.len())
     }

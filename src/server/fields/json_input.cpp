@@ -17,7 +17,7 @@ size_t skip_string(std::string_view text, size_t at) {
 }
 
 // Walks over brackets and commas alone; whether the rest is JSON is the parser's question.
-ApiStatus check_limits(std::string_view text, const JsonLimits& limits) {
+ApiStatus check_limits(std::string_view text, const JsonInputLimits& limits) {
   std::vector<size_t> members;  // of each open object or array
   size_t num_values = 1, num_comparisons = 0;
   for (size_t at = 0; at < text.size();) {
@@ -58,7 +58,7 @@ std::string_view without_exception_name(std::string_view what) {
 
 }  // namespace
 
-ApiResult<Json> parse_json(std::string_view text, const JsonLimits& limits) {
+ApiResult<Json> parse_json(std::string_view text, const JsonInputLimits& limits) {
   RETORT_API_TRY(check_limits(text, limits));
   try {
     return Json::parse(text);

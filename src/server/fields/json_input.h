@@ -7,7 +7,7 @@
 
 namespace retort {
 
-struct JsonLimits {
+struct JsonInputLimits {
   int max_depth = 100;
   size_t max_values = 2'000'000;
   // Σ over objects of members². ordered_json compares each new key with those before it, so this bounds the parser's
@@ -16,7 +16,7 @@ struct JsonLimits {
 };
 
 // 400 with line and column for what is not JSON, and naming the limit for what is over one.
-ApiResult<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
+ApiResult<Json> parse_json(std::string_view text, const JsonInputLimits& limits = {});
 
 // For output: text that is not valid UTF-8 gets U+FFFD.
 std::string dump_json(const Json& json);

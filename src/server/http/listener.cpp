@@ -26,6 +26,7 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr int kBacklog = 4096;
 constexpr std::chrono::milliseconds kPauseAfterError{100};
+constexpr size_t kMaxLateHandshakes = 64;  // of connections that are only told that all places are taken
 
 // One that comes when all places are taken is told so; it fits into the socket's send buffer or is dropped.
 void turn_away(Socket socket) {
@@ -123,7 +124,7 @@ asio::awaitable<void> Listener::run(Service& service) {
     ErrorCode ignored;
     if (path_.empty()) socket.set_option(tcp::no_delay(true), ignored);
     if (is_full(service)) {
-      if (tls_ == nullptr) turn_away(std::move(socket));
+      refuse(std::move(socket), service);
     } else if (tls_ == nullptr) {
       Session::start(std::move(socket), name_of(peer), service);
     } else {
@@ -131,6 +132,13 @@ asio::awaitable<void> Listener::run(Service& service) {
                    [&service, name = name_of(peer)](Socket plain) { Session::start(std::move(plain), name, service); });
     }
   }
+}
+
+void Listener::refuse(Socket socket, const Service& service) {
+  if (tls_ == nullptr)
+    turn_away(std::move(socket));
+  else if (tls_->num_handshakes() < kMaxLateHandshakes)
+    tls_->accept(std::move(socket), service.limits.header_timeout, turn_away);
 }
 
 void Listener::close() {

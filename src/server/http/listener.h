@@ -30,12 +30,14 @@ class Listener {
   void close_encrypted();  // at once, what sessions may still have to say included
 
  private:
+  using Socket = boost::asio::generic::stream_protocol::socket;
   using Protocol = boost::asio::generic::stream_protocol;
 
   explicit Listener(boost::asio::io_context& io) : acceptor_(io), pause_(io) {}
   Status listen(const Protocol::endpoint& endpoint, const std::string& name);
   boost::asio::awaitable<void> run(Service& service);
   bool is_full(const Service& service) const;
+  void refuse(Socket socket, const Service& service);  // with a 503, as far as that can be said
 
   boost::asio::basic_socket_acceptor<Protocol> acceptor_;
   boost::asio::ip::tcp::endpoint address_;

@@ -69,7 +69,7 @@ ApiResult<Job> prepare(const ServedModel& model, const Json& body) {
   if (request.model != model.id) RETORT_API_TRY(check_model_name(model, without_latest(request.model)));
   std::vector<std::vector<TokenId>> prompts;
   for (const std::string& input : request.inputs) {
-    std::vector<TokenId> tokens = openai::encode_raw_prompt(model, input, true);
+    RETORT_API_ASSIGN(std::vector<TokenId> tokens, openai::encode_raw_prompt(model, input, true));
     const auto room = static_cast<size_t>(model.max_model_len - 1);
     if (request.truncate && tokens.size() > room) tokens.resize(room);
     RETORT_API_TRY(openai::fit_prompt(model, {}, tokens));

@@ -97,6 +97,17 @@ struct Prepared {
   Job job;
 };
 
+ApiResult<std::vector<TokenId>> input_tokens(const ServedModel& model, const R& request, size_t i) {
+  std::vector<TokenId> tokens;
+  if (const auto* text = std::get_if<std::string>(&request.inputs[i])) {
+    RETORT_API_ASSIGN(tokens, encode_raw_prompt(model, *text, request.add_special_tokens.value_or(true)));
+  } else {
+    tokens = std::get<std::vector<TokenId>>(request.inputs[i]);
+  }
+  RETORT_API_TRY(fit_prompt(model, request, tokens));
+  return tokens;
+}
+
 ApiResult<Prepared> prepare(const ServedModel& model, const Json& body) {
   RETORT_API_ASSIGN(const R request, parse_embedding_request(body));
   RETORT_API_TRY(check_model_name(model, request.model));
@@ -107,15 +118,12 @@ ApiResult<Prepared> prepare(const ServedModel& model, const Json& body) {
         *request.dimensions);
   std::vector<std::vector<TokenId>> prompts;
   for (size_t i = 0; i < request.inputs.size(); ++i) {
-    const auto* text = std::get_if<std::string>(&request.inputs[i]);
-    std::vector<TokenId> tokens = text != nullptr
-                                      ? encode_raw_prompt(model, *text, request.add_special_tokens.value_or(true))
-                                      : std::get<std::vector<TokenId>>(request.inputs[i]);
-    if (ApiStatus status = fit_prompt(model, request, tokens); !status) {
-      status.error().message.insert(0, fmt::format("input[{}]: ", i));
-      return tl::unexpected<ApiError>(std::move(status).error());
+    auto tokens = input_tokens(model, request, i);
+    if (!tokens) {
+      tokens.error().message.insert(0, fmt::format("input[{}]: ", i));
+      return tl::unexpected<ApiError>(std::move(tokens).error());
     }
-    prompts.push_back(std::move(tokens));
+    prompts.push_back(std::move(*tokens));
   }
   Job job = embedding_job(std::move(prompts), request.pooling);
   for (EngineRequest& asked : job.requests) asked.priority = request.priority;

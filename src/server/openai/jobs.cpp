@@ -13,15 +13,28 @@ std::string echo_of(const ChatRequest& request) {
                                                                                     : "";
 }
 
-EngineRequest engine_request(const GenerateRequest& request, std::vector<TokenId> prompt, SamplingParams params) {
-  return {.prompt = std::move(prompt),
-          .params = std::move(params),
-          .num_samples = request.consensus ? request.consensus->n : request.n,
-          .priority = request.priority,
-          .deadline = {},
-          .constraint = {},
-          .cache_salt = request.cache_salt,
-          .on_event = {}};
+ApiResult<int> num_samples(const ServedModel& model, const GenerateRequest& request) {
+  const int n = request.consensus ? request.consensus->n : request.n;
+  const int most = model.engine->config().max_num_seqs;
+  if (n <= most) return n;
+  const std::string field = request.consensus ? "consensus.n" : "n";
+  return refuse(400,
+                fmt::format("{}: expected at most {}, what this server generates at once (--max-num-seqs), got {}",
+                            field, most, n),
+                field);
+}
+
+ApiResult<EngineRequest> engine_request(const ServedModel& model, const GenerateRequest& request,
+                                        std::vector<TokenId> prompt, SamplingParams params) {
+  RETORT_API_ASSIGN(const int n, num_samples(model, request));
+  return EngineRequest{.prompt = std::move(prompt),
+                       .params = std::move(params),
+                       .num_samples = n,
+                       .priority = request.priority,
+                       .deadline = {},
+                       .constraint = {},
+                       .cache_salt = request.cache_salt,
+                       .on_event = {}};
 }
 
 SampleOptions sample_options(const GenerateRequest& request, bool with_logprobs) {
@@ -36,8 +49,11 @@ ApiResult<std::optional<GrammarMatcher>> compile_grammar(const ServedModel& mode
                                                          const std::optional<GrammarText>& grammar) {
   if (!grammar) return std::nullopt;
   auto matcher = model.grammars->compile(grammar->kind, grammar->text);
-  if (!matcher) return refuse(400, fmt::format("{}: {}", grammar->field, matcher.error().message), grammar->field);
-  return std::move(*matcher);
+  if (matcher) return std::move(*matcher);
+  ApiError error = to_api_error(matcher.error());
+  error.message.insert(0, grammar->field + ": ");
+  error.param = grammar->field;
+  return tl::unexpected<ApiError>(std::move(error));
 }
 
 // Null when nothing binds the answer.
@@ -93,7 +109,7 @@ ApiResult<EngineRequest> of_prompt(const ServedModel& model, const CompletionReq
   params.logprobs = request.logprobs;
   if (request.consensus && !params.logprobs) params.logprobs = 0;  // chooses among the samples that agree
   if (request.echo && request.logprobs && !params.prompt_logprobs) params.prompt_logprobs = request.logprobs;
-  return engine_request(request, std::move(prompt), std::move(params));
+  return engine_request(model, request, std::move(prompt), std::move(params));
 }
 
 }  // namespace
@@ -130,12 +146,14 @@ ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request) {
                                    .starts_inside_reasoning = prompt.starts_inside_reasoning,
                                    .may_open_reasoning = prompt.may_open_reasoning,
                                    .thinking_budget = may_think ? request.thinking_token_budget : std::nullopt,
-                                   .end_of_thinking = encode_raw_prompt(model, "\n</think>\n\n", false)}));
+                                   .end_of_thinking = model.tokenizer->encode(
+                                       "\n</think>\n\n", {.add_special = false, .parse_special = true})}));
+  RETORT_API_ASSIGN(EngineRequest asked, engine_request(model, request, std::move(prompt.tokens), std::move(params)));
+  asked.constraint = std::move(constraint);
   Job job;
   job.sample_options.push_back(std::move(options));
   job.echoes.push_back(echo_of(request));
-  job.requests.push_back(engine_request(request, std::move(prompt.tokens), std::move(params)));
-  job.requests.back().constraint = std::move(constraint);
+  job.requests.push_back(std::move(asked));
   return job;
 }
 
@@ -147,9 +165,12 @@ ApiResult<Job> completion_job(const ServedModel& model, const CompletionRequest&
   Job job;
   for (const RawPrompt& raw : request.prompts) {
     const auto* text = std::get_if<std::string>(&raw);
-    std::vector<TokenId> tokens = text != nullptr
-                                      ? encode_raw_prompt(model, *text, request.add_special_tokens.value_or(true))
-                                      : std::get<std::vector<TokenId>>(raw);
+    std::vector<TokenId> tokens;
+    if (text != nullptr) {
+      RETORT_API_ASSIGN(tokens, encode_raw_prompt(model, *text, request.add_special_tokens.value_or(true)));
+    } else {
+      tokens = std::get<std::vector<TokenId>>(raw);
+    }
     RETORT_API_ASSIGN(EngineRequest asked, of_prompt(model, request, std::move(tokens)));
     const bool is_whole_text = text != nullptr && !request.truncate_prompt_tokens;
     job.echoes.push_back(!request.echo   ? ""

@@ -32,6 +32,21 @@ ApiStatus check_token_ids(const ServedModel& model, const std::vector<TokenId>& 
   return {};
 }
 
+// Tokenising takes time that grows with the text, whether or not it would fit the context.
+ApiStatus check_length(const ServedModel& model, std::string_view text) {
+  const auto is_first_byte = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
+  const auto size = static_cast<size_t>(std::count_if(text.begin(), text.end(), is_first_byte));
+  if (size <= model.max_prompt_chars) return {};
+  return refuse(400,
+                fmt::format("the prompt has {} characters; this server takes at most {} (--max-prompt-chars)", size,
+                            model.max_prompt_chars),
+                {}, "context_length_exceeded");
+}
+
+std::vector<TokenId> encode_text(const ServedModel& model, std::string_view text, bool add_special_tokens) {
+  return model.tokenizer->encode(text, {.add_special = add_special_tokens, .parse_special = true});
+}
+
 // As vLLM: a word is bad at the start of a text and after a space.
 void add_bad_word(const Tokenizer& tokenizer, std::string_view word, std::vector<std::vector<TokenId>>& bad_words) {
   const EncodeOptions options{.add_special = false, .parse_special = false};
@@ -88,13 +103,16 @@ ApiResult<ChatPrompt> build_chat_prompt(const ServedModel& model, ChatTemplateIn
   }
   prompt.may_open_reasoning = model.is_reasoning && !thinking_is_off && !prompt.starts_inside_reasoning &&
                               input.add_generation_prompt && !ends_with_tag(*rendered, kThinkEnd);
+  RETORT_API_TRY(check_length(model, *rendered));
   prompt.tokens = is_marked ? ControlTokens::encode_marked(*model.tokenizer, *rendered, add_special_tokens)
-                            : encode_raw_prompt(model, *rendered, add_special_tokens);
+                            : encode_text(model, *rendered, add_special_tokens);
   return prompt;
 }
 
-std::vector<TokenId> encode_raw_prompt(const ServedModel& model, std::string_view text, bool add_special_tokens) {
-  return model.tokenizer->encode(text, {.add_special = add_special_tokens, .parse_special = true});
+ApiResult<std::vector<TokenId>> encode_raw_prompt(const ServedModel& model, std::string_view text,
+                                                  bool add_special_tokens) {
+  RETORT_API_TRY(check_length(model, text));
+  return encode_text(model, text, add_special_tokens);
 }
 
 ApiStatus fit_prompt(const ServedModel& model, const GenerateRequest& request, std::vector<TokenId>& tokens) {

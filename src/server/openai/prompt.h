@@ -20,8 +20,9 @@ void offer_tools(const ServedModel& model, const ToolUse& use, ChatTemplateInput
 
 ApiResult<ChatPrompt> build_chat_prompt(const ServedModel& model, ChatTemplateInput input, bool add_special_tokens);
 
-// Raw text may spell out control tokens: who writes it makes the whole prompt.
-std::vector<TokenId> encode_raw_prompt(const ServedModel& model, std::string_view text, bool add_special_tokens);
+// Raw text may spell out control tokens: who writes it makes the whole prompt. 400 when it is over --max-prompt-chars.
+ApiResult<std::vector<TokenId>> encode_raw_prompt(const ServedModel& model, std::string_view text,
+                                                  bool add_special_tokens);
 
 // Truncates as asked; 400 for a prompt that is empty, has ids beyond the vocabulary or leaves no room in the context.
 ApiStatus fit_prompt(const ServedModel& model, const GenerateRequest& request, std::vector<TokenId>& tokens);
