@@ -1,5 +1,5 @@
 // What Attention asks of an instruction set: one online-softmax step of some query vectors over one block of keys and
-// values (layout: kv_block.h).
+// values (layout: kv_block.h), and to join what such steps came to over two spans of keys.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +35,13 @@ struct AttentionStep {
   float* out;  // [num_queries][head_dim]
 };
 
+// What queries have seen so far, as in AttentionStep.
+struct AttentionState {
+  float* max;  // [num_queries]
+  float* sum;  // [num_queries]
+  float* out;  // [num_queries][head_dim]
+};
+
 struct AttentionKernels {
   int max_queries;
   void (*step_f32)(const AttentionStep&);
@@ -42,6 +49,8 @@ struct AttentionKernels {
   void (*step_int8)(const AttentionStep&);
   // The words of one query: num_fours fours of x to words[i * stride] and words[low_offset + i * stride].
   void (*code)(const int16_t* x, int num_fours, int stride, int low_offset, uint32_t* words);
+  // Adds what the same queries saw of other keys.
+  void (*join)(const AttentionState& state, const AttentionState& other, int64_t num_queries, int head_dim);
 };
 
 namespace scalar {

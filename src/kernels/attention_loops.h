@@ -187,4 +187,27 @@ class AttentionLoops {
   }
 };
 
+// Both sides are brought to the higher of the two maxima.
+template <class V>
+void join_states(const AttentionState& state, const AttentionState& other, int64_t num_queries, int head_dim) {
+  for (int64_t q = 0; q < num_queries; ++q) {
+    const float max = state.max[q] > other.max[q] ? state.max[q] : other.max[q];
+    alignas(64) float corrections[V::kWidth] = {state.max[q] - max, other.max[q] - max};
+    vector_exp(V::load(corrections)).store(corrections);
+    state.max[q] = max;
+    state.sum[q] = state.sum[q] * corrections[0] + other.sum[q] * corrections[1];
+    const V mine = V::broadcast(corrections[0]), its = V::broadcast(corrections[1]);
+    float* out = state.out + q * head_dim;
+    const float* from = other.out + q * head_dim;
+    for (int d = 0; d < head_dim; d += V::kWidth) {
+      const int left = head_dim - d;
+      if (left >= V::kWidth)
+        V::fma(V::load(from + d), its, V::mul(V::load(out + d), mine)).store(out + d);
+      else
+        V::fma(V::load_first(from + d, left), its, V::mul(V::load_first(out + d, left), mine))
+            .store_first(out + d, left);
+    }
+  }
+}
+
 }  // namespace retort

@@ -116,6 +116,25 @@ std::vector<float> run_chunked(Attention& attention, const Sequence& sequence, K
   return out;
 }
 
+// Keys and values of a sequence's first tokens, as if their rows had been run.
+void store_before(Attention& attention, const Sequence& sequence, const std::vector<int32_t>& table, int64_t num_tokens,
+                  const KvLayerView& kv) {
+  const AttentionSequence rows{0, num_tokens, 0, table};
+  if (num_tokens > 0) attention.store(sequence.k.data(), sequence.v.data(), {&rows, 1}, kv);
+}
+
+// The rows from `begin` on, in one step.
+std::vector<float> run_from(Attention& attention, const Sequence& sequence, KvType type, int64_t begin) {
+  Store store(type, sequence.shape, static_cast<int>(sequence.length / kBlockTokens + 3));
+  const auto table = store.take(sequence.length);
+  store_before(attention, sequence, table, begin, store.view);
+  return run_step(attention, {{&sequence, &table, begin, sequence.length}}, store.view);
+}
+
+std::vector<float> last_rows(const std::vector<float>& out, const Shape& shape, int64_t num_rows) {
+  return {out.end() - num_rows * static_cast<int64_t>(shape.q_stride()), out.end()};
+}
+
 // One head of one token, as the store gives it back.
 std::vector<double> as_stored(const float* x, int head_dim, KvType type) {
   std::vector<double> out(x, x + head_dim);
@@ -129,16 +148,17 @@ std::vector<double> as_stored(const float* x, int head_dim, KvType type) {
   return out;
 }
 
-// Plain softmax attention in double over keys and values as stored.
-std::vector<double> reference(const Sequence& s, KvType type) {
+// Plain softmax attention in double over keys and values as stored, of the rows from first_row on.
+std::vector<double> reference(const Sequence& s, KvType type, int64_t first_row = 0) {
   const auto dim = static_cast<size_t>(s.shape.head_dim), group = static_cast<size_t>(s.shape.group);
   std::vector<std::vector<double>> keys, values;  // [token * num_kv_heads + head]
   for (size_t i = 0; i < s.k.size(); i += dim) {
     keys.push_back(as_stored(s.k.data() + i, s.shape.head_dim, type));
     values.push_back(as_stored(s.v.data() + i, s.shape.head_dim, type));
   }
-  std::vector<double> out(s.q.size());
-  for (size_t row = 0; row < static_cast<size_t>(s.length); ++row)
+  const size_t first = static_cast<size_t>(first_row) * s.shape.q_stride();
+  std::vector<double> out(s.q.size() - first);
+  for (auto row = static_cast<size_t>(first_row); row < static_cast<size_t>(s.length); ++row)
     for (size_t head = 0; head < static_cast<size_t>(s.shape.num_heads()); ++head) {
       const float* q = s.q.data() + row * s.shape.q_stride() + head * dim;
       const auto of_token = [&](size_t t) { return t * static_cast<size_t>(s.shape.num_kv_heads) + head / group; };
@@ -153,7 +173,7 @@ std::vector<double> reference(const Sequence& s, KvType type) {
       for (double& weight : weights) sum += weight = std::exp(weight - max);
       for (size_t t = 0; t <= row; ++t)
         for (size_t d = 0; d < dim; ++d)
-          out[row * s.shape.q_stride() + head * dim + d] += weights[t] / sum * values[of_token(t)][d];
+          out[row * s.shape.q_stride() + head * dim + d - first] += weights[t] / sum * values[of_token(t)][d];
     }
   return out;
 }
@@ -233,6 +253,56 @@ TEST_P(AttentionTest, NeighboursAndThreadsChangeNoBit) {
   EXPECT_EQ(bits(row), bits({alone.end() - stride, alone.end()}));
 }
 
+// Rows at, before and after a span's end, where their chunk begins before, at and after it.
+TEST_P(AttentionTest, SpansJoinToTheSoftmaxOfAllKeys) {
+  for (const Shape& shape : {Shape{2, 3, 24}, Shape{1, 6, 64}}) {
+    const Sequence sequence(shape, 2 * kSpanTokens + 37, 81);
+    const int64_t first = kSpanTokens - 2;
+    const auto expected = reference(sequence, type, first);
+    for (const int64_t begin : {first, kSpanTokens - 1, kSpanTokens, kSpanTokens + 1, 2 * kSpanTokens - 3}) {
+      const auto out = run_from(attention, sequence, type, begin);
+      const double* of_row = expected.data() + static_cast<size_t>(begin - first) * shape.q_stride();
+      for (size_t i = 0; i < out.size(); ++i)
+        ASSERT_NEAR(out[i], of_row[i], tolerance(8e-6))
+            << "head_dim " << shape.head_dim << ", from row " << begin << ", element " << i;
+    }
+  }
+}
+
+// The last token of sequences that end at the borders of blocks and spans: with one thread nothing is split, with many
+// each span is a piece; alone, beside others, or inside a chunk of many rows.
+TEST_P(AttentionTest, SplittingChangesNoBit) {
+  const Shape shape{2, 3, 64};
+  const Sequence neighbour(shape, 3 * kSpanTokens + 5, 91);
+  for (const int64_t length : {kSpanTokens - 1, kSpanTokens, kSpanTokens + 1, 2 * kSpanTokens, 2 * kSpanTokens + 1,
+                               3 * kSpanTokens + kBlockTokens}) {
+    const Sequence sequence(shape, length, static_cast<uint32_t>(length));
+    std::vector<float> expected;
+    for (const int num_threads : {1, 2, 8}) {
+      ThreadPool threads(num_threads);
+      Attention other(GetParam().isa, threads);
+      const auto decoded = run_from(other, sequence, type, length - 1);
+      const auto num_spans = static_cast<size_t>((length - 1) / kSpanTokens + 1);
+      EXPECT_EQ(other.num_pieces(), num_threads == 1 ? 2 : 2 * num_spans) << length << " tokens";
+      if (expected.empty()) expected = decoded;
+      ASSERT_EQ(bits(decoded), bits(expected)) << length << " tokens, " << num_threads << " threads";
+      ASSERT_EQ(bits(last_rows(run_from(other, sequence, type, length - 70), shape, 1)), bits(expected))
+          << length << " tokens, in a chunk, " << num_threads << " threads";
+
+      Store store(type, shape, 64);
+      const auto table = store.take(length), its_table = store.take(neighbour.length);
+      store_before(other, sequence, table, length - 1, store.view);
+      store_before(other, neighbour, its_table, neighbour.length - 3, store.view);
+      const auto beside = run_step(
+          other,
+          {{&neighbour, &its_table, neighbour.length - 3, neighbour.length}, {&sequence, &table, length - 1, length}},
+          store.view);
+      ASSERT_EQ(bits(last_rows(beside, shape, 1)), bits(expected))
+          << length << " tokens beside others, " << num_threads << " threads";
+    }
+  }
+}
+
 // Blocks are reused without being cleared: what a former owner left must not be felt, whatever it was.
 TEST_P(AttentionTest, StaleBytesAreNotRead) {
   const Shape shape{1, 2, 64};
@@ -248,9 +318,10 @@ TEST_P(AttentionTest, StaleBytesAreNotRead) {
 
 TEST_P(AttentionTest, AgreesWithScalarTwin) {
   Attention twin(Isa::kScalar, pool);
-  const Sequence sequence({2, 6, 128}, 100, 51);
-  const auto out = run_chunked(attention, sequence, type, {100}), expected = run_chunked(twin, sequence, type, {100});
-  for (size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], expected[i], tolerance(2e-6)) << i;
+  const Sequence sequence({2, 6, 128}, kSpanTokens + 44, 51);
+  const auto out = run_chunked(attention, sequence, type, {sequence.length}),
+             expected = run_chunked(twin, sequence, type, {sequence.length});
+  for (size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], expected[i], tolerance(4e-6)) << i;
 }
 
 // Channels that are large for every token, as Qwen2's key biases make them, cost the others no precision once their

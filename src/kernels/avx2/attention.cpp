@@ -57,8 +57,11 @@ struct Dot {
 
 }  // namespace
 
-const AttentionKernels kAttention = {Vector::kMaxQueries, AttentionLoops<Vector, F32Store>::step,
-                                     AttentionLoops<Vector, Bf16Store>::step, Int8AttentionLoops<Vector, Dot>::step,
-                                     code_as_pairs};
+const AttentionKernels kAttention = {Vector::kMaxQueries,
+                                     AttentionLoops<Vector, F32Store>::step,
+                                     AttentionLoops<Vector, Bf16Store>::step,
+                                     Int8AttentionLoops<Vector, Dot>::step,
+                                     code_as_pairs,
+                                     join_states<Vector>};
 
 }  // namespace retort::avx2

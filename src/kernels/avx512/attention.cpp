@@ -48,8 +48,11 @@ struct Dot {
 
 }  // namespace
 
-const AttentionKernels kAttention = {Vector::kMaxQueries, AttentionLoops<Vector, F32Store>::step,
-                                     AttentionLoops<Vector, Bf16Store>::step, Int8AttentionLoops<Vector, Dot>::step,
-                                     code_as_bytes};
+const AttentionKernels kAttention = {Vector::kMaxQueries,
+                                     AttentionLoops<Vector, F32Store>::step,
+                                     AttentionLoops<Vector, Bf16Store>::step,
+                                     Int8AttentionLoops<Vector, Dot>::step,
+                                     code_as_bytes,
+                                     join_states<Vector>};
 
 }  // namespace retort::avx512

@@ -120,8 +120,18 @@ void step_int8(const AttentionStep& s) {
   }
 }
 
+void join(const AttentionState& state, const AttentionState& other, int64_t num_queries, int head_dim) {
+  for (int64_t q = 0; q < num_queries; ++q) {
+    const float max = state.max[q] > other.max[q] ? state.max[q] : other.max[q];
+    const float mine = exp(state.max[q] - max), its = exp(other.max[q] - max);
+    state.max[q] = max;
+    state.sum[q] = state.sum[q] * mine + other.sum[q] * its;
+    for (int64_t i = q * head_dim; i < (q + 1) * head_dim; ++i) state.out[i] = state.out[i] * mine + other.out[i] * its;
+  }
+}
+
 }  // namespace
 
-const AttentionKernels kAttention = {INT32_MAX, step<F32Block>, step<Bf16Block>, step_int8, code};
+const AttentionKernels kAttention = {INT32_MAX, step<F32Block>, step<Bf16Block>, step_int8, code, join};
 
 }  // namespace retort::scalar
