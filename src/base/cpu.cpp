@@ -29,6 +29,7 @@ constexpr std::array kIsaNames = {
     IsaName{Isa::kAvx512Vnni, "avx512vnni"},
     IsaName{Isa::kAmx, "amx"},
     IsaName{Isa::kNeonDotprod, "neon-dotprod"},
+    IsaName{Isa::kNeonI8mm, "neon-i8mm"},
 };
 
 std::optional<uint64_t> read_number(const std::string& path) {
@@ -120,9 +121,10 @@ std::vector<Isa> supported_isas() {
     isas.push_back(Isa::kAvx512Vnni);
   if (isas.back() == Isa::kAvx512Vnni && may_use_amx()) isas.push_back(Isa::kAmx);
 #elif defined(__aarch64__)
-  constexpr unsigned long kHwcapAsimdHp = 1UL << 10, kHwcapAsimdDp = 1UL << 20;
+  constexpr unsigned long kHwcapAsimdHp = 1UL << 10, kHwcapAsimdDp = 1UL << 20, kHwcap2I8mm = 1UL << 13;
   const unsigned long caps = getauxval(AT_HWCAP);
   if ((caps & kHwcapAsimdDp) && (caps & kHwcapAsimdHp)) isas.push_back(Isa::kNeonDotprod);
+  if (isas.back() == Isa::kNeonDotprod && (getauxval(AT_HWCAP2) & kHwcap2I8mm)) isas.push_back(Isa::kNeonI8mm);
 #endif
   return isas;
 }

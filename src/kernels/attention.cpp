@@ -26,6 +26,7 @@ const AttentionKernels& attention_kernels(Isa isa) {
       return avx512::kAttention;
 #elif defined(__aarch64__)
     case Isa::kNeonDotprod:
+    case Isa::kNeonI8mm:  // multiplies whole matrices only
       return neon::kAttention;
 #endif
     default:

@@ -18,6 +18,7 @@ const ElementwiseKernels& elementwise_kernels(Isa isa) {
       return avx512::kElementwise;
 #elif defined(__aarch64__)
     case Isa::kNeonDotprod:
+    case Isa::kNeonI8mm:  // multiplies whole matrices only
       return neon::kElementwise;
 #endif
     default:

@@ -19,6 +19,7 @@ set(RETORT_AVX512_FLAGS ${RETORT_AVX512_FLAGS} PARENT_SCOPE) # for the emulation
 retort_instruction_set(avx512 "x86_64|AMD64" ${RETORT_AVX512_FLAGS})
 retort_instruction_set(amx "x86_64|AMD64" ${RETORT_AVX512_FLAGS} -mamx-tile -mamx-int8)
 retort_instruction_set(neon "aarch64|arm64" -march=armv8.2-a+dotprod+fp16)
+retort_instruction_set(i8mm "aarch64|arm64" -march=armv8.2-a+dotprod+fp16+i8mm)
 
 # A fused multiply-add happens where the source says fma and nowhere else:
 # results are compared bit for bit between instruction sets.

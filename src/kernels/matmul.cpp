@@ -29,6 +29,8 @@ const TileKernels& tile_kernels(Isa isa) {
 #elif defined(__aarch64__)
     case Isa::kNeonDotprod:
       return kNeonDotprodTileKernels;
+    case Isa::kNeonI8mm:
+      return kNeonI8mmTileKernels;
 #endif
     default:
       return kScalarTileKernels;

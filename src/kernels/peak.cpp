@@ -21,6 +21,8 @@ const PeakLoop& peak_loop(Isa isa) {
 #elif defined(__aarch64__)
     case Isa::kNeonDotprod:
       return kNeonDotprodPeakLoop;
+    case Isa::kNeonI8mm:
+      return kNeonI8mmPeakLoop;
 #endif
     default:
       return kScalarPeakLoop;

@@ -18,6 +18,7 @@ extern const PeakLoop kAvx512VnniPeakLoop;
 extern const PeakLoop kAmxPeakLoop;
 #elif defined(__aarch64__)
 extern const PeakLoop kNeonDotprodPeakLoop;
+extern const PeakLoop kNeonI8mmPeakLoop;
 #endif
 
 }  // namespace retort

@@ -63,6 +63,7 @@ extern const TileKernels kAvx512VnniTileKernels;
 extern const TileKernels kAmxTileKernels;
 #elif defined(__aarch64__)
 extern const TileKernels kNeonDotprodTileKernels;
+extern const TileKernels kNeonI8mmTileKernels;
 #endif
 
 }  // namespace retort

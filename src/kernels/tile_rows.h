@@ -1,10 +1,13 @@
 // The arithmetic of tile_kernel.h, once, over a vector policy V that each instruction set provides:
 //   kParts, kMaxRows             16 outputs are kParts vectors; at most kMaxRows rows share one unpacking
+//   kSumRows                     rows that sum() multiplies at once, 1 or 2
 //   Float, Quants                kTileOutputs / kParts floats; one group's quants of as many outputs
 //   unpack<kFormat>(group, part) → Quants
 //   sum<kFormat, kHalf>(quants, a, neg_sum) → Float   the exact integer sum over the group (kHalf −1) or one half of
 //   it, as floats;
 //                                              neg_sum is −128 · Σa of the same inputs
+//   sum<kFormat, kHalf>(quants, a, neg_sums, sums)   where kSumRows is 2: of two rows, whose activations lie in `a` as
+//                                              quantize_row left them
 //   unshift<kFormat>()           power of two by which unpack() scaled the quants, to be taken back
 //   halves, signed_bytes, unsigned_bytes, low_nibbles, high_nibbles (p) → Float, mul, fma, negate, set1, zero, load,
 //   store, prefetch_far (into the second-level cache), prefetch_near (into the first, past the others)
@@ -61,19 +64,16 @@ inline PartScales<V> part_scales(const unsigned char* entry, int g, int part) {
   return s;
 }
 
-// acc + one group's contribution; i: index of (group, row) in the panel.
+// acc + one group's contribution; i: index of (group, row) in the panel. sums: of the group, or of its halves.
 template <class V, const TileFormat& kFormat>
-inline typename V::Float add_group(const typename V::Quants& w, const PartScales<V>& s, const ActivationPanel& panel,
-                                   int64_t i, typename V::Float acc) {
-  const int8_t* a = panel.quants + i * kGroupInputs;
+inline typename V::Float add_sums(const typename V::Float (&sums)[2], const PartScales<V>& s,
+                                  const ActivationPanel& panel, int64_t i, typename V::Float acc) {
   if constexpr (kFormat.scales < ScaleKind::kSuperHalf) {
-    const auto sum = V::template sum<kFormat, -1>(w, a, panel.neg_sums[i]);
-    acc = V::fma(V::mul(sum, V::set1(panel.scales[i])), s.d[0], acc);
+    acc = V::fma(V::mul(sums[0], V::set1(panel.scales[i])), s.d[0], acc);
     if constexpr (kFormat.scales == ScaleKind::kGroupMin || kFormat.scales == ScaleKind::kSuperMin)
       acc = V::fma(s.m[0], V::set1(panel.sums[i]), acc);
   } else {
-    auto t = V::mul(V::template sum<kFormat, 0>(w, a, panel.neg_half_sums[2 * i]), s.d[0]);
-    t = V::fma(V::template sum<kFormat, 1>(w, a, panel.neg_half_sums[2 * i + 1]), s.d[1], t);
+    const auto t = V::fma(sums[1], s.d[1], V::mul(sums[0], s.d[0]));
     acc = V::fma(t, V::set1(panel.scales[i]), acc);
     if constexpr (kFormat.scales == ScaleKind::kSuperHalfMin) {
       acc = V::fma(s.m[0], V::set1(panel.half_sums[2 * i]), acc);
@@ -81,6 +81,38 @@ inline typename V::Float add_group(const typename V::Quants& w, const PartScales
     }
   }
   return acc;
+}
+
+template <class V, const TileFormat& kFormat>
+inline typename V::Float add_group(const typename V::Quants& w, const PartScales<V>& s, const ActivationPanel& panel,
+                                   int64_t i, typename V::Float acc) {
+  const int8_t* a = panel.quants + i * kGroupInputs;
+  typename V::Float sums[2];
+  if constexpr (kFormat.scales < ScaleKind::kSuperHalf) {
+    sums[0] = V::template sum<kFormat, -1>(w, a, panel.neg_sums[i]);
+  } else {
+    sums[0] = V::template sum<kFormat, 0>(w, a, panel.neg_half_sums[2 * i]);
+    sums[1] = V::template sum<kFormat, 1>(w, a, panel.neg_half_sums[2 * i + 1]);
+  }
+  return add_sums<V, kFormat>(sums, s, panel, i, acc);
+}
+
+// The same for rows i and i + 1.
+template <class V, const TileFormat& kFormat>
+inline void add_group_of_two(const typename V::Quants& w, const PartScales<V>& s, const ActivationPanel& panel,
+                             int64_t i, typename V::Float& acc0, typename V::Float& acc1) {
+  const int8_t* a = panel.quants + i * kGroupInputs;
+  typename V::Float sums[2][2];  // [half][row]
+  if constexpr (kFormat.scales < ScaleKind::kSuperHalf) {
+    V::template sum<kFormat, -1>(w, a, {panel.neg_sums[i], panel.neg_sums[i + 1]}, sums[0]);
+  } else {
+    const int32_t* neg_sums = panel.neg_half_sums + 2 * i;
+    V::template sum<kFormat, 0>(w, a, {neg_sums[0], neg_sums[2]}, sums[0]);
+    V::template sum<kFormat, 1>(w, a, {neg_sums[1], neg_sums[3]}, sums[1]);
+  }
+  constexpr int kLast = kFormat.scales < ScaleKind::kSuperHalf ? 0 : 1;
+  acc0 = add_sums<V, kFormat>({sums[0][0], sums[kLast][0]}, s, panel, i, acc0);
+  acc1 = add_sums<V, kFormat>({sums[0][1], sums[kLast][1]}, s, panel, i + 1, acc1);
 }
 
 template <class V, const TileFormat& kFormat, int kRows>
@@ -99,8 +131,13 @@ void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationP
         const PartScales<V> s = part_scales<V, kFormat>(entry, g, part);
         const typename V::Quants w = V::template unpack<kFormat>(group, part);
 #pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r)
-          acc[r][part] = add_group<V, kFormat>(w, s, panel, (first + g) * panel.num_rows + r, acc[r][part]);
+        for (int r = 0; r < kRows; r += V::kSumRows) {
+          const int64_t i = (first + g) * panel.num_rows + r;
+          if constexpr (V::kSumRows == 2)
+            add_group_of_two<V, kFormat>(w, s, panel, i, acc[r][part], acc[r + 1][part]);
+          else
+            acc[r][part] = add_group<V, kFormat>(w, s, panel, i, acc[r][part]);
+        }
       }
     }
   }
@@ -114,7 +151,7 @@ void quant_tile_by(const unsigned char* tile, int64_t num_groups, const Activati
                    float* out) {
   ActivationPanel rest = panel;
   while (rows_left >= kRows) {
-    if constexpr (kRows <= V::kMaxRows)
+    if constexpr (kRows <= V::kMaxRows && kRows % V::kSumRows == 0)
       quant_rows<V, kFormat, kRows>(tile, num_groups, rest, out);
     else
       break;

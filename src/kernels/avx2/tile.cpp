@@ -28,7 +28,7 @@ constexpr int quads_together(const TileFormat& format) {
 }
 
 struct Vector {
-  static constexpr int kParts = 2, kMaxRows = 4;
+  static constexpr int kParts = 2, kMaxRows = 4, kSumRows = 1;
   using Float = __m256;
   struct Quants {
     __m256i quad[8];  // inputs 4q … 4q+3 of 8 outputs
