@@ -46,7 +46,6 @@ void matmul(benchmark::State& state, TensorType type, int64_t num_outputs, int64
   in.resize(num_rows, num_inputs);
   for (int64_t row = 0; row < num_rows; ++row)
     for (int64_t k = 0; k < num_inputs; ++k) in.row(row)[k] = static_cast<float>((row + k) % 17) - 8;
-  matmul.prepare(in);
   std::vector<float> out(static_cast<size_t>(num_rows * num_outputs));
   size_t bytes = 0;
   for (const auto& matrix : matrices) bytes += matrix.num_bytes();

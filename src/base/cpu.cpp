@@ -24,11 +24,8 @@ struct IsaName {
   std::string_view name;
 };
 constexpr std::array kIsaNames = {
-    IsaName{Isa::kScalar, "scalar"},
-    IsaName{Isa::kAvx2, "avx2"},
-    IsaName{Isa::kAvx512Vnni, "avx512vnni"},
-    IsaName{Isa::kAmx, "amx"},
-    IsaName{Isa::kNeonDotprod, "neon-dotprod"},
+    IsaName{Isa::kScalar, "scalar"},         IsaName{Isa::kAvx2, "avx2"}, IsaName{Isa::kAvx512Vnni, "avx512vnni"},
+    IsaName{Isa::kAvx512Bf16, "avx512bf16"}, IsaName{Isa::kAmx, "amx"},   IsaName{Isa::kNeonDotprod, "neon-dotprod"},
     IsaName{Isa::kNeonI8mm, "neon-i8mm"},
 };
 
@@ -119,7 +116,8 @@ std::vector<Isa> supported_isas() {
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi"))
     isas.push_back(Isa::kAvx512Vnni);
-  if (isas.back() == Isa::kAvx512Vnni && may_use_amx()) isas.push_back(Isa::kAmx);
+  if (isas.back() == Isa::kAvx512Vnni && __builtin_cpu_supports("avx512bf16")) isas.push_back(Isa::kAvx512Bf16);
+  if (isas.back() == Isa::kAvx512Bf16 && may_use_amx()) isas.push_back(Isa::kAmx);
 #elif defined(__aarch64__)
   constexpr unsigned long kHwcapAsimdHp = 1UL << 10, kHwcapAsimdDp = 1UL << 20, kHwcap2I8mm = 1UL << 13;
   const unsigned long caps = getauxval(AT_HWCAP);

@@ -22,7 +22,8 @@ const AttentionKernels& attention_kernels(Isa isa) {
     case Isa::kAvx2:
       return avx2::kAttention;
     case Isa::kAvx512Vnni:
-    case Isa::kAmx:  // AMX multiplies whole matrices only
+    case Isa::kAvx512Bf16:  // it and AMX multiply whole matrices only
+    case Isa::kAmx:
       return avx512::kAttention;
 #elif defined(__aarch64__)
     case Isa::kNeonDotprod:

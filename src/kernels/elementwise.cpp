@@ -14,7 +14,8 @@ const ElementwiseKernels& elementwise_kernels(Isa isa) {
     case Isa::kAvx2:
       return avx2::kElementwise;
     case Isa::kAvx512Vnni:
-    case Isa::kAmx:  // AMX multiplies whole matrices only
+    case Isa::kAvx512Bf16:  // it and AMX multiply whole matrices only
+    case Isa::kAmx:
       return avx512::kElementwise;
 #elif defined(__aarch64__)
     case Isa::kNeonDotprod:

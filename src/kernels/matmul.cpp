@@ -23,6 +23,7 @@ const TileKernels& tile_kernels(Isa isa) {
     case Isa::kAvx2:
       return kAvx2TileKernels;
     case Isa::kAvx512Vnni:
+    case Isa::kAvx512Bf16:
       return kAvx512VnniTileKernels;
     case Isa::kAmx:
       return kAmxTileKernels;
@@ -35,6 +36,13 @@ const TileKernels& tile_kernels(Isa isa) {
     default:
       return kScalarTileKernels;
   }
+}
+
+const Bf16Kernels* bf16_kernels(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512Bf16 || isa == Isa::kAmx) return &kAvx512Bf16Kernels;
+#endif
+  return nullptr;
 }
 
 QuantTileKernel quant_kernel(const TileKernels& kernels, TensorType type) {
@@ -113,7 +121,7 @@ void Activations::resize(int64_t num_rows, int64_t num_inputs) {
   grow(neg_half_sums_, 2 * entries);
 }
 
-ActivationPanel Activations::panel(int64_t panel_idx, const TileKernels& kernels) const {
+ActivationPanel Activations::panel(int64_t panel_idx, const TileKernels& kernels) {
   const int64_t first_row = panel_idx * kernels.panel_rows, first = first_row * num_groups();
   return {quants_.data() + first * kGroupInputs,
           scales_.data() + first,
@@ -124,10 +132,9 @@ ActivationPanel Activations::panel(int64_t panel_idx, const TileKernels& kernels
           filled_rows(std::min<int64_t>(kernels.panel_rows, num_rows_ - first_row), kernels)};
 }
 
-Matmul::Matmul(Isa isa, ThreadPool& pool) : Matmul(tile_kernels(isa), pool) {}
+Matmul::Matmul(Isa isa, ThreadPool& pool) : Matmul(tile_kernels(isa), pool, bf16_kernels(isa)) {}
 
-void Matmul::prepare(Activations& in) {
-  if (in.num_inputs() % kGroupInputs != 0) return;  // no quantised weight has such rows
+void Matmul::quantize(Activations& in) const {
   const int64_t panel_rows = kernels_->panel_rows, rows = in.num_panels(*kernels_) * panel_rows;
   pool_->parallel_for(static_cast<size_t>(rows), 4, [&](size_t begin, size_t end, int) {
     static constexpr int64_t kChunk = 64;  // groups of zeros for the rows that fill up a panel
@@ -155,27 +162,43 @@ void Matmul::prepare(Activations& in) {
   });
 }
 
-void Matmul::run_tile(const Activations& in, const MatmulOutput& output, int64_t tile_idx, int64_t panel_idx) const {
+void Matmul::round_to_bf16(Activations& in) const {
+  const int64_t size = in.num_rows() * (in.num_inputs() + in.num_inputs() % 2);
+  if (in.bf16_.size() < static_cast<size_t>(size)) in.bf16_.resize(static_cast<size_t>(size));
+  pool_->parallel_for(static_cast<size_t>(in.num_rows()), 4, [&](size_t begin, size_t end, int) {
+    for (auto row = static_cast<int64_t>(begin); row < static_cast<int64_t>(end); ++row)
+      bf16_->round_row(in.row(row), in.num_inputs(), in.bf16_row(row));
+  });
+}
+
+void Matmul::run_tile(Activations& in, const MatmulOutput& output, int64_t tile_idx, int64_t panel_idx) const {
   float tile[kMaxTileRows * kTileOutputs];
   const int64_t first_row = panel_idx * kernels_->panel_rows;
   const int64_t num_rows = std::min<int64_t>(kernels_->panel_rows, in.num_rows() - first_row);
   const PackedMatrix& weight = *output.weight;
   if (const QuantTileKernel kernel = quant_kernel(*kernels_, weight.type()))
     kernel(weight.tile(tile_idx), in.num_groups(), in.panel(panel_idx, *kernels_), tile);
+  else if (bf16_ != nullptr && weight.type() == TensorType::kBF16)
+    bf16_->multiply(weight.tile(tile_idx), in.num_inputs(), in.bf16_row(first_row), num_rows, tile);
   else
     float_kernel(*kernels_, weight.type())(weight.tile(tile_idx), in.num_inputs(), in.row(first_row), in.num_inputs(),
                                            num_rows, tile);
   write_tile(output, tile_idx, tile, first_row, num_rows);
 }
 
-void Matmul::run(const Activations& in, std::span<const MatmulOutput> outputs) {
+void Matmul::run(Activations& in, std::span<const MatmulOutput> outputs) {
   // Work items are blocks of tiles, numbered through all outputs; inside a block every panel of rows passes over its
   // tiles.
   int64_t block_tiles = 1, num_blocks = 0;
+  bool any_quantised = false, any_bf16 = false;
   for (const auto& output : outputs) {
+    any_quantised |= quant_kernel(*kernels_, output.weight->type()) != nullptr;
+    any_bf16 |= output.weight->type() == TensorType::kBF16;
     RETORT_CHECK(output.weight->num_inputs() == in.num_inputs() && output.stride >= output.weight->num_outputs());
     block_tiles = std::max<int64_t>(1, kTileBlockBytes / static_cast<int64_t>(output.weight->tile_bytes()));
   }
+  if (any_quantised) quantize(in);
+  if (any_bf16 && bf16_ != nullptr) round_to_bf16(in);
   if (in.num_rows() <= kernels_->panel_rows) block_tiles = std::min<int64_t>(block_tiles, 4);
   for (const auto& output : outputs) num_blocks += (output.weight->num_tiles() + block_tiles - 1) / block_tiles;
 

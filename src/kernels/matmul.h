@@ -14,8 +14,8 @@
 
 namespace retort {
 
-// Rows of activations in the forms kernels read: float32, and int8 in groups of 32 with one float scale a group (ggml's
-// Q8_0 with a float scale), arranged in panels of the kernels' panel_rows. Buffers grow and are reused.
+// Rows of activations in the forms kernels read: float32; int8 in groups of 32 with one float scale a group (ggml's
+// Q8_0 with a float scale), arranged in panels of the kernels' panel_rows; bf16. Buffers grow and are reused.
 class Activations {
  public:
   // Shape [num_rows, num_inputs]; contents undefined until written.
@@ -31,14 +31,16 @@ class Activations {
   int64_t num_panels(const TileKernels& kernels) const {
     return (num_rows_ + kernels.panel_rows - 1) / kernels.panel_rows;
   }
-  ActivationPanel panel(int64_t panel_idx, const TileKernels& kernels) const;
+  ActivationPanel panel(int64_t panel_idx, const TileKernels& kernels);
+  uint16_t* bf16_row(int64_t row_idx) { return bf16_.data() + row_idx * (num_inputs_ + num_inputs_ % 2); }
 
   int64_t num_rows_ = 0, num_inputs_ = 0;
   std::vector<float> values_;
   // Entry (panel p, group g, row r) is at panel_rows * p * num_groups + g * rows_of_panel + r; see ActivationPanel.
-  mutable std::vector<int8_t> quants_;
-  mutable std::vector<float> scales_, sums_, half_sums_;
-  mutable std::vector<int32_t> neg_sums_, neg_half_sums_;
+  std::vector<int8_t> quants_;
+  std::vector<float> scales_, sums_, half_sums_;
+  std::vector<int32_t> neg_sums_, neg_half_sums_;
+  std::vector<uint16_t> bf16_;  // [num_rows, num_inputs rounded up to even]
 };
 
 struct MatmulOutput {
@@ -52,20 +54,23 @@ struct MatmulOutput {
 class Matmul {
  public:
   Matmul(Isa isa, ThreadPool& pool);
-  Matmul(const TileKernels& kernels, ThreadPool& pool) : kernels_(&kernels), pool_(&pool) {}
+  Matmul(const TileKernels& kernels, ThreadPool& pool, const Bf16Kernels* bf16 = nullptr)
+      : kernels_(&kernels), bf16_(bf16), pool_(&pool) {}
 
-  // Quantises the rows of `in`; call once after writing them, before the run()s that read them with quantised weights.
-  void prepare(Activations& in);
-  // Several matrices over the same input in one parallel pass (q, k and v; gate and up).
-  void run(const Activations& in, std::span<const MatmulOutput> outputs);
-  void run(const Activations& in, std::initializer_list<MatmulOutput> outputs) {
+  // Several matrices over the same input in one parallel pass (q, k and v; gate and up), once the input is in the forms
+  // that their types are multiplied in.
+  void run(Activations& in, std::span<const MatmulOutput> outputs);
+  void run(Activations& in, std::initializer_list<MatmulOutput> outputs) {
     run(in, std::span(outputs.begin(), outputs.size()));
   }
 
  private:
-  void run_tile(const Activations& in, const MatmulOutput& output, int64_t tile_idx, int64_t panel_idx) const;
+  void quantize(Activations& in) const;
+  void round_to_bf16(Activations& in) const;
+  void run_tile(Activations& in, const MatmulOutput& output, int64_t tile_idx, int64_t panel_idx) const;
 
   const TileKernels* kernels_;
+  const Bf16Kernels* bf16_;  // null: BF16 weights are multiplied in float32
   ThreadPool* pool_;
 };
 

@@ -15,6 +15,7 @@ const PeakLoop& peak_loop(Isa isa) {
     case Isa::kAvx2:
       return kAvx2PeakLoop;
     case Isa::kAvx512Vnni:
+    case Isa::kAvx512Bf16:
       return kAvx512VnniPeakLoop;
     case Isa::kAmx:
       return kAmxPeakLoop;

@@ -34,6 +34,15 @@ using QuantTileKernel = void (*)(const unsigned char* tile, int64_t num_groups, 
 // F32 float [num_inputs][16]; F16 half [num_inputs][16]; BF16 [num_inputs / 2 rounded up][16][2]
 using FloatTileKernel = void (*)(const unsigned char* tile, int64_t num_inputs, const float* rows, int64_t stride,
                                  int64_t num_rows, float* out);
+// BF16 weights against activations rounded to bf16 as well, where a set multiplies such pairs. Over the pairs of inputs
+// in order, of each the second before the first: acc = fma(w[k], a[k], acc), rounded to nearest even; what is
+// subnormal, operand or result, is zero.
+struct Bf16Kernels {
+  // rows: [num_rows][num_inputs rounded up to even], the filling zero; out: [num_rows][16]
+  void (*multiply)(const unsigned char* tile, int64_t num_inputs, const uint16_t* rows, int64_t num_rows, float* out);
+  // To the nearest, even at a tie.
+  void (*round_row)(const float* row, int64_t num_inputs, uint16_t* out);
+};
 // Quantises one row of 32 · num_groups floats into row row_idx of the panel: scale = max|x| / 127, nearest even.
 using QuantizeRow = void (*)(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel);
 
@@ -61,6 +70,7 @@ extern const TileKernels kScalarTileKernels;
 extern const TileKernels kAvx2TileKernels;
 extern const TileKernels kAvx512VnniTileKernels;
 extern const TileKernels kAmxTileKernels;
+extern const Bf16Kernels kAvx512Bf16Kernels;
 #elif defined(__aarch64__)
 extern const TileKernels kNeonDotprodTileKernels;
 extern const TileKernels kNeonI8mmTileKernels;

@@ -91,7 +91,6 @@ void Transformer::Impl::run_attention(const LayerWeights& layer, KvLayerView kv)
   rotate(layer);
   attention.store(k.data(), v.data(), sequences, kv);
   attention.run(q.data(), static_cast<int>(config.num_heads), sequences, kv, attended.row(0));
-  matmul.prepare(attended);
   matmul.run(attended, {layer.attention_output.added_to(hidden.data())});
 }
 
@@ -109,7 +108,6 @@ void Transformer::Impl::run_ffn(const LayerWeights& layer, int64_t first_row, in
     const int64_t count = std::min(static_cast<int64_t>(end) * kGrainElements, size) - first;
     elementwise.silu_mul(gate.data() + first, up.data() + first, count, gated.row(0) + first);
   });
-  matmul.prepare(gated);
   matmul.run(gated, {layer.down.added_to(residual)});
 }
 
@@ -188,14 +186,13 @@ std::span<const float> Transformer::Impl::run_head(std::span<const ForwardSequen
   return {logits.data(), static_cast<size_t>(num_logits * config.vocab_size)};
 }
 
-// normed = norm(in), ready for matmuls. in: [rows, hidden_size]
+// normed = norm(in). in: [rows, hidden_size]
 void Transformer::Impl::norm_rows(const float* in, int64_t rows, const std::vector<float>& weight) {
   normed.resize(rows, config.hidden_size);
   for_each_row(rows, config.hidden_size, [&](int64_t row) {
     elementwise.rms_norm(in + row * config.hidden_size, weight.data(), config.rms_eps, config.hidden_size,
                          normed.row(row));
   });
-  matmul.prepare(normed);
 }
 
 void Transformer::Impl::rotate(const LayerWeights& layer) {
