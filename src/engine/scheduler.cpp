@@ -8,7 +8,7 @@ namespace {
 
 // Each step brings a prompt on by so much, also where the decodes alone use up the time: nobody waits for ever.
 constexpr int64_t kMinChunkTokens = 16;
-constexpr int64_t kChunkMultiple = 8;  // the kernels work on panels of so many rows
+constexpr int64_t kPanelRows = 8;  // of all sequences of a step together, as the kernels take them
 
 int64_t num_blocks_for(int64_t num_tokens) { return (num_tokens + kBlockTokens - 1) / kBlockTokens; }
 
@@ -229,7 +229,7 @@ int64_t Scheduler::tokens_left(int64_t first_position) const {
   const int64_t by_tokens = config_.max_num_batched_tokens - step_.shape.num_tokens;
   if (config_.max_step_seconds <= 0) return by_tokens;
   int64_t by_time = cost_.tokens_that_fit(step_.shape, first_position, config_.max_step_seconds);
-  by_time -= by_time % kChunkMultiple;
+  by_time = std::max<int64_t>(by_time - (step_.shape.num_tokens + by_time) % kPanelRows, 0);
   return std::min(by_tokens, has_chunk_ ? by_time : std::max(by_time, kMinChunkTokens));
 }
 

@@ -76,6 +76,14 @@ TEST(Scheduler, ChunksAreCutToTheTimeAStepMayTake) {
   EXPECT_EQ(timed_turn(scheduler), (std::vector<Chunk>{{1, 160, 96}})) << "no time is left for a second prompt";
 }
 
+TEST(Scheduler, AChunkFillsThePanelsThatDecodesBegin) {
+  Scheduler scheduler({.max_num_seqs = 4, .max_num_batched_tokens = 512, .max_step_seconds = 0.1}, 64, false);
+  for (uint64_t i = 1; i <= 3; ++i) scheduler.add({.request_id = i, .prompt = prompt_of(20, static_cast<TokenId>(i))});
+  timed_turn(scheduler);
+  scheduler.add({.request_id = 4, .prompt = prompt_of(1000)});
+  EXPECT_EQ(timed_turn(scheduler).back(), (Chunk{4, 0, 93})) << "beside three decodes: 12 panels of 8 rows";
+}
+
 TEST(Scheduler, APromptGoesOnWhereDecodesAloneTakeTheTime) {
   Scheduler scheduler({.max_num_seqs = 8, .max_step_seconds = 0.004}, 64, false);
   for (uint64_t i = 1; i <= 6; ++i) scheduler.add({.request_id = i, .prompt = prompt_of(2, static_cast<TokenId>(i))});
