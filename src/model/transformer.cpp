@@ -34,7 +34,9 @@ struct Transformer::Impl {
   std::span<const float> forward(std::span<const ForwardSequence> batch, KvStore& kv);
   void lay_out(std::span<const ForwardSequence> batch, const KvStore& kv);
   void embed(std::span<const ForwardSequence> batch);
+  void store_keys(const LayerWeights& layer, KvLayerView kv);
   void run_attention(const LayerWeights& layer, KvLayerView kv);
+  void drop_unwanted_rows(std::span<const ForwardSequence> batch);
   void run_ffn(const LayerWeights& layer, int64_t first_row, int64_t rows);
   int64_t gather_last(std::span<const ForwardSequence> batch, bool wants_hidden);
   std::span<const float> run_head(std::span<const ForwardSequence> batch);
@@ -54,7 +56,7 @@ struct Transformer::Impl {
   Attention attention;
   ThreadPool& pool;
 
-  // Of the current step. A row is one token.
+  // Of the current step. A row is one token; from the last layer's attention on, one that is asked for.
   int64_t num_rows = 0;
   std::vector<AttentionSequence> sequences;
   // Buffers that grow and are reused.
@@ -75,6 +77,9 @@ std::span<const float> Transformer::Impl::forward(std::span<const ForwardSequenc
   lay_out(batch, kv);
   embed(batch);
   for (int64_t i = 0; i < config.num_layers; ++i) {
+    store_keys(weights.layer(i), kv.layer(i));
+    if (i == config.num_layers - 1) drop_unwanted_rows(batch);
+    if (num_rows == 0) break;
     run_attention(weights.layer(i), kv.layer(i));
     for (int64_t row = 0; row < num_rows; row += kFfnRows)
       run_ffn(weights.layer(i), row, std::min(kFfnRows, num_rows - row));
@@ -83,13 +88,19 @@ std::span<const float> Transformer::Impl::forward(std::span<const ForwardSequenc
   return run_head(batch);
 }
 
-// hidden += attention(norm(hidden))
-void Transformer::Impl::run_attention(const LayerWeights& layer, KvLayerView kv) {
+// q, k, v = norm(hidden), k and v to where attention reads them.
+void Transformer::Impl::store_keys(const LayerWeights& layer, KvLayerView kv) {
   kv.key_scales = layer.key_scales.data();
   norm_rows(hidden.data(), num_rows, layer.attention_norm);
   matmul.run(normed, {layer.q.into(q.data()), layer.k.into(k.data()), layer.v.into(v.data())});
   rotate(layer);
   attention.store(k.data(), v.data(), sequences, kv);
+}
+
+// hidden += attention(q)
+void Transformer::Impl::run_attention(const LayerWeights& layer, KvLayerView kv) {
+  kv.key_scales = layer.key_scales.data();
+  attended.resize(num_rows, config.num_heads * config.head_dim);
   attention.run(q.data(), static_cast<int>(config.num_heads), sequences, kv, attended.row(0));
   matmul.run(attended, {layer.attention_output.added_to(hidden.data())});
 }
@@ -136,7 +147,22 @@ void Transformer::Impl::lay_out(std::span<const ForwardSequence> batch, const Kv
   grow(v, num_rows * kv_size);
   grow(gate, ffn_rows * config.ffn_size);
   grow(up, ffn_rows * config.ffn_size);
-  attended.resize(num_rows, config.num_heads * config.head_dim);
+}
+
+// Once the last layer's keys and values are stored, nothing reads the other rows of a prompt any more: from here on a
+// sequence has num_logits rows.
+void Transformer::Impl::drop_unwanted_rows(std::span<const ForwardSequence> batch) {
+  const int64_t q_size = config.num_heads * config.head_dim;
+  num_rows = 0;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    AttentionSequence& sequence = sequences[i];
+    const int64_t rows = batch[i].num_logits, dropped = sequence.num_rows - rows, from = sequence.first_row + dropped;
+    std::copy_n(hidden.data() + from * config.hidden_size, rows * config.hidden_size,
+                hidden.data() + num_rows * config.hidden_size);
+    std::copy_n(q.data() + from * q_size, rows * q_size, q.data() + num_rows * q_size);
+    sequence = {num_rows, rows, sequence.first_position + dropped, sequence.block_table};
+    num_rows += rows;
+  }
 }
 
 // Rows of hidden from the embedding, and the angles of each row's position.
@@ -152,7 +178,7 @@ void Transformer::Impl::embed(std::span<const ForwardSequence> batch) {
     });
 }
 
-// last = each sequence's last num_logits rows, of those that want the one or the other; their number.
+// last = the rows that are left of those that want the one or the other; their number.
 int64_t Transformer::Impl::gather_last(std::span<const ForwardSequence> batch, bool wants_hidden) {
   int64_t rows = 0;
   for (const ForwardSequence& sequence : batch)
@@ -161,8 +187,8 @@ int64_t Transformer::Impl::gather_last(std::span<const ForwardSequence> batch, b
   float* target = last.data();
   for (size_t i = 0; i < batch.size(); ++i) {
     if (batch[i].wants_hidden != wants_hidden) continue;
-    const int64_t first = sequences[i].first_row + sequences[i].num_rows - batch[i].num_logits;
-    target = std::copy_n(hidden.data() + first * config.hidden_size, batch[i].num_logits * config.hidden_size, target);
+    target = std::copy_n(hidden.data() + sequences[i].first_row * config.hidden_size,
+                         batch[i].num_logits * config.hidden_size, target);
   }
   return rows;
 }

@@ -205,6 +205,25 @@ TEST_P(TransformerTest, NeighboursChangeNoBit) {
   EXPECT_EQ(row(second_logits, 0), row(expected, last));
 }
 
+TEST_P(TransformerTest, FewerRowsAskedForAreTheSameBits) {
+  const auto path = tiny_model("qwen3_ratio_2").write_gguf(folder / "tiny.gguf");
+  Runner all(path, GetParam(), KvType::kBF16), some(path, GetParam(), KvType::kBF16);
+  const auto expected = all.run_chunked(tokens, {tokens.size()});
+  const std::span<const int32_t> whole(tokens);
+  const std::vector<int32_t> table = {9, 3, 11}, other_table = {4, 12, 6}, third_table = {7};
+  const size_t last = tokens.size() - 1;
+  const std::vector<ForwardSequence> batch = {
+      {.tokens = whole, .first_position = 0, .block_table = table, .num_logits = 3},
+      {.tokens = whole.first(40), .first_position = 0, .block_table = other_table, .num_logits = 0},
+      {.tokens = whole.first(1), .first_position = 0, .block_table = third_table, .num_logits = 1}};
+  const auto rows = [&](const std::vector<size_t>& wanted) {
+    return bits(rows_of(expected, wanted, all.vocab_size()));
+  };
+  EXPECT_EQ(bits(some.run(batch)), rows({last - 2, last - 1, last, 0}));
+  const ForwardSequence rest{whole.subspan(40), 40, other_table, 1};
+  EXPECT_EQ(bits(some.run({&rest, 1})), rows({last})) << "keys of rows that were not asked for";
+}
+
 TEST_P(TransformerTest, LongChunksAreSplitInsideUnseen) {
   Json config = golden_model("llama_ratio_1").at("config");
   config["max_position_embeddings"] = 2048;

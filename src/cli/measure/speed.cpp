@@ -87,9 +87,10 @@ TokenCost cost_of(const Transformer& model, KvType kv_type) {
   const double attention =
       hidden * static_cast<double>((2 * config.num_heads + 2 * config.num_kv_heads) * config.head_dim);
   const double ffn = 3 * hidden * static_cast<double>(config.ffn_size);
+  const double after_keys = hidden * static_cast<double>(config.num_heads * config.head_dim) + ffn;
   TokenCost cost;
-  cost.body_ops = 2 * (attention + ffn) * static_cast<double>(config.num_layers);
-  cost.head_ops = 2 * hidden * static_cast<double>(config.vocab_size);
+  cost.body_ops = 2 * ((attention + ffn) * static_cast<double>(config.num_layers) - after_keys);
+  cost.head_ops = 2 * (after_keys + hidden * static_cast<double>(config.vocab_size));
   cost.weight_bytes = static_cast<double>(model.bytes_per_token());
   cost.kv_bytes = static_cast<double>(KvStore::bytes_per_block(config, kv_type)) / kBlockTokens;
   return cost;

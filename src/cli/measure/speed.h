@@ -13,8 +13,8 @@ namespace retort {
 
 // What one token costs, from the model's shape.
 struct TokenCost {
-  double body_ops = 0;      // multiplications and additions in the layers' matrices
-  double head_ops = 0;      // in the output matrix, where a position's logits are wanted
+  double body_ops = 0;      // multiplications and additions in the layers' matrices, up to the last one's keys
+  double head_ops = 0;      // in those after them and the output matrix, where a position's logits are wanted
   double weight_bytes = 0;  // read once a step, however many sequences it decodes
   double kv_bytes = 0;      // of one position's keys and values in all layers
 };
