@@ -1,4 +1,7 @@
-"""Some 250 JSON schemas of varied features, as (name, schema)."""
+"""Some 250 JSON schemas of varied features, as (name, schema); as a program, prints them as JSON."""
+
+import json
+import sys
 
 PERSON = {
     "type": "object",
@@ -141,3 +144,6 @@ REFUSED = [
     ({"$ref": "#/nowhere"}, "nowhere"),
     ({"type": "object", "propertyNames": {"maxLength": 3}}, "propertyNames"),
 ]
+
+if __name__ == "__main__":
+    json.dump(SCHEMAS, sys.stdout)
