@@ -4,12 +4,13 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use llguidance::api::{ParserLimits, TopLevelGrammar};
-use llguidance::earley::SlicedBiasComputer;
 use llguidance::{Matcher, ParserFactory};
 use serde_json::{json, Value};
 use toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 
 use crate::gbnf;
+use crate::numbers::{NumberBound, NumberTokens};
+use crate::short_strings::{self, ShortStringBias};
 
 pub type Encode = extern "C" fn(*const c_void, *const c_char, usize, *mut TokenId, usize) -> usize;
 
@@ -62,6 +63,8 @@ impl TokenizerEnv for Vocabulary {
 /// What all grammars over one vocabulary share.
 pub struct Grammars {
     factory: ParserFactory,
+    bias: Arc<ShortStringBias>,
+    numbers: Arc<NumberTokens>,
 }
 
 impl Grammars {
@@ -74,7 +77,7 @@ impl Grammars {
         let env: TokEnv = Arc::new(vocabulary);
         let capabilities = InferenceCapabilities { ff_tokens: true, ..Default::default() };
         let mut factory =
-            ParserFactory::new(&env, capabilities, &SlicedBiasComputer::general_slices()).map_err(|e| e.to_string())?;
+            ParserFactory::new(&env, capabilities, &short_strings::slices()).map_err(|e| e.to_string())?;
         factory.quiet();
         *factory.limits_mut() = ParserLimits {
             max_lexer_states: 50_000,
@@ -83,11 +86,14 @@ impl Grammars {
             verbose_errors: false,
             ..Default::default()
         };
-        Ok(Self { factory })
+        let bias = Arc::new(ShortStringBias::new(env.tok_trie(), factory.slicer()));
+        let numbers = Arc::new(NumberTokens::new(&env));
+        Ok(Self { factory, bias, numbers })
     }
 
     /// `kind` as the header names them.
     pub fn matcher(&self, kind: u32, text: &str) -> Result<GrammarMatcher, String> {
+        let is_json = kind == 0 || (kind == 3 && text.contains("%json"));
         let grammar = match kind {
             0 => json_schema(text)?,
             1 => TopLevelGrammar::from_regex(text),
@@ -95,13 +101,16 @@ impl Grammars {
             3 => TopLevelGrammar::from_lark(if gbnf::is_gbnf(text) { gbnf::to_lark(text)? } else { text.to_string() }),
             _ => return Err(format!("grammar: expected a kind from 0 to 3, got {kind}")),
         };
-        let matcher = Matcher::new(self.factory.create_parser(grammar));
+        let matcher = Matcher::new(self.factory.create_parser(grammar).map(|mut parser| {
+            parser.bias_computer = self.bias.clone();
+            parser
+        }));
         match matcher.get_error() {
             Some(error) if error.contains("coerce_one_of") => {
                 Err("oneOf: supported only where no value fits two of its schemas; anyOf may do".into())
             }
             Some(error) => Err(error),
-            None => Ok(GrammarMatcher { matcher }),
+            None => Ok(GrammarMatcher { matcher, numbers: is_json.then(|| NumberBound::new(&self.numbers)) }),
         }
     }
 }
@@ -132,12 +141,13 @@ fn reason(error: impl ToString) -> String {
 /// Where one text stands in its grammar.
 pub struct GrammarMatcher {
     matcher: Matcher,
+    numbers: Option<NumberBound>,
 }
 
 impl GrammarMatcher {
     /// Shares nothing that moves: the two may be used by two threads.
     pub fn deep_clone(&self) -> Self {
-        Self { matcher: self.matcher.deep_clone() }
+        Self { matcher: self.matcher.deep_clone(), numbers: self.numbers.clone() }
     }
 
     pub fn mask(&mut self, words: &mut [u32]) -> Result<(), String> {
@@ -145,11 +155,16 @@ impl GrammarMatcher {
         let count = words.len().min(mask.as_slice().len());
         words[..count].copy_from_slice(&mask.as_slice()[..count]);
         words[count..].fill(0);
+        if let Some(numbers) = &self.numbers {
+            numbers.narrow(words);
+        }
         Ok(())
     }
 
     pub fn accept(&mut self, token: TokenId) -> Result<(), String> {
-        self.matcher.consume_token(token).map_err(reason)
+        self.matcher.consume_token(token).map_err(reason)?;
+        self.write(&[token]);
+        Ok(())
     }
 
     /// Tokens that must come next, which are accepted at the same time.
@@ -157,8 +172,15 @@ impl GrammarMatcher {
         let mut forced = self.matcher.compute_ff_tokens();
         forced.truncate(ids.len());
         self.matcher.consume_tokens(&forced).map_err(reason)?;
+        self.write(&forced);
         ids[..forced.len()].copy_from_slice(&forced);
         Ok(forced.len())
+    }
+
+    fn write(&mut self, tokens: &[TokenId]) {
+        if let Some(numbers) = &mut self.numbers {
+            tokens.iter().for_each(|&token| numbers.accept(token));
+        }
     }
 
     pub fn is_complete(&self) -> bool {

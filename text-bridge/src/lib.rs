@@ -3,7 +3,9 @@
 mod gbnf;
 mod grammar;
 mod methods;
+mod numbers;
 mod python;
+mod short_strings;
 mod template;
 
 use std::ffi::{c_char, c_int, c_void};
