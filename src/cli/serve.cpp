@@ -112,6 +112,10 @@ void add_limit_flags(CLI::App& app, ServeOptions& options) {
       ->check(at_least(0))
       ->capture_default_str()
       ->group(group);
+}
+
+void add_time_flags(CLI::App& app, ServeOptions& options) {
+  const char* group = "HTTP limits";
   app.add_option("--request-timeout", options.request_timeout, "Seconds from a request to the end of its answer")
       ->check(at_least(1))
       ->capture_default_str()
@@ -357,6 +361,7 @@ RunCommand add_serve_command(CLI::App& app) {
   add_listening_flags(app, *options);
   add_access_flags(app, *options);
   add_limit_flags(app, *options);
+  add_time_flags(app, *options);
   add_degrade_flags(app, *options);
   add_log_flags(app, *options);
   add_answer_flags(app, *options);

@@ -34,8 +34,8 @@ struct Transformer::Impl {
   std::span<const float> forward(std::span<const ForwardSequence> batch, KvStore& kv);
   void lay_out(std::span<const ForwardSequence> batch, const KvStore& kv);
   void embed(std::span<const ForwardSequence> batch);
-  void store_keys(const LayerWeights& layer, KvLayerView kv);
-  void run_attention(const LayerWeights& layer, KvLayerView kv);
+  void store_keys(const LayerWeights& layer, const KvLayerView& kv);
+  void run_attention(const LayerWeights& layer, const KvLayerView& kv);
   void drop_unwanted_rows(std::span<const ForwardSequence> batch);
   void run_ffn(const LayerWeights& layer, int64_t first_row, int64_t rows);
   int64_t gather_last(std::span<const ForwardSequence> batch, bool wants_hidden);
@@ -77,10 +77,12 @@ std::span<const float> Transformer::Impl::forward(std::span<const ForwardSequenc
   lay_out(batch, kv);
   embed(batch);
   for (int64_t i = 0; i < config.num_layers; ++i) {
-    store_keys(weights.layer(i), kv.layer(i));
+    KvLayerView keys = kv.layer(i);
+    keys.key_scales = weights.layer(i).key_scales.data();
+    store_keys(weights.layer(i), keys);
     if (i == config.num_layers - 1) drop_unwanted_rows(batch);
     if (num_rows == 0) break;
-    run_attention(weights.layer(i), kv.layer(i));
+    run_attention(weights.layer(i), keys);
     for (int64_t row = 0; row < num_rows; row += kFfnRows)
       run_ffn(weights.layer(i), row, std::min(kFfnRows, num_rows - row));
   }
@@ -89,8 +91,7 @@ std::span<const float> Transformer::Impl::forward(std::span<const ForwardSequenc
 }
 
 // q, k, v = norm(hidden), k and v to where attention reads them.
-void Transformer::Impl::store_keys(const LayerWeights& layer, KvLayerView kv) {
-  kv.key_scales = layer.key_scales.data();
+void Transformer::Impl::store_keys(const LayerWeights& layer, const KvLayerView& kv) {
   norm_rows(hidden.data(), num_rows, layer.attention_norm);
   matmul.run(normed, {layer.q.into(q.data()), layer.k.into(k.data()), layer.v.into(v.data())});
   rotate(layer);
@@ -98,8 +99,7 @@ void Transformer::Impl::store_keys(const LayerWeights& layer, KvLayerView kv) {
 }
 
 // hidden += attention(q)
-void Transformer::Impl::run_attention(const LayerWeights& layer, KvLayerView kv) {
-  kv.key_scales = layer.key_scales.data();
+void Transformer::Impl::run_attention(const LayerWeights& layer, const KvLayerView& kv) {
   attended.resize(num_rows, config.num_heads * config.head_dim);
   attention.run(q.data(), static_cast<int>(config.num_heads), sequences, kv, attended.row(0));
   matmul.run(attended, {layer.attention_output.added_to(hidden.data())});

@@ -3,6 +3,38 @@
 #include <algorithm>
 
 namespace retort {
+namespace {
+
+tl::unexpected<ApiError> engine_failure(const TokenEvent& event) {
+  if (event.error_kind == ErrorKind::kTooLarge)
+    return refuse(400, "the form that the answer must have is too complex to be held to: " + event.error, {},
+                  "form_too_complex");
+  return refuse(500, event.error.empty() ? "the engine failed" : event.error);
+}
+
+ApiError time_is_up() {
+  return {
+      .status = 408, .message = "the request did not finish within the server's time limit", .retry_is_useless = true};
+}
+
+boost::asio::awaitable<void> end_stream(http::Exchange& exchange, std::string last) {
+  co_await exchange.write(std::move(last));
+  co_await exchange.finish_stream();
+}
+
+// An error before the first byte has a status of its own, afterwards it is a part of the stream.
+boost::asio::awaitable<void> end_with_error(http::Exchange& exchange, const Reply& reply, ApiError error) {
+  exchange.note = error.message;
+  if (exchange.has_started()) {
+    std::string last = reply.error_chunks(error);
+    co_await end_stream(exchange, std::move(last));
+  } else {
+    http::Response response = http::error_response(error, reply.error(error));
+    co_await exchange.respond(std::move(response));
+  }
+}
+
+}  // namespace
 
 Reply::Reply(const ServedModel& model, const Job& job) : model_(model) {
   for (size_t prompt_idx = 0; prompt_idx < job.requests.size(); ++prompt_idx) {
@@ -15,17 +47,6 @@ Reply::Reply(const ServedModel& model, const Job& job) : model_(model) {
     }
   }
 }
-
-namespace {
-
-tl::unexpected<ApiError> engine_failure(const TokenEvent& event) {
-  if (event.error_kind == ErrorKind::kTooLarge)
-    return refuse(400, "the form that the answer must have is too complex to be held to: " + event.error, {},
-                  "form_too_complex");
-  return refuse(500, event.error.empty() ? "the engine failed" : event.error);
-}
-
-}  // namespace
 
 ApiStatus Reply::take(const Generation::News& news) {
   const TokenEvent& event = news.event;
@@ -67,32 +88,6 @@ std::string Reply::note() const {
   return fmt::format("{} prompt tokens ({} cached), {} generated", numbers.prompt_tokens, numbers.cached_tokens,
                      numbers.completion_tokens);
 }
-
-namespace {
-
-ApiError time_is_up() {
-  return {
-      .status = 408, .message = "the request did not finish within the server's time limit", .retry_is_useless = true};
-}
-
-boost::asio::awaitable<void> end_stream(http::Exchange& exchange, std::string last) {
-  co_await exchange.write(std::move(last));
-  co_await exchange.finish_stream();
-}
-
-// An error before the first byte has a status of its own, afterwards it is a part of the stream.
-boost::asio::awaitable<void> end_with_error(http::Exchange& exchange, const Reply& reply, ApiError error) {
-  exchange.note = error.message;
-  if (exchange.has_started()) {
-    std::string last = reply.error_chunks(error);
-    co_await end_stream(exchange, std::move(last));
-  } else {
-    http::Response response = http::error_response(error, reply.error(error));
-    co_await exchange.respond(std::move(response));
-  }
-}
-
-}  // namespace
 
 boost::asio::awaitable<void> run_job(ApiContext& api, http::Exchange& exchange, bool stream, Job job, Reply& reply) {
   Generation generation(api, exchange);

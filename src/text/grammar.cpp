@@ -7,8 +7,8 @@
 namespace retort {
 namespace {
 
-constexpr size_t kMostForced = 64;  // at once: those after them follow the next time
-constexpr size_t kMaxStragglers = 2;
+constexpr size_t kMostForced = 64;    // at once: those after them follow the next time
+constexpr size_t kMaxStragglers = 2;  // compilations over their time; while there are so many, no other begins
 constexpr char kControlMark = '\xFF';
 
 std::string take(TextBridgeString string) {

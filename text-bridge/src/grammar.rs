@@ -93,6 +93,7 @@ impl Grammars {
 
     /// `kind` as the header names them.
     pub fn matcher(&self, kind: u32, text: &str) -> Result<GrammarMatcher, String> {
+        // Of a grammar with JSON in it all numbers are bounded: which of them are JSON's is not known.
         let is_json = kind == 0 || (kind == 3 && text.contains("%json"));
         let grammar = match kind {
             0 => json_schema(text)?,
