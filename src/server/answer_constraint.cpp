@@ -1,6 +1,7 @@
 #include "server/answer_constraint.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace retort {
 namespace {
@@ -18,6 +19,7 @@ class AnswerConstraint final : public TokenConstraint {
   Result<std::unique_ptr<TokenConstraint>> clone() const override {
     AnswerRules rules{.tokenizer = rules_.tokenizer,
                       .grammar = {},
+                      .calls = {},
                       .takes_forced_tokens = rules_.takes_forced_tokens,
                       .starts_inside_reasoning = rules_.starts_inside_reasoning,
                       .may_open_reasoning = rules_.may_open_reasoning,
@@ -25,6 +27,9 @@ class AnswerConstraint final : public TokenConstraint {
                       .end_of_thinking = rules_.end_of_thinking};
     if (rules_.grammar) {
       RETORT_ASSIGN(rules.grammar, rules_.grammar->clone());
+    }
+    if (rules_.calls) {
+      RETORT_ASSIGN(rules.calls, rules_.calls->clone());
     }
     auto copy = std::make_unique<AnswerConstraint>(std::move(rules));
     copy->phase_ = phase_;
@@ -40,9 +45,13 @@ class AnswerConstraint final : public TokenConstraint {
       next.forced = rules_.end_of_thinking;
       phase_ = Phase::kAnswer;
     }
-    if (phase_ == Phase::kAnswer && !rules_.grammar) next.is_last = true;
-    if (phase_ == Phase::kThinking || !rules_.grammar) return next;
-    RETORT_TRY(bind(next));
+    if (phase_ == Phase::kAnswer && !rules_.grammar && !rules_.calls) next.is_last = true;
+    if (phase_ == Phase::kThinking) return next;
+    if (rules_.grammar) {
+      RETORT_TRY(bind(*rules_.grammar, next));
+    } else if (rules_.calls && rules_.calls->call() != nullptr) {
+      RETORT_TRY(bind_call(next));
+    }
     return next;
   }
 
@@ -56,19 +65,24 @@ class AnswerConstraint final : public TokenConstraint {
   }
 
   Status take(TokenId id) {
-    if (phase_ == Phase::kMayOpen) {
-      open(id);
-      if (phase_ != Phase::kAnswer) return {};
-    } else if (phase_ == Phase::kThinking) {
+    if (phase_ == Phase::kThinking) {
       think(id);
       return {};
     }
+    std::string text(rules_.tokenizer->token_bytes(id));
+    if (phase_ == Phase::kMayOpen) {
+      open(text);
+      if (phase_ != Phase::kAnswer) return {};
+      text = recent_;  // all that has been said
+    }
     if (rules_.grammar) return rules_.grammar->accept(id);
-    return {};
+    if (!rules_.calls) return {};
+    if (GrammarMatcher* call = rules_.calls->call()) return call->accept(id);
+    return rules_.calls->read(text);
   }
 
-  void open(TokenId id) {
-    recent_ += rules_.tokenizer->token_bytes(id);
+  void open(std::string_view text) {
+    recent_ += text;
     recent_.erase(0, std::min(recent_.find_first_not_of(" \t\r\n"), recent_.size()));
     if (recent_.starts_with(kThink))
       phase_ = Phase::kThinking;
@@ -85,15 +99,21 @@ class AnswerConstraint final : public TokenConstraint {
       recent_.erase(0, recent_.size() - kThinkEnd.size() + 1);
   }
 
-  Status bind(NextTokens& next) {
+  Status bind_call(NextTokens& next) {
+    RETORT_TRY(bind(*rules_.calls->call(), next));
+    if (std::exchange(next.is_complete, false)) rules_.calls->end_call();
+    return {};
+  }
+
+  Status bind(GrammarMatcher& grammar, NextTokens& next) {
     if (phase_ == Phase::kAnswer && rules_.takes_forced_tokens) {
-      RETORT_ASSIGN(const auto forced, rules_.grammar->take_forced());
+      RETORT_ASSIGN(const auto forced, grammar.take_forced());
       next.forced.insert(next.forced.end(), forced.begin(), forced.end());
     }
-    next.is_complete = rules_.grammar->is_complete();
+    next.is_complete = grammar.is_complete();
     if (next.is_complete) return {};
     next.allowed.resize((static_cast<size_t>(rules_.tokenizer->vocab_size()) + 31) / 32);
-    RETORT_TRY(rules_.grammar->mask(next.allowed));
+    RETORT_TRY(grammar.mask(next.allowed));
     if (phase_ == Phase::kMayOpen) next.allowed[static_cast<size_t>(*think_) / 32] |= 1u << *think_ % 32;
     return {};
   }

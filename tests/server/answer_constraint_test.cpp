@@ -109,6 +109,64 @@ TEST_F(AnswerConstraintTest, ThinkingThatEndsByItselfIsLeftAlone) {
   EXPECT_TRUE(last.is_last && last.forced.empty());
 }
 
+class BoundCallsTest : public AnswerConstraintTest {
+ protected:
+  AnswerRules calls() {
+    auto call = grammars_.compile(GrammarKind::kLark, "start: \"x\" /[ab]/ \"!\"");
+    EXPECT_TRUE(call) << call.error().message;
+    return {.tokenizer = &tokenizer_, .grammar = {}, .calls = CallBinder(tokenizer_, "<call>", std::move(*call))};
+  }
+  static NextTokens say(TokenConstraint& constraint, std::string_view text) {
+    NextTokens next;
+    for (const char c : text) {
+      EXPECT_TRUE(next.allowed.empty() && next.forced.empty()) << text;
+      next = follow(constraint, {c});
+      EXPECT_FALSE(next.is_complete || next.is_last);
+    }
+    return next;
+  }
+};
+
+TEST_F(BoundCallsTest, HoldsEachFromItsMarkToItsEnd) {
+  const auto constraint = begin(calls());
+  EXPECT_TRUE(follow(*constraint, {}).allowed.empty());
+  for (const char* text : {"I call <call>", " and <call<call>"}) {
+    const NextTokens inside = say(*constraint, text);
+    EXPECT_THAT(inside.forced, ::testing::ElementsAre('x'));
+    EXPECT_THAT(allowed(inside), ::testing::ElementsAre('a', 'b'));
+    const NextTokens behind = follow(*constraint, {'a'});
+    EXPECT_THAT(behind.forced, ::testing::ElementsAre('!'));
+    EXPECT_TRUE(behind.allowed.empty() && !behind.is_complete && !behind.is_last);
+  }
+  EXPECT_TRUE(say(*constraint, "no <cal l>xa").allowed.empty());
+}
+
+TEST_F(BoundCallsTest, CopiesGoTheirOwnWay) {
+  AnswerRules unforced = calls();
+  unforced.takes_forced_tokens = false;
+  const auto constraint = begin(std::move(unforced));
+  say(*constraint, "<cal");
+  const auto before = std::move(*constraint->clone());
+  EXPECT_THAT(allowed(say(*constraint, "l>")), ::testing::ElementsAre('x'));
+  const auto within = std::move(*constraint->clone());
+  EXPECT_THAT(allowed(follow(*constraint, {'x'})), ::testing::ElementsAre('a', 'b'));
+  EXPECT_THAT(allowed(follow(*within, {'x'})), ::testing::ElementsAre('a', 'b'));
+  EXPECT_THAT(allowed(say(*before, "l>")), ::testing::ElementsAre('x'));
+}
+
+TEST_F(BoundCallsTest, WhatIsThoughtIsFree) {
+  AnswerRules thinking = calls();
+  thinking.starts_inside_reasoning = true;
+  const auto constraint = begin(std::move(thinking));
+  EXPECT_TRUE(say(*constraint, "<call>y").allowed.empty());
+  follow(*constraint, {kThinkEndToken});
+  EXPECT_FALSE(say(*constraint, "<call>").allowed.empty());
+
+  AnswerRules may_think = calls();
+  may_think.may_open_reasoning = true;
+  EXPECT_FALSE(say(*begin(std::move(may_think)), " <call>").allowed.empty()) << "its < may have begun <think>";
+}
+
 TEST_F(AnswerConstraintTest, RefusesWhatIsNoGrammar) {
   const auto error = [&](GrammarKind kind, std::string_view text) {
     const auto grammar = grammars_.compile(kind, text);

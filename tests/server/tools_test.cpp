@@ -74,7 +74,7 @@ class ToolsTest : public ApiTest {
 };
 
 constexpr std::string_view kWeatherCall =
-    R"(<tool_call>{"name": "get_weather", "arguments": {"city": "Oslo"}}</tool_call>)";
+    "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>";
 constexpr std::string_view kNowCall = R"(<tool_call>{"name": "now"}</tool_call>)";
 
 TEST_F(ToolsTest, CallsComeApart) {
@@ -138,6 +138,32 @@ TEST_F(ToolsTest, WhatIsDemandedIsHeldTo) {
   ASSERT_EQ(named.size(), 1u);
   EXPECT_EQ(named[0]["name"], "get_weather");
   EXPECT_THAT(named[0]["arguments"].get<std::string>(), ::testing::AnyOf(R"({"city":"Paris"})", R"({"city":"Oslo"})"));
+}
+
+TEST_F(ToolsTest, CallsOfStrictToolsAreHeldToTheirSchemas) {
+  const auto functions = [&](std::string_view strict, std::string_view call) {
+    const Json body = {{"model", "fake"},
+                       {"messages", {{{"role", "user"}, {"content", fmt::format("say Well. {} Done.", call)}}}},
+                       {"tools", Json::parse(fmt::format("{{{}}}", kTools))["tools"]},
+                       {"max_tokens", 200}};
+    Json tools = body["tools"];
+    tools[0]["function"]["strict"] = strict == "get_weather";
+    tools[1]["function"]["strict"] = strict == "now";
+    Json asked = body;
+    asked["tools"] = tools;
+    return functions_of(ask_json("POST", "/v1/chat/completions", asked.dump())["choices"][0]);
+  };
+  const auto call = [](std::string_view name, std::string_view arguments) {
+    return fmt::format("<tool_call>\n{{\"name\": \"{}\", \"arguments\": {}}}\n</tool_call>", name, arguments);
+  };
+  const std::string wrong = call("get_weather", R"({"city": "Bonn"})");
+  EXPECT_EQ(functions("", wrong)[0]["arguments"], R"({"city":"Bonn"})");
+  EXPECT_EQ(functions("now", wrong)[0]["arguments"], R"({"city":"Bonn"})") << "it is not the strict one";
+  const Json held = functions("get_weather", wrong);
+  ASSERT_EQ(held.size(), 1u);
+  EXPECT_THAT(held[0]["arguments"].get<std::string>(), ::testing::AnyOf(R"({"city":"Paris"})", R"({"city":"Oslo"})"));
+  EXPECT_EQ(functions("get_weather", kWeatherCall)[0]["arguments"], R"({"city":"Oslo"})");
+  EXPECT_EQ(functions("get_weather", call("fly", "{}")).size(), 1u) << "no other name can be written";
 }
 
 TEST_F(ToolsTest, EveryFormatCanBeDemanded) {

@@ -1,5 +1,7 @@
 #include "server/openai/jobs.h"
 
+#include <algorithm>
+
 #include "server/answer_constraint.h"
 #include "server/fields/json_input.h"
 
@@ -61,7 +63,7 @@ ApiResult<std::shared_ptr<const TokenConstraint>> constraint_of(const ServedMode
                                                                 const std::optional<GrammarText>& grammar,
                                                                 AnswerRules rules) {
   RETORT_API_ASSIGN(rules.grammar, compile_grammar(model, grammar));
-  if (!rules.grammar && !rules.thinking_budget) return nullptr;
+  if (!rules.grammar && !rules.calls && !rules.thinking_budget) return nullptr;
   return constrain_answer(std::move(rules));
 }
 
@@ -102,6 +104,21 @@ ApiResult<std::optional<GrammarText>> answer_grammar(const ServedModel& model, c
                      use.must_call() ? "tool_choice" : request.grammar->field};
 }
 
+// Where the model itself decides to call a strict tool, the call is held to its schema; its name to those offered.
+ApiResult<std::optional<CallBinder>> call_binder(const ServedModel& model, const ChatRequest& request) {
+  const ToolUse& use = request.tool_use;
+  const auto mark = call_mark(model.tool_format);
+  const bool is_any_strict = std::ranges::any_of(use.tools, &Tool::strict);
+  if (!mark || !is_any_strict || use.choice != ToolChoice::kAuto || request.grammar) return std::nullopt;
+  std::vector<ToolSignature> signatures;
+  for (const Tool& tool : use.tools)
+    signatures.push_back({tool.name, tool.strict ? dump_json(tool.parameters) : R"({"type": "object"})"});
+  RETORT_API_ASSIGN(auto call,
+                    compile_grammar(model, GrammarText{GrammarKind::kLark,
+                                                       marked_call_grammar(model.tool_format, signatures), "tools"}));
+  return CallBinder(*model.tokenizer, *mark, std::move(*call));
+}
+
 ApiResult<EngineRequest> of_prompt(const ServedModel& model, const CompletionRequest& request,
                                    std::vector<TokenId> prompt) {
   RETORT_API_TRY(fit_prompt(model, request, prompt));
@@ -137,11 +154,13 @@ ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request) {
   options.starts_inside_reasoning = prompt.starts_inside_reasoning;
   if (request.tool_use.are_offered()) options.tools = offered_tools(model, request.tool_use);
   RETORT_API_ASSIGN(const auto grammar, answer_grammar(model, request));
+  RETORT_API_ASSIGN(auto calls, call_binder(model, request));
   const bool may_think = prompt.starts_inside_reasoning || prompt.may_open_reasoning;
   RETORT_API_ASSIGN(auto constraint,
                     constraint_of(model, grammar,
                                   {.tokenizer = model.tokenizer,
                                    .grammar = {},
+                                   .calls = std::move(calls),
                                    .takes_forced_tokens = !request.logprobs,
                                    .starts_inside_reasoning = prompt.starts_inside_reasoning,
                                    .may_open_reasoning = prompt.may_open_reasoning,

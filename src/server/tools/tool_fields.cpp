@@ -16,7 +16,7 @@ std::vector<Field<Tool>> tool_declaration_fields(std::string_view schema_name) {
          tool.parameters = value;
          return {};
        }},
-      bool_field("strict", &Tool::strict, false, "Refuse a schema that cannot be held to."),
+      bool_field("strict", &Tool::strict, false, "Hold calls to the schema; one that cannot be held to is refused."),
   };
 }
 

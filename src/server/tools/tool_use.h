@@ -16,7 +16,7 @@ inline constexpr size_t kMostTools = 128;
 struct Tool {
   std::string name, description;
   Json parameters = Json::object();  // a JSON schema
-  bool strict = false;               // a schema that cannot be held to is refused
+  bool strict = false;               // calls are held to the schema; one that cannot be held to is refused
   std::string path;                  // where the request has it: "tools[2]"
 };
 

@@ -56,6 +56,19 @@ Json with_named_arguments_only(Json schema) {
   return schema;
 }
 
+// The rule `call`, one to any of the tools, without `mark`, which it begins with.
+std::string call_rules(ToolFormat format, std::span<const ToolSignature> tools, std::string_view mark) {
+  std::string call = "call: ", rules;
+  for (size_t i = 0; i < tools.size(); ++i) {
+    const Frame frame = frame_of(format, tools[i].name);
+    call += fmt::format("{}call_{}", i > 0 ? " | " : "", i);
+    rules +=
+        fmt::format("call_{}: {} arguments_{} {}\narguments_{}: {}\n", i, as_json(frame.before.substr(mark.size())), i,
+                    as_json(frame.after), i, json_rule(with_named_arguments_only(parse_schema(tools[i].parameters))));
+  }
+  return call + "\n" + rules;
+}
+
 }  // namespace
 
 const std::vector<std::string> kToolFormatNames = {"auto", "hermes", "qwen", "llama3_json", "deepseek", "deepseek_v3"};
@@ -91,21 +104,30 @@ std::string tool_calls_grammar(ToolFormat format, std::span<const ToolSignature>
                                std::optional<std::string_view> answer_schema) {
   const Frame outer = outer_frame(format);
   const auto literal = [](const std::string& text) { return text.empty() ? std::string() : as_json(text) + " "; };
-  std::string rules, call;
-  for (size_t i = 0; i < tools.size(); ++i) {
-    const Frame frame = frame_of(format, tools[i].name);
-    rules +=
-        fmt::format("call_{}: {} arguments_{} {}\narguments_{}: {}\n", i, as_json(frame.before), i,
-                    as_json(frame.after), i, json_rule(with_named_arguments_only(parse_schema(tools[i].parameters))));
-    call += fmt::format("{}call_{}", i > 0 ? " | " : "", i);
-  }
   const std::string more = parallel ? fmt::format(" ({} call)*", as_json(border(format))) : "";
   std::string start = fmt::format("{}call{} {}", literal(outer.before), more, literal(outer.after));
+  std::string rules = call_rules(format, tools, "");
   if (answer_schema) {
     rules += fmt::format("answer: {}\n", json_rule(parse_schema(*answer_schema)));
     start = fmt::format("({}) | answer", start);
   }
-  return fmt::format("start: {}\ncall: {}\n{}", start, call, rules);
+  return fmt::format("start: {}\n{}", start, rules);
+}
+
+std::optional<std::string_view> call_mark(ToolFormat format) {
+  switch (format) {
+    case ToolFormat::kHermes:
+      return "<tool_call>";
+    case ToolFormat::kDeepSeek:
+      return "<｜tool▁call▁begin｜>";
+    case ToolFormat::kLlama3Json:
+      break;
+  }
+  return std::nullopt;
+}
+
+std::string marked_call_grammar(ToolFormat format, std::span<const ToolSignature> tools) {
+  return "start: call\n" + call_rules(format, tools, *call_mark(format));
 }
 
 }  // namespace retort

@@ -41,4 +41,9 @@ struct ToolSignature {
 std::string tool_calls_grammar(ToolFormat format, std::span<const ToolSignature> tools, bool parallel,
                                std::optional<std::string_view> answer_schema = {});
 
+// What every call begins with. None: calls have no mark of their own, only the look of one (kLlama3Json).
+std::optional<std::string_view> call_mark(ToolFormat format);
+// A grammar (GrammarKind::kLark) of what follows that mark in one call to one of these. For formats with a mark.
+std::string marked_call_grammar(ToolFormat format, std::span<const ToolSignature> tools);
+
 }  // namespace retort
