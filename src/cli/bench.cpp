@@ -85,8 +85,8 @@ Result<Report> run_bench(const BenchOptions& options) {
     for (const int batch : options.batches)
       tests.push_back({SpeedTest::Kind::kDecode, options.generate, batch, options.context});
   for (const auto& test : tests) {
-    RETORT_ASSIGN(auto result, measure_speed(model, kv_type, test, options.repetitions));
-    report.results.push_back(std::move(result));
+    RETORT_ASSIGN(const auto result, measure_speed(model, kv_type, test, options.repetitions));
+    report.results.push_back(result);
   }
   return report;
 }

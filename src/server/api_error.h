@@ -43,9 +43,11 @@ Json error_json(const ApiError& error);
     if (auto retort_status = (expression); !retort_status)                           \
       return ::tl::unexpected<::retort::ApiError>(std::move(retort_status).error()); \
   } while (false)
+// NOLINTBEGIN(bugprone-macro-parentheses): as RETORT_ASSIGN_INNER
 #define RETORT_API_ASSIGN_INNER(holder, declaration, expression)                       \
   auto holder = (expression);                                                          \
   if (!holder) return ::tl::unexpected<::retort::ApiError>(std::move(holder).error()); \
   declaration = std::move(holder).value()
+// NOLINTEND(bugprone-macro-parentheses)
 #define RETORT_API_ASSIGN(declaration, expression) \
   RETORT_API_ASSIGN_INNER(RETORT_JOIN(retort_result_, __LINE__), declaration, expression)

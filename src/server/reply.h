@@ -32,7 +32,7 @@ class Reply {
   virtual ~Reply() = default;
 
   // The engine has taken it. `cancel` ends it early, until it has ended.
-  virtual void begin(std::function<void()> cancel) { static_cast<void>(cancel); }
+  virtual void begin(const std::function<void()>& /*cancel*/) {}
   // The engine's own failure, if the event tells of one.
   virtual ApiStatus take(const Generation::News& news);
   bool is_finished() const;

@@ -62,7 +62,7 @@ void Sample::show(std::string_view text) {
   if (options_.splits_reasoning)
     add_piece(reasoning_parser_.push(text));
   else
-    say(std::string(text));
+    say(text);
 }
 
 void Sample::add_piece(const ReasoningPiece& piece) {
@@ -70,7 +70,7 @@ void Sample::add_piece(const ReasoningPiece& piece) {
   say(piece.content);
 }
 
-void Sample::say(std::string content) {
+void Sample::say(std::string_view content) {
   if (is_finished()) return;
   if (tool_parser_)
     add_pieces(tool_parser_->push(content));

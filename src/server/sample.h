@@ -56,7 +56,7 @@ class Sample {
   void take(const TokenEvent& event);  // what comes after the end is dropped
   Delta take_delta() { return std::exchange(delta_, {}); }
   const Delta& delta() const { return delta_; }
-  void prepend(std::string text) { delta_.content.insert(0, text); }
+  void prepend(std::string_view text) { delta_.content.insert(0, text); }
 
   bool is_finished() const { return !finish_reason_.empty(); }
   const std::string& finish_reason() const { return finish_reason_; }  // "stop", "length", "tool_calls", "abort"
@@ -70,8 +70,8 @@ class Sample {
   void take_token(const SampledToken& token);
   void take_text(std::string_view text);  // past the detokeniser
   void add_piece(const ReasoningPiece& piece);
-  void show(std::string_view text);  // past the stop strings
-  void say(std::string content);     // past the reasoning parser
+  void show(std::string_view text);    // past the stop strings
+  void say(std::string_view content);  // past the reasoning parser
   void add_pieces(std::vector<ToolPiece> pieces);
   void end(std::string reason);  // nothing more comes
   void finish(FinishReason reason, std::optional<TokenId> stop_token);

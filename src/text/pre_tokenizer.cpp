@@ -32,7 +32,7 @@ void append_piece(Span span, std::vector<Span>& out) {
 
 // Joins a part to the piece before it when `joins` says so of (is_match, previous is_match).
 template <class Iterator, class Joins>
-void fold(Iterator first, Iterator last, const Joins& joins, std::vector<Span>& out) {
+void fold(Iterator first, const Iterator& last, const Joins& joins, std::vector<Span>& out) {
   const size_t base = out.size();
   bool previous = false;
   for (; first != last; ++first) {

@@ -37,7 +37,7 @@ std::vector<const Value*> flatten(const Value& part, const char* list_name, int 
 template <class T>
 T value_or(const Value& object, const char* key, T fallback) {
   const auto at = object.find(key);
-  return at == object.end() || at->is_null() ? fallback : at->get<T>();
+  return at == object.end() || at->is_null() ? std::move(fallback) : at->get<T>();
 }
 
 Result<std::string> literal_pattern(const Value& part, std::string_view where) {

@@ -333,13 +333,12 @@ TEST_F(ApiTest, IsNotReadyWhileTheModelLoads) {
 
 TEST_F(ApiTest, AnswersHealthWhileAStepRuns) {
   start();
-  model_->step_ms = 300;
+  model_->is_held = true;
   Client busy(port_);
   busy.send(request("POST", "/v1/completions", R"({"prompt": "a", "max_tokens": 5})"));
   wait_until_running();
-  const auto start_time = Clock::now();
   EXPECT_EQ(status_of(ask("GET", "/health")), 200);
-  EXPECT_LT(Clock::now() - start_time, 250ms);
+  model_->is_held = false;
 }
 
 TEST_F(ApiTest, TellsOfAFaultOfTheModel) {

@@ -48,6 +48,7 @@ class FakeModel {
   explicit FakeModel(EngineConfig config = default_config()) : runner_(260, 64, next_token) {
     runner_.before_run = [this](std::span<const ForwardSequence>) {
       std::this_thread::sleep_for(std::chrono::milliseconds(step_ms));
+      while (is_held) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       if (dies) throw std::runtime_error("the runner died on purpose");
     };
     engine_ = std::make_unique<Engine>(std::move(config), runner_);
@@ -82,6 +83,7 @@ class FakeModel {
   Engine& engine() { return *engine_; }
 
   std::atomic<int> step_ms{0};
+  std::atomic<bool> is_held{false};  // a step does not end before it is let go
   std::atomic<bool> dies{false};
 
  private:

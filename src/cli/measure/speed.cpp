@@ -71,7 +71,7 @@ struct Work {
 Work work_of(const SpeedTest& test, const TokenCost& cost) {
   const double tokens = test.num_tokens, batch = test.batch;
   if (test.kind == SpeedTest::Kind::kPrefill) {
-    const double chunks = (test.num_tokens + kChunk - 1) / kChunk;
+    const int chunks = (test.num_tokens + kChunk - 1) / kChunk;
     return {batch * chunks * cost.weight_bytes, batch * (tokens * cost.body_ops + cost.head_ops)};
   }
   const double mean_context = test.context + (tokens + 1) / 2;

@@ -8,7 +8,7 @@ namespace {
 int32_t run(int64_t rounds) {
   constexpr amx::TileShapes kWhole = {.row_bytes = {64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16}};
   const amx::TileRegisters::Scope scope(kWhole);  // all registers are zero
-  alignas(64) int32_t sums[256];
+  alignas(64) int32_t sums[256] = {};
   for (int64_t i = 0; i < rounds; ++i)
     asm volatile(
         "tdpbssd %%tmm5, %%tmm4, %%tmm0\n tdpbssd %%tmm5, %%tmm4, %%tmm1\n"

@@ -125,7 +125,7 @@ Result<std::unique_ptr<Tls>> Tls::load(const std::string& certificate_file, cons
 void Tls::accept(Socket socket, std::chrono::milliseconds handshake_timeout, std::function<void(Socket)> ready) {
   auto connection = std::make_shared<Connection>(*this, std::move(socket));
   asio::co_spawn(connection->executor(), connection->run(handshake_timeout, std::move(ready)),
-                 [connection](std::exception_ptr) {});
+                 [connection](const std::exception_ptr&) {});
 }
 
 void Tls::close() {

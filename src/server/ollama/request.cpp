@@ -77,7 +77,7 @@ ApiStatus read_think(const Json& value, R& request) {
 }
 
 ApiStatus read_format(const Json& value, R& request) {
-  if (value == "") return {};
+  if (value == Json("")) return {};
   if (value != "json" && !value.is_object()) return expected("format", "json or a JSON schema", value);
   return openai::set_json_schema(value == "json" ? Json({{"type", "object"}}) : value, "format", request);
 }

@@ -65,7 +65,7 @@ bool Answer::is_due(const Choice& choice) const {
 
 void Answer::append_chunks(size_t idx, std::string& events) {
   Choice& choice = choices()[idx];
-  const auto add = [&](Json body) {
+  const auto add = [&](const Json& body) {
     Json with_index = {{"index", ballot_ ? 0 : idx}};
     with_index.update(body);
     Json event = chunk(Json::array({std::move(with_index)}));
@@ -74,7 +74,7 @@ void Answer::append_chunks(size_t idx, std::string& events) {
   };
   if (choice.has_ended || !is_due(choice)) return;
   if (!choice.has_begun)
-    if (Json first = first_chunk_body(); !first.is_null()) add(std::move(first));
+    if (const Json first = first_chunk_body(); !first.is_null()) add(first);
   std::vector<Json> bodies = chunk_bodies(choice, choice.sample.take_delta());
   choice.has_begun = true;
   if (choice.sample.is_finished()) {
@@ -82,7 +82,7 @@ void Answer::append_chunks(size_t idx, std::string& events) {
     bodies.back()["stop_reason"] = choice.sample.stop_reason();
     choice.has_ended = true;
   }
-  for (Json& body : bodies) add(std::move(body));
+  for (const Json& body : bodies) add(body);
 }
 
 std::string Answer::chunks() {

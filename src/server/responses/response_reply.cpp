@@ -28,8 +28,8 @@ ResponseReply::~ResponseReply() {
   if (!has_ended_) store_.remove(id_);
 }
 
-void ResponseReply::begin(std::function<void()> cancel) {
-  store_.begin(id_, [this, cancel = std::move(cancel)] {
+void ResponseReply::begin(const std::function<void()>& cancel) {
+  store_.begin(id_, [this, cancel] {
     is_cancelled_ = true;
     cancel();
   });
@@ -182,16 +182,16 @@ Json ResponseReply::whole() {
   return end();
 }
 
-std::string ResponseReply::event(std::string_view type, Json data) const {
+std::string ResponseReply::event(std::string_view type, const Json& data) const {
   Json json = {{"type", type}, {"sequence_number", num_events_++}};
   json.update(data);
   return sse_event(type, json);
 }
 
-std::string ResponseReply::item_event(std::string_view type, Json data) const {
+std::string ResponseReply::item_event(std::string_view type, const Json& data) const {
   Json json = {{"item_id", items_.back().id}, {"output_index", items_.size() - 1}, {"content_index", 0}};
   json.update(data);
-  return event(type, std::move(json));
+  return event(type, json);
 }
 
 void ResponseReply::add_beginning(std::string& events) {

@@ -17,7 +17,7 @@ class ResponseReply : public Reply {
                 ResponseStore& store);
   ~ResponseReply() override;
 
-  void begin(std::function<void()> cancel) override;
+  void begin(const std::function<void()>& cancel) override;
   Json whole() override;
   std::string chunks() override;
   std::string last_chunks() override;
@@ -44,8 +44,8 @@ class ResponseReply : public Reply {
   bool needs_empty_message() const;
   std::string_view status_of(const Item& item) const;
 
-  std::string event(std::string_view type, Json data) const;
-  std::string item_event(std::string_view type, Json data) const;  // of the last item
+  std::string event(std::string_view type, const Json& data) const;
+  std::string item_event(std::string_view type, const Json& data) const;  // of the last item
   void add_beginning(std::string& events);
   void add_new(std::string& events);
   Item& open_item(Kind kind, std::string& events);
