@@ -50,8 +50,13 @@ std::string value_of(const CLI::Option& option) {
     std::replace(choices.begin(), choices.end(), ',', '|');
     return " " + choices;
   }
-  if (type.find("SIZE") != std::string::npos) return " BYTES";
+  if (type.find("SIZE") != std::string::npos) return type.find("1000b") == std::string::npos ? " BYTES" : " N";
   return type.starts_with("TEXT") ? " TEXT" : " N";
+}
+
+std::string default_of(const CLI::Option& option) {
+  if (!option.get_default_str().empty()) return option.get_default_str();
+  return option.get_expected_max() == 0 ? "off" : "none";
 }
 
 }  // namespace
@@ -68,7 +73,8 @@ std::string HelpFormatter::make_group(std::string group, bool is_positional,
 std::string HelpFormatter::make_option(const CLI::Option* option, bool is_positional) const {
   const std::string name = is_positional ? option->get_name(true) : names_of(*option) + value_of(*option);
   std::string text = option->get_description();
-  if (!option->get_default_str().empty()) text += fmt::format(" [{}]", option->get_default_str());
+  const bool is_help = option->get_name() == "--help" || option->get_name() == "--version";
+  if (!is_positional && !is_help) text += fmt::format(" [{}]", default_of(*option));
   return two_columns(name, text);
 }
 

@@ -153,7 +153,7 @@ void add_engine_flags(CLI::App& app, ServeOptions& options) {
       ->group(group);
   app.add_option(
          "--speculative-config", options.speculative_config,
-         "Guessing of tokens that stood in the text before, as JSON in vLLM's form; guesses run where they pay and\n"
+         "Guessing of tokens that stood in the text before, as JSON in vLLM's form; guesses run where they pay and "
          "never change an answer; {\"method\": \"none\"} turns them off")
       ->default_str(R"({"method": "ngram", "num_speculative_tokens": 7})")
       ->group(group);
@@ -216,7 +216,7 @@ void add_log_flags(CLI::App& app, ServeOptions& options) {
 void add_answer_flags(CLI::App& app, ServeOptions& options) {
   app.add_option(
          "--tool-call-parser", options.server.tool_call_parser,
-         "The form in which the model calls tools: hermes (Qwen, SmolLM; also called qwen), llama3_json, deepseek\n"
+         "The form in which the model calls tools: hermes (Qwen, SmolLM; also called qwen), llama3_json, deepseek "
          "(also deepseek_v3); auto: that of its chat template, and hermes where this knows no tools")
       ->check(CLI::IsMember(kToolFormatNames))
       ->capture_default_str()
@@ -227,6 +227,19 @@ void add_answer_flags(CLI::App& app, ServeOptions& options) {
          "1, no cut-offs)")
       ->check(CLI::IsMember({"auto", "vllm"}))
       ->capture_default_str()
+      ->group("Model");
+}
+
+void add_prompt_flags(CLI::App& app, ServeOptions& options) {
+  auto& server = options.server;
+  app.add_flag("--fold-system", server.habits.folds_system,
+               "Put the system message before the first user message, as R1 models were trained")
+      ->group("Model");
+  app.add_flag("--boxed-hint", server.habits.adds_boxed_hint,
+               "For mathematics: end each question with a request to reason step by step and to answer in \\boxed{}")
+      ->group("Model");
+  app.add_flag("--trust-request-chat-template", server.trusts_request_templates,
+               "Take the field chat_template from requests; a template can show all that a conversation holds")
       ->group("Model");
 }
 
@@ -365,6 +378,7 @@ RunCommand add_serve_command(CLI::App& app) {
   add_degrade_flags(app, *options);
   add_log_flags(app, *options);
   add_answer_flags(app, *options);
+  add_prompt_flags(app, *options);
   app.add_option("--config", options->config_file, "A YAML file of these flags: \"port: 8001\"")->group("Other");
   add_vllm_flags(app, *options);
   for (auto* option : app.get_options()) {

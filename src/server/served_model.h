@@ -15,6 +15,12 @@
 
 namespace retort {
 
+// Changes to conversations before they are rendered, off unless the operator asks.
+struct PromptHabits {
+  bool folds_system = false;     // the system message goes before the first user's
+  bool adds_boxed_hint = false;  // each question asks for steps and an answer in \boxed{}
+};
+
 struct ServedModel {
   std::string id;       // what requests call it
   int64_t created = 0;  // Unix time
@@ -30,6 +36,8 @@ struct ServedModel {
   ToolFormat tool_format = ToolFormat::kHermes;  // in which it calls tools
   bool spells_tools = true;  // the template knows no tools in that format: the messages themselves tell of them
   ControlTokens control_tokens;
+  PromptHabits habits = {};
+  bool trusts_request_templates = false;                         // requests may bring a chat_template
   size_t max_prompt_chars = std::numeric_limits<size_t>::max();  // of a prompt as text
   std::shared_ptr<const Grammars> grammars = {};                 // set when it is served
 };

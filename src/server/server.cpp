@@ -59,7 +59,9 @@ ServedModel served_model(Llm& llm, const ServerConfig& config) {
           .is_reasoning = config.force_thinking || is_reasoning_model(llm.chat_template()),
           .tool_format = tool_format,
           .spells_tools = template_format != tool_format,
-          .control_tokens = ControlTokens(llm.tokenizer())};
+          .control_tokens = ControlTokens(llm.tokenizer()),
+          .habits = config.habits,
+          .trusts_request_templates = config.trusts_request_templates};
 }
 
 }  // namespace

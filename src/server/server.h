@@ -40,6 +40,8 @@ struct ServerConfig {
   bool uses_generation_config = true;     // sampling as the model's makers recommend, unless a request says otherwise
   bool enable_admin = false;              // /reset_prefix_cache, /server_info; only with api_keys
   std::string tool_call_parser = "auto";  // one of kToolFormatNames
+  PromptHabits habits = {};
+  bool trusts_request_templates = false;  // chat_template of requests
   bool force_thinking = false;            // the server adds <think> when the template did not
 };
 

@@ -130,6 +130,10 @@ Result<ChatTemplate> ChatTemplate::compile(std::string_view source, std::string_
   return ChatTemplate(std::move(impl));
 }
 
+Result<ChatTemplate> ChatTemplate::with_source(std::string_view source) const {
+  return compile(source, impl_->bos_token, impl_->eos_token);
+}
+
 Json ChatTemplate::Impl::context(const ChatTemplateInput& input, Arguments form) const {
   Json context = Json::object();
   context["messages"] = Json::array();

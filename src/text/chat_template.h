@@ -27,6 +27,8 @@ class ChatTemplate {
  public:
   // Error kBadInput with line and reason when the source does not compile.
   static Result<ChatTemplate> compile(std::string_view source, std::string_view bos_token, std::string_view eos_token);
+  // Another, with the same tokens.
+  Result<ChatTemplate> with_source(std::string_view source) const;
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
   ~ChatTemplate();

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -23,6 +24,26 @@ def test_help_lists_the_commands():
     for command in ("serve", "chat", "bench", "info", "tokenize", "pull", "simulate"):
         assert f"\n  {command} " in text
         assert f"Usage: retort {command}" in run(command, "--help").stdout
+
+
+def test_help_of_serve_tells_every_flag_and_its_default():
+    lines = run("serve", "--help").stdout.splitlines()
+    flags, text = {}, None
+    for line in lines:
+        if found := re.match(r"  (--\S+|-\w, --\S+)", line):
+            flags[found.group(1).split()[-1]] = text = [line]
+        elif text is not None and line.startswith(" " * 30):
+            text.append(line.strip())
+        else:
+            text = None
+    defaults = {name: re.search(r"\[([^\[\]]+)\]$", " ".join(text)) for name, text in flags.items() if name != "--help"}
+    assert [name for name, default in defaults.items() if default is None] == []
+    assert {"--model", "--port", "--max-step-ms", "--kv-cache-memory", "--chat-template", "--ssl-certfile"} <= {*flags}
+    assert defaults["--api-key"].group(1) == "none"
+    assert defaults["--fold-system"].group(1) == "off"
+    assert defaults["--port"].group(1) == "8000"
+    assert "--max-prompt-chars N" in "\n".join(lines)
+    assert all(len(line) <= 112 for line in lines)
 
 
 @pytest.mark.parametrize(

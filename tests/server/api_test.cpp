@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "api_fixture.h"
 #include "server/status_routes.h"
 
@@ -250,6 +252,71 @@ TEST_F(ApiTest, ReturnsTokenIdsAndPromptLogprobs) {
   ASSERT_EQ(choice["prompt_logprobs"].size(), 2u);
   EXPECT_TRUE(choice["prompt_logprobs"][0].is_null());
   EXPECT_EQ(choice["prompt_logprobs"][1]["98"]["decoded_token"], "b");
+}
+
+TEST_F(ApiTest, StreamsBeginWithThePromptsTokenIds) {
+  start();
+  const auto texts = stream("/v1/completions",
+                            R"({"prompt": ["ab", "xy"], "max_tokens": 2, "stream": true, "return_token_ids": true})");
+  std::map<int, std::vector<Json>> chunks;
+  for (const Json& event : texts)
+    if (!event.is_null()) chunks[event["choices"][0]["index"]].push_back(event["choices"][0]);
+  EXPECT_EQ(chunks[0][0]["prompt_token_ids"], Json::parse("[97, 98]"));
+  EXPECT_EQ(chunks[1][0]["prompt_token_ids"], Json::parse("[120, 121]"));
+  EXPECT_FALSE(chunks[0].back().contains("prompt_token_ids"));
+
+  const auto chat =
+      stream("/v1/chat/completions", chat_body("say ab", R"({"stream": true, "return_token_ids": true})"));
+  EXPECT_GT(chat[0]["prompt_token_ids"].size(), 10u);
+  EXPECT_FALSE(chat[1].contains("prompt_token_ids"));
+}
+
+class PromptTest : public ApiTest {
+ protected:
+  std::string prompt(const char* more = "{}") {
+    Json body =
+        Json::parse(R"({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2+2?"},
+        {"role": "assistant", "content": "4"}, {"role": "user", "content": "3+3?"}]})");
+    body.update(Json::parse(more));
+    const Json tokens = ask_json("POST", "/tokenize", body.dump())["tokens"];
+    return ask_json("POST", "/detokenize", Json{{"tokens", tokens}}.dump())["prompt"].get<std::string>();
+  }
+  void serve_with(PromptHabits habits, bool trusts_templates = false) {
+    ServedModel model = model_->served();
+    model.habits = habits;
+    model.trusts_request_templates = trusts_templates;
+    app_->set_model(std::move(model));
+  }
+};
+
+TEST_F(PromptTest, HabitsOfR1ModelsAreTakenWhenAsked) {
+  start();
+  EXPECT_EQ(prompt(), "<|user|>system: Be brief.\n<|user|>user: 2+2?\n<|user|>assistant: 4\n<|user|>user: 3+3?\nA:");
+  serve_with({.folds_system = true});
+  EXPECT_EQ(prompt(), "<|user|>user: Be brief.\n\n2+2?\n<|user|>assistant: 4\n<|user|>user: 3+3?\nA:");
+  serve_with({.adds_boxed_hint = true});
+  const std::string hint = "\nPlease reason step by step, and put your final answer within \\boxed{}.";
+  EXPECT_EQ(prompt(), "<|user|>system: Be brief.\n<|user|>user: 2+2?" + hint +
+                          "\n<|user|>assistant: 4\n<|user|>user: 3+3?" + hint + "\nA:");
+  EXPECT_THAT(prompt(R"({"messages": [{"role": "user", "content": "Use \\boxed{}."}]})"),
+              ::testing::EndsWith("boxed{}.\nA:"));
+}
+
+TEST_F(PromptTest, TemplatesOfRequestsAreTakenWhereTheyAreTrusted) {
+  start();
+  constexpr const char* kOwn = R"({"chat_template": "{{ messages[1].content }}{{ eos_token }}"})";
+  EXPECT_THAT(error("/v1/chat/completions", chat_body("x", kOwn), 400),
+              HasSubstr("chat_template: expected none: this server does not take templates from requests"));
+  serve_with({}, true);
+  EXPECT_EQ(prompt(kOwn), "2+2?<|end|>");
+  EXPECT_EQ(ask_json("POST", "/v1/chat/completions",
+                     chat_body("x", R"({"chat_template": "say hi\nA:"})"))["choices"][0]["message"]["content"],
+            "hi");
+  EXPECT_EQ(prompt().substr(0, 17), "<|user|>system: B") << "the model's own is kept";
+  EXPECT_THAT(error("/v1/chat/completions", chat_body("x", R"({"chat_template": "\n{% if %}"})"), 400),
+              HasSubstr("line 2"));
+  EXPECT_THAT(error("/v1/chat/completions", chat_body("x", R"({"chat_template": "{{ raise_exception('no') }}"})"), 400),
+              HasSubstr("no"));
 }
 
 TEST_F(ApiTest, SaysWhatIsWrong) {

@@ -40,8 +40,8 @@ TEST(ChatRequest, ReadsWhatIsHonoured) {
 }
 
 TEST(ChatRequest, RefusesByNameWhatIsNotHonouredYet) {
-  for (const char* field : {R"("guided_whitespace_pattern": "x")", R"("chat_template": "x")", R"("best_of": 2)",
-                            R"("audio": {})", R"("modalities": ["audio"])"}) {
+  for (const char* field :
+       {R"("guided_whitespace_pattern": "x")", R"("best_of": 2)", R"("audio": {})", R"("modalities": ["audio"])"}) {
     const Json extra = Json::parse(fmt::format("{{{}}}", field));
     const std::string name = extra.begin().key();
     EXPECT_TRUE(chat_error(chat_body(extra.dump().c_str())).starts_with(name + ": ")) << field;

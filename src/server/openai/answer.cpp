@@ -65,18 +65,22 @@ bool Answer::is_due(const Choice& choice) const {
 
 void Answer::append_chunks(size_t idx, std::string& events) {
   Choice& choice = choices()[idx];
-  const auto add = [&](const Json& body) {
+  const auto add = [&](const Json& body, const Json& beside = Json::object()) {
     Json with_index = {{"index", ballot_ ? 0 : idx}};
     with_index.update(body);
     Json event = chunk(Json::array({std::move(with_index)}));
+    event.update(beside);
     if (ballot_ && choice.has_ended) event["consensus"] = ballot_->json();
     events += sse_event(event);
   };
   if (choice.has_ended || !is_due(choice)) return;
-  if (!choice.has_begun)
-    if (const Json first = first_chunk_body(); !first.is_null()) add(first);
+  const bool has_begun = std::exchange(choice.has_begun, true);
+  Json prompt = Json::object();
+  if (!has_begun && request_.return_token_ids) prompt["prompt_token_ids"] = prompts()[choice.prompt_idx].tokens;
+  if (const Json first = has_begun ? Json() : first_chunk_body(); !first.is_null())
+    add(first, std::exchange(prompt, Json::object()));
   std::vector<Json> bodies = chunk_bodies(choice, choice.sample.take_delta());
-  choice.has_begun = true;
+  bodies.front().update(prompt);
   if (choice.sample.is_finished()) {
     bodies.back()["finish_reason"] = choice.sample.finish_reason();
     bodies.back()["stop_reason"] = choice.sample.stop_reason();

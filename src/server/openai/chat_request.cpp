@@ -1,5 +1,7 @@
 #include "server/openai/chat_request.h"
 
+#include "server/openai/request_template.h"
+
 #include "server/openai/tools.h"
 
 namespace retort::openai {
@@ -62,9 +64,9 @@ FieldTable<ChatRequest> make_table() {
       {"chat_template_kwargs",
        described(template_kwargs_schema(), "Variables for the chat template, such as enable_thinking."),
        read_template_kwargs},
+      string_field("chat_template", &R::chat_template, kTemplateDoc),
       refused_field<R>("functions", {Json::array()}, "deprecated and not supported; use tools"),
       refused_field<R>("function_call", {"none", "auto"}, "deprecated and not supported; use tools"),
-      refused_field<R>("chat_template", {}, "a template from a request is not trusted"),
       refused_field<R>("documents", {Json::array()}),
       refused_field<R>("audio", {}, "only text is supported"),
       refused_field<R>("modalities", {Json::array({"text"})}, "only text is supported"),

@@ -18,6 +18,7 @@ struct ChatRequest : GenerateRequest {
   std::optional<bool> add_generation_prompt;
   bool continue_final_message = false;
   Json chat_template_kwargs = Json::object();
+  std::string chat_template;  // empty: the model's
   ToolUse tool_use;
 };
 

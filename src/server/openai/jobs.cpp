@@ -4,6 +4,7 @@
 
 #include "server/answer_constraint.h"
 #include "server/fields/json_input.h"
+#include "server/openai/request_template.h"
 
 namespace retort::openai {
 namespace {
@@ -129,9 +130,7 @@ ApiResult<EngineRequest> of_prompt(const ServedModel& model, const CompletionReq
   return engine_request(model, request, std::move(prompt), std::move(params));
 }
 
-}  // namespace
-
-ApiResult<ChatPrompt> chat_prompt(const ServedModel& model, const ChatRequest& request) {
+ApiResult<ChatPrompt> render_chat(const ServedModel& model, const ChatRequest& request) {
   ChatTemplateInput input{
       .messages = request.messages,
       .tools = {},
@@ -140,6 +139,14 @@ ApiResult<ChatPrompt> chat_prompt(const ServedModel& model, const ChatRequest& r
       .continue_final_message = request.continue_final_message};
   offer_tools(model, request.tool_use, input);
   return build_chat_prompt(model, std::move(input), request.add_special_tokens.value_or(false));
+}
+
+}  // namespace
+
+ApiResult<ChatPrompt> chat_prompt(const ServedModel& model, const ChatRequest& request) {
+  if (request.chat_template.empty()) return render_chat(model, request);
+  RETORT_API_ASSIGN(const OwnTemplate own, use_template(model, request.chat_template));
+  return render_chat(own.model, request);
 }
 
 ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request) {

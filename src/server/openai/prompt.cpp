@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "server/openai/prompt_habits.h"
+
 namespace retort::openai {
 namespace {
 
@@ -88,6 +90,7 @@ ApiResult<ChatPrompt> build_chat_prompt(const ServedModel& model, ChatTemplateIn
         fmt::format("the model '{}' has no chat template; use /v1/completions, or serve it with --chat-template",
                     model.id),
         "messages");
+  apply_habits(model.habits, input.messages);
   const bool thinking_is_off = input.kwargs.value("enable_thinking", Json()) == Json(false);
   const bool continues_reasoning = input.continue_final_message && is_inside_reasoning(input.messages.back());
   const bool has_marked_tools = model.control_tokens.mark(input.tools);

@@ -2,6 +2,7 @@
 #include "server/openai/chat_request.h"
 #include "server/openai/endpoints.h"
 #include "server/openai/prompt.h"
+#include "server/openai/request_template.h"
 #include "server/openai/tools.h"
 #include "server/prepare.h"
 
@@ -15,6 +16,7 @@ struct TokenizeRequest {
   std::optional<bool> add_special_tokens, add_generation_prompt;
   bool continue_final_message = false, return_token_strs = false;
   Json chat_template_kwargs = Json::object();
+  std::string chat_template;
   ToolUse tool_use;
 };
 
@@ -46,7 +48,7 @@ const FieldTable<TokenizeRequest>& tokenize_table() {
          return {};
        }},
       {"tools", tools_schema(), [](const Json& value, R& request) { return read_tools(value, request.tool_use); }},
-      refused_field<R>("chat_template", {}, "a template from a request is not trusted"),
+      string_field("chat_template", &R::chat_template, kTemplateDoc),
   });
   return table;
 }
@@ -66,10 +68,7 @@ const FieldTable<DetokenizeRequest>& detokenize_table() {
   return table;
 }
 
-ApiResult<std::vector<TokenId>> tokens_of(const ServedModel& model, const TokenizeRequest& request) {
-  if (request.prompt.has_value() == !request.messages.is_null())
-    return refuse(400, "expected either prompt or messages", "prompt");
-  if (request.prompt) return encode_raw_prompt(model, *request.prompt, request.add_special_tokens.value_or(true));
+ApiResult<std::vector<TokenId>> tokens_of_chat(const ServedModel& model, const TokenizeRequest& request) {
   ChatTemplateInput input{
       .messages = request.messages,
       .tools = {},
@@ -80,6 +79,15 @@ ApiResult<std::vector<TokenId>> tokens_of(const ServedModel& model, const Tokeni
   RETORT_API_ASSIGN(ChatPrompt prompt,
                     build_chat_prompt(model, std::move(input), request.add_special_tokens.value_or(false)));
   return std::move(prompt.tokens);
+}
+
+ApiResult<std::vector<TokenId>> tokens_of(const ServedModel& model, const TokenizeRequest& request) {
+  if (request.prompt.has_value() == !request.messages.is_null())
+    return refuse(400, "expected either prompt or messages", "prompt");
+  if (request.prompt) return encode_raw_prompt(model, *request.prompt, request.add_special_tokens.value_or(true));
+  if (request.chat_template.empty()) return tokens_of_chat(model, request);
+  RETORT_API_ASSIGN(const OwnTemplate own, use_template(model, request.chat_template));
+  return tokens_of_chat(own.model, request);
 }
 
 ApiResult<http::Response> answer_tokenize(const ServedModel& model, const Json& body) {
