@@ -80,6 +80,7 @@ def test_admin_paths(start_server):
         (["--max-requests-per-key", "3"], "--max-requests-per-key: expected an --api-key beside it"),
         (["--degrade-memory", "0.9"], "--degrade-memory: expected a share from 0% to 100%, got '0.9'"),
         (["--degrade-mode", "panic"], "--degrade-mode"),
+        (["--max-waiting", "0"], "--max-waiting"),
     ],
 )
 def test_wrong_flags(flags, message):
