@@ -5,11 +5,11 @@ namespace {
 
 constexpr int kRetryAfterSeconds = 5;
 
+}  // namespace
+
 tl::unexpected<ApiError> unavailable(std::string message) {
   return tl::unexpected<ApiError>({.status = 503, .message = std::move(message), .retry_after = kRetryAfterSeconds});
 }
-
-}  // namespace
 
 ApiResult<const ServedModel*> ApiContext::loaded_model() const {
   if (model == nullptr) return unavailable("the model is still loading");

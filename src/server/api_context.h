@@ -33,6 +33,9 @@ struct ApiContext {
   ApiResult<const ServedModel*> working_model();
 };
 
+// 503, to be tried again in some seconds.
+tl::unexpected<ApiError> unavailable(std::string message);
+
 // 404 for a request that names another model. Empty is the served one.
 ApiStatus check_model_name(const ServedModel& model, const std::string& name);
 

@@ -9,7 +9,7 @@ ApiStatus health(const ApiContext& api) {
   if (api.model == nullptr) return {};  // loading is healthy
   const std::string fault = engine_fault(api.model->engine->stats(), Clock::now(), api.step_timeout);
   if (fault.empty()) return {};
-  return refuse(503, fault);
+  return unavailable(fault);
 }
 
 ApiStatus readiness(const ApiContext& api) {

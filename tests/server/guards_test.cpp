@@ -43,8 +43,11 @@ TEST_F(GuardsTest, HealthTellsOfAStepThatDoesNotEndAndOfItsEnd) {
   wait_until_running();
   EXPECT_EQ(status_of(ask("GET", "/health")), 200) << "not yet";
   ASSERT_TRUE(comes_true([&] { return status_of(ask("GET", "/health")) == 503; }));
-  for (const char* path : {"/health", "/ping", "/ready"})
-    EXPECT_THAT(ask("GET", path), HasSubstr("longer than --step-timeout 1 s")) << path;
+  for (const char* path : {"/health", "/ping", "/ready"}) {
+    const std::string answer = ask("GET", path);
+    EXPECT_THAT(answer, HasSubstr("longer than --step-timeout 1 s")) << path;
+    EXPECT_THAT(answer, HasSubstr("Retry-After: ")) << path;
+  }
   EXPECT_EQ(status_of(client.read_answer()), 200);
   EXPECT_TRUE(comes_true([&] { return status_of(ask("GET", "/health")) == 200; }));
   EXPECT_EQ(status_of(ask("GET", "/ready")), 200);
