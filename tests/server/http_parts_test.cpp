@@ -137,6 +137,7 @@ TEST(Guard, KeepsCorsOffUnlessAllowed) {
     EXPECT_EQ(common.header("Access-Control-Allow-Origin"), "http://app.example");
     const Request as_request{.headers = answer->headers};
     EXPECT_EQ(as_request.header("Access-Control-Allow-Headers"), "authorization, content-type");
+    EXPECT_EQ(as_request.header("Access-Control-Allow-Methods"), "GET, POST, DELETE, OPTIONS");
   }
 }
 

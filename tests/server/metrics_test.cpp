@@ -118,9 +118,10 @@ TEST_F(RequestRecordTest, ARequestThatNeverRanOnlyWaited) {
 
 TEST(Metrics, ClientsCannotMakeSeries) {
   Metrics metrics;
-  for (const char* method : {"GET", "BREW", "PROPFIND", "x\"y"}) metrics.count_answer(method, "", 404);
+  for (const char* method : {"GET", "DELETE", "BREW", "PROPFIND", "x\"y"}) metrics.count_answer(method, "", 404);
   const std::string text = metrics.text(Degradation({}));
   EXPECT_EQ(value_of(text, R"(http_requests_total{handler="none",method="GET",status="404"})"), 1);
+  EXPECT_EQ(value_of(text, R"(http_requests_total{handler="none",method="DELETE",status="404"})"), 1);
   EXPECT_EQ(value_of(text, R"(http_requests_total{handler="none",method="other",status="404"})"), 3);
   EXPECT_EQ(text.find("BREW"), std::string::npos);
   EXPECT_EQ(text.find("vllm:"), std::string::npos) << "no model yet";

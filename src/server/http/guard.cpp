@@ -80,7 +80,7 @@ std::optional<Response> Guard::preflight(const Request& request) const {
   if (request.method != "OPTIONS" || request.header("Access-Control-Request-Method").empty()) return std::nullopt;
   if (cors_headers(request).empty()) return std::nullopt;
   Response response{.status = 204, .content_type = ""};
-  response.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
+  response.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS");
   const std::string names(request.header("Access-Control-Request-Headers"));
   if (!names.empty() && is_list_of_names(names)) response.headers.emplace_back("Access-Control-Allow-Headers", names);
   response.headers.emplace_back("Access-Control-Max-Age", "600");

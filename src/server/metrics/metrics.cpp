@@ -22,7 +22,7 @@ void Metrics::serve(const ServedModel& model) {
 
 void Metrics::count_answer(std::string_view method, std::string_view handler, int status) {
   // Clients may invent methods and paths: each would be a series of its own, for ever.
-  constexpr std::array<std::string_view, 4> kMethods = {"GET", "HEAD", "POST", "OPTIONS"};
+  constexpr std::array<std::string_view, 5> kMethods = {"GET", "HEAD", "POST", "DELETE", "OPTIONS"};
   const bool is_known = std::ranges::find(kMethods, method) != kMethods.end();
   answers_
       .Add({{"method", is_known ? std::string(method) : "other"},
