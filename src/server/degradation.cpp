@@ -39,6 +39,7 @@ void Degradation::recover(Clock::time_point now) {
     State& state = states_[static_cast<size_t>(cause)];
     if (!state.is_active || now - state.last_seen < config_.recovery) continue;
     state.is_active = false;
+    ++state.num_recoveries;
     log::info("no longer degraded ({})", name_of(cause));
   }
 }

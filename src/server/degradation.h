@@ -37,12 +37,13 @@ class Degradation {
 
   bool is_active(DegradeCause cause) const { return state(cause).is_active; }
   uint64_t num_times(DegradeCause cause) const { return state(cause).num_times; }  // that it became active
+  uint64_t num_recoveries(DegradeCause cause) const { return state(cause).num_recoveries; }
 
  private:
   struct State {
     bool is_active = false;
     Clock::time_point last_seen{};
-    uint64_t num_times = 0;
+    uint64_t num_times = 0, num_recoveries = 0;
   };
   const State& state(DegradeCause cause) const { return states_[static_cast<size_t>(cause)]; }
   void see(DegradeCause cause, Clock::time_point now, std::string_view what);

@@ -30,6 +30,8 @@ TEST_F(DegradationTest, BeginsAboveTheShareOfMemoryAndEndsWhenThatIsLongOver) {
   EXPECT_FALSE(rules_.cause());
   rules_.see_memory(0.95, now_ + 60s);
   EXPECT_EQ(rules_.num_times(DegradeCause::kMemory), 2u);
+  EXPECT_EQ(rules_.num_recoveries(DegradeCause::kMemory), 1u);
+  EXPECT_EQ(rules_.num_recoveries(DegradeCause::kTimeouts), 0u);
 }
 
 TEST_F(DegradationTest, BeginsWithTimeoutsInARow) {

@@ -120,7 +120,9 @@ TEST_F(GuardsTest, TimeoutsInARowDegradeForAWhile) {
   EXPECT_EQ(degraded(), "timeouts");
   model_->step_ms = 0;
   EXPECT_THAT(ask("POST", "/v1/completions", kAlphabet), HasSubstr("x-retort-degraded: timeouts"));
+  EXPECT_NE(ask("GET", "/metrics").find("retort_recoveries_total{cause=\"timeouts\"} 0\n"), std::string::npos);
   EXPECT_TRUE(comes_true([&] { return degraded().empty(); }));
+  EXPECT_NE(ask("GET", "/metrics").find("retort_recoveries_total{cause=\"timeouts\"} 1\n"), std::string::npos);
   EXPECT_THAT(ask("POST", "/v1/completions", kAlphabet), Not(HasSubstr("degraded")));
 }
 

@@ -89,15 +89,21 @@ std::vector<MetricFamily> degradation_families(const Degradation& degradation) {
                      .help = "Times that the server became degraded, by cause.",
                      .type = MetricType::Counter,
                      .metric = {}};
+  MetricFamily recoveries{.name = "retort_recoveries_total",
+                          .help = "Times that the server was no longer degraded, by cause.",
+                          .type = MetricType::Counter,
+                          .metric = {}};
   for (const DegradeCause cause : kDegradeCauses) {
     ClientMetric metric;
     metric.label = {{"cause", std::string(name_of(cause))}};
     metric.gauge.value = degradation.is_active(cause) ? 1 : 0;
-    metric.counter.value = static_cast<double>(degradation.num_times(cause));
     now.metric.push_back(metric);
-    times.metric.push_back(std::move(metric));
+    metric.counter.value = static_cast<double>(degradation.num_times(cause));
+    times.metric.push_back(metric);
+    metric.counter.value = static_cast<double>(degradation.num_recoveries(cause));
+    recoveries.metric.push_back(std::move(metric));
   }
-  return {std::move(now), std::move(times)};
+  return {std::move(now), std::move(times), std::move(recoveries)};
 }
 
 }  // namespace retort
