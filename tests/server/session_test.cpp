@@ -357,6 +357,10 @@ TEST_F(SessionTest, TurnsAFaultOfTheHandlerInto500) {
 }
 
 TEST_F(SessionTest, TurnsAwayConnectionsOverTheLimit) {
+  std::atomic<int> num_turned_away{0};
+  service_.on_answer = [&](std::string_view method, std::string_view handler, int status) {
+    if (method.empty() && handler.empty() && status == 503) ++num_turned_away;
+  };
   start({.max_connections = 2});
   Client first(port_), second(port_);
   ASSERT_TRUE(comes_true([&] { return num_sessions() == 2; }));
@@ -366,6 +370,7 @@ TEST_F(SessionTest, TurnsAwayConnectionsOverTheLimit) {
     EXPECT_EQ(status_of(answer), 503);
     EXPECT_NE(answer.find("Retry-After: "), std::string::npos);
   }
+  EXPECT_EQ(num_turned_away, 1);
   first.close();
   ASSERT_TRUE(comes_true([&] { return num_sessions() == 1; }));
   EXPECT_EQ(status_of(ask(get("/get"))), 200);

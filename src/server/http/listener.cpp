@@ -26,11 +26,12 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr int kBacklog = 4096;
 constexpr std::chrono::milliseconds kPauseAfterError{100};
+constexpr int kTurnedAway = 503;
 constexpr size_t kMaxLateHandshakes = 64;  // of connections that are only told that all places are taken
 
 // One that comes when all places are taken is told so; it fits into the socket's send buffer or is dropped.
 void turn_away(Socket socket) {
-  const Response response = error_response({.status = 503, .message = "too many connections", .retry_after = 1});
+  const Response response = error_response({.status = kTurnedAway, .message = "too many connections", .retry_after = 1});
   const std::string bytes = format_head(response.status, {{"Content-Type", response.content_type},
                                                           {"Content-Length", std::to_string(response.body.size())},
                                                           {"Retry-After", "1"},
@@ -135,6 +136,7 @@ asio::awaitable<void> Listener::run(Service& service) {
 }
 
 void Listener::refuse(Socket socket, const Service& service) {
+  if (service.on_answer) service.on_answer({}, {}, kTurnedAway);
   if (tls_ == nullptr)
     turn_away(std::move(socket));
   else if (tls_->num_handshakes() < kMaxLateHandshakes)

@@ -36,6 +36,7 @@ struct Service {
   std::unordered_set<Session*> sessions = {};                // every open connection
   std::function<void()> on_exchange_change = {};             // num_exchanges has changed
   // An answer has gone out, or the client before it (499); `handler` is the route's path, empty where there was none.
+  // `method` is empty for one that was turned away before it could ask anything.
   std::function<void(std::string_view method, std::string_view handler, int status)> on_answer = {};
 };
 
