@@ -1,4 +1,4 @@
-// What a client is told when its request is refused or fails: the OpenAI error shape, for every path.
+// What a client is told when its request is refused or fails: OpenAI's error shape, and what other shapes are made of.
 #pragma once
 
 #include <optional>

@@ -175,6 +175,55 @@ TEST_F(GuardsTest, BoundsTheRequestsOfAKey) {
   })) << "the place of one that left is free again";
 }
 
+// What never gets as far as its handler.
+TEST_F(GuardsTest, RefusesInTheShapeOfTheApi) {
+  start({.api_keys = {"k"}, .max_body_bytes = 100, .max_header_bytes = 1000});
+  const std::string large(101, ' '), long_header = "X-Long: " + std::string(2000, 'x') + "\r\n";
+  const auto ask_with = [&](std::string text, std::string_view header) {
+    Client client(port_);
+    client.send(text.insert(text.find("\r\n") + 2, header));
+    return client.read_answer();
+  };
+  for (const std::string path : {"/v1/messages", "/v1/messages/count_tokens", "/api/chat", "/api/embed", "/api/none"}) {
+    const bool is_ollama = path.starts_with("/api/");
+    const bool is_path = path != "/api/none";
+    const auto check = [&](const std::string& answer, int status, const char* type) {
+      EXPECT_EQ(status_of(answer), status) << path;
+      const Json body = Json::parse(body_of(answer), nullptr, false);
+      if (is_ollama) {
+        ASSERT_TRUE(body["error"].is_string()) << answer;
+      } else {
+        EXPECT_EQ(body["type"], "error") << answer;
+        EXPECT_EQ(body["error"]["type"], type) << answer;
+      }
+    };
+    check(ask("POST", path, "{}"), 401, "authentication_error");
+    check(ask_with(request("POST", path, "{}"), long_header), 431, "invalid_request_error");
+    check(ask_with(keyed("DELETE", path), ""), is_path ? 405 : 404, "invalid_request_error");
+    if (!is_path) continue;
+    check(ask_with(keyed("POST", path, large), ""), 413, "request_too_large");
+    check(ask_with(keyed("POST", path, "{}"), "Transfer-Encoding: gzip\r\n"), 400, "invalid_request_error");
+    std::string text = keyed("POST", path, "{}");
+    text.replace(text.find("application/json"), 16, "text/plain");
+    check(ask_with(text, "Origin: http://localhost\r\n"), 415, "invalid_request_error");
+  }
+}
+
+TEST_F(GuardsTest, RefusesWhatIsTooMuchAtOnceInTheShapeOfTheApi) {
+  start({.api_keys = {"k", "other"}, .max_body_bytes = 1000, .max_held_body_bytes = 1000, .max_requests_per_key = 1});
+  model_->step_ms = 50;
+  Client running(port_), too_many(port_), too_large(port_);
+  const std::string body = R"({"prompt": "a", "max_tokens": 100})";
+  running.send(keyed("POST", "/v1/completions", body + std::string(900, ' ')));
+  wait_until_running();
+  too_many.send(keyed("POST", "/v1/messages", "{}"));
+  EXPECT_THAT(too_many.read_answer(), HasSubstr(R"({"type":"error","error":{"type":"rate_limit_error",)"));
+  std::string others = keyed("POST", "/v1/messages", std::string(200, ' '));
+  others.replace(others.find("Bearer k"), 8, "Bearer other");
+  too_large.send(others);
+  EXPECT_THAT(too_large.read_answer(), HasSubstr(R"({"type":"error","error":{"type":"overloaded_error",)"));
+}
+
 TEST_F(GuardsTest, AdminNeedsToBeSwitchedOn) {
   start({.api_keys = {"k"}});
   for (const auto& [method, path] : {std::pair("POST", "/reset_prefix_cache"), std::pair("GET", "/server_info")}) {

@@ -99,6 +99,15 @@ TEST(Router, TellsNoSuchPathFromNotThisMethod) {
   EXPECT_EQ(match.allowed_methods, "GET, HEAD, POST");
 }
 
+TEST(Router, KnowsTheShapeOfErrorsByThePath) {
+  Router router;
+  const auto other = [](const ApiError& error) { return Json(error.message); };
+  router.shape_errors("/api/", other);
+  EXPECT_EQ(router.error_body("/api/nowhere")({.message = "x"}), Json("x"));
+  for (const char* path : {"/v1/models", "/apiary", ""})
+    EXPECT_EQ(router.error_body(path)({.message = "x"}), error_json({.message = "x"})) << path;
+}
+
 TEST(Guard, AsksForAKeyOnlyWhenThereIsOne) {
   EXPECT_FALSE(Guard({}).asks_for_key());
   const Guard guard({.api_keys = {"first", "second"}});

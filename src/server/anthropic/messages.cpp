@@ -18,6 +18,8 @@ std::string_view type_of(int status) {
       return "not_found_error";
     case 408:
       return "timeout_error";
+    case 413:
+      return "request_too_large";
     case 429:
       return "rate_limit_error";
     case 503:
@@ -67,6 +69,7 @@ boost::asio::awaitable<void> count_tokens(ApiContext& api, http::Exchange& excha
 }
 
 void add_routes(http::Router& router, ApiContext& api) {
+  router.shape_errors("/v1/messages", error_body);
   router.add({.method = "POST", .path = "/v1/messages", .handler = [&api](http::Exchange& exchange) {
                 return messages(api, exchange);
               }});

@@ -31,7 +31,8 @@ constexpr size_t kMaxLateHandshakes = 64;  // of connections that are only told 
 
 // One that comes when all places are taken is told so; it fits into the socket's send buffer or is dropped.
 void turn_away(Socket socket) {
-  const Response response = error_response({.status = kTurnedAway, .message = "too many connections", .retry_after = 1});
+  const Response response =
+      error_response({.status = kTurnedAway, .message = "too many connections", .retry_after = 1});
   const std::string bytes = format_head(response.status, {{"Content-Type", response.content_type},
                                                           {"Content-Length", std::to_string(response.body.size())},
                                                           {"Retry-After", "1"},

@@ -15,7 +15,7 @@ using Parameters = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
   std::string method = {};
-  std::string path = {};  // percent-decoded, begins with '/'
+  std::string path = {};  // percent-decoded, begins with '/'; empty where the target is none
   Parameters query = {};  // only for a route that takes them
   Headers headers = {};
   std::string body = {};

@@ -39,6 +39,12 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
   return match;
 }
 
+ErrorBody Router::error_body(std::string_view path) const {
+  for (const auto& [prefix, body] : shapes_)
+    if (path.starts_with(prefix)) return body;
+  return error_json;
+}
+
 std::string_view Router::rest_of_path(const Route& route, std::string_view path) {
   const Pattern pattern(route.path);
   return path.substr(pattern.prefix.size(), path.size() - pattern.prefix.size() - pattern.suffix.size());

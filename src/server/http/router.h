@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "server/http/message.h"
@@ -13,6 +14,7 @@ namespace retort::http {
 
 class Exchange;
 using Handler = std::function<boost::asio::awaitable<void>(Exchange&)>;
+using ErrorBody = Json (*)(const ApiError&);
 
 enum class Access { kPublic, kKey };
 
@@ -28,6 +30,9 @@ struct Route {
 class Router {
  public:
   void add(Route route) { routes_.push_back(std::move(route)); }
+  // The shape of errors of all paths that begin so, also where no route is; elsewhere it is OpenAI's.
+  void shape_errors(std::string prefix, ErrorBody body) { shapes_.emplace_back(std::move(prefix), body); }
+  ErrorBody error_body(std::string_view path) const;
 
   struct Match {
     const Route* route = nullptr;  // null: no such path, or not with this method
@@ -41,6 +46,7 @@ class Router {
 
  private:
   std::vector<Route> routes_;
+  std::vector<std::pair<std::string, ErrorBody>> shapes_;
 };
 
 }  // namespace retort::http

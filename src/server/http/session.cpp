@@ -31,17 +31,6 @@ std::string to_string(View view) {
   return std::string(view.data(), view.size());
 }
 
-// A route's answer to what it does not serve.
-Response not_served(const Router::Match& match, const Request& request) {
-  if (match.allowed_methods.empty())
-    return error_response({.status = 404, .message = fmt::format("no such path: {}", request.path)});
-  Response response = error_response(
-      {.status = 405,
-       .message = fmt::format("{} allows {}, not {}", request.path, match.allowed_methods, request.method)});
-  response.headers.emplace_back("Allow", match.allowed_methods);
-  return response;
-}
-
 template <class Parser>
 bool has_body(const Parser& parser) {
   return parser.chunked() || parser.content_length().value_or(0) > 0;
@@ -119,7 +108,8 @@ asio::awaitable<bool> Session::serve_one() {
   if (error == beast::http::error::end_of_stream || is_peer_gone_) co_return false;
   Request request = to_request(parser);
   if (error) {
-    co_await refuse_unread(std::move(request), error_of(error));
+    Response response = refusal(request, error_of(error));
+    co_await refuse_unread(std::move(request), std::move(response));
     co_return false;
   }
 
@@ -132,7 +122,8 @@ asio::awaitable<bool> Session::serve_one() {
   if (admitted) error = co_await read_body(parser, claim);
   if (is_peer_gone_) co_return false;
   if (error) {
-    co_await refuse_unread(std::move(request), error_of(error));
+    Response response = refusal(request, error_of(error));
+    co_await refuse_unread(std::move(request), std::move(response));
     co_return false;
   }
   request.body = std::move(parser.get().body());
@@ -189,6 +180,7 @@ Request Session::to_request(const Parser& parser) const {
   const auto& message = parser.get();
   Request request;
   request.method = to_string(message.method_string());
+  request.path = path_of_target(to_string(message.target())).value_or("");
   for (const auto& field : message)
     request.headers.emplace_back(to_string(field.name_string()), to_string(field.value()));
   const std::string_view id = request.header("x-request-id");
@@ -198,12 +190,10 @@ Request Session::to_request(const Parser& parser) const {
 }
 
 tl::expected<const Route*, Response> Session::admit(const Parser& parser, Request& request, Claim& claim) const {
-  const auto no = [](int status, std::string message) {
-    return tl::unexpected<Response>(error_response({.status = status, .message = std::move(message)}));
+  const auto no = [&](int status, std::string message) {
+    return tl::unexpected<Response>(refusal(request, {.status = status, .message = std::move(message)}));
   };
-  const auto path = path_of_target(to_string(parser.get().target()));
-  if (!path) return no(400, path.error().message);
-  request.path = *path;
+  if (request.path.empty()) return no(400, "the request target is not a valid path");
   if (request.count("Host") != 1 && !(request.is_http10 && request.count("Host") == 0))
     return no(400, "expected one Host header");
   if (!service_.guard.is_host_allowed(request.header("Host")))
@@ -215,9 +205,10 @@ tl::expected<const Route*, Response> Session::admit(const Parser& parser, Reques
   const bool is_public = match.route != nullptr && match.route->access == Access::kPublic;
   const std::optional<size_t> key = service_.guard.key_of(request);
   if (!is_public && service_.guard.asks_for_key() && !key) {
-    Response response = error_response({.status = 401,
-                                        .message = "a valid API key is needed: send it as 'Authorization: Bearer KEY'",
-                                        .code = "invalid_api_key"});
+    Response response =
+        refusal(request, {.status = 401,
+                          .message = "a valid API key is needed: send it as 'Authorization: Bearer KEY'",
+                          .code = "invalid_api_key"});
     response.headers.emplace_back("WWW-Authenticate", "Bearer");
     return tl::unexpected<Response>(std::move(response));
   }
@@ -230,17 +221,32 @@ tl::expected<const Route*, Response> Session::admit(const Parser& parser, Reques
   if (request.method == "POST" && !is_json(request.header("Content-Type")) && !needs_no_type(*match.route, parser))
     return no(415, fmt::format("Content-Type: expected application/json, got '{}'", request.header("Content-Type")));
   if (parser.content_length().value_or(0) > service_.limits.max_body_bytes)
-    return tl::unexpected<Response>(error_of(beast::http::error::body_limit));
+    return tl::unexpected<Response>(refusal(request, error_of(beast::http::error::body_limit)));
   if (request.method == "POST" && key && !claim.take_place(*key))
     return tl::unexpected<Response>(
-        error_response({.status = 429,
-                        .message = fmt::format("this API key has {} requests under way, as many as it may",
-                                               service_.limits.max_requests_per_key),
-                        .retry_after = 1}));
+        refusal(request, {.status = 429,
+                          .message = fmt::format("this API key has {} requests under way, as many as it may",
+                                                 service_.limits.max_requests_per_key),
+                          .retry_after = 1}));
   return match.route;
 }
 
-Response Session::error_of(ErrorCode error) const {
+Response Session::refusal(const Request& request, const ApiError& error) const {
+  return error_response(error, service_.router.error_body(request.path)(error));
+}
+
+// A route's answer to what it does not serve.
+Response Session::not_served(const Router::Match& match, const Request& request) const {
+  if (match.allowed_methods.empty())
+    return refusal(request, {.status = 404, .message = fmt::format("no such path: {}", request.path)});
+  Response response = refusal(
+      request, {.status = 405,
+                .message = fmt::format("{} allows {}, not {}", request.path, match.allowed_methods, request.method)});
+  response.headers.emplace_back("Allow", match.allowed_methods);
+  return response;
+}
+
+ApiError Session::error_of(ErrorCode error) const {
   ApiError answer{.status = 400, .message = fmt::format("malformed HTTP request: {}", error.message())};
   if (error == beast::http::error::body_limit) {
     answer.status = 413;
@@ -256,7 +262,7 @@ Response Session::error_of(ErrorCode error) const {
     answer.status = 408;
     answer.message = "the request did not arrive in time";
   }
-  return error_response(answer);
+  return answer;
 }
 
 void Session::add_cors_headers(Exchange& exchange) const {
@@ -333,7 +339,7 @@ asio::awaitable<void> Session::run_handler(Exchange& exchange, const Route& rout
              fault.empty() ? "the handler gave no answer" : fault);
   exchange.close_after();
   if (exchange.has_started()) co_return;  // the answer ends in its middle, and the closed connection says so
-  Response response = error_response({.status = 500, .message = "internal error"});
+  Response response = refusal(exchange.request(), {.status = 500, .message = "internal error"});
   co_await exchange.respond(std::move(response));
 }
 

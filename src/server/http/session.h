@@ -58,7 +58,9 @@ class Session : public std::enable_shared_from_this<Session> {
   Request to_request(const Parser& parser) const;
   // The route, or the answer for a request that may not have its body read.
   tl::expected<const Route*, Response> admit(const Parser& parser, Request& request, Claim& claim) const;
-  Response error_of(ErrorCode error) const;
+  Response not_served(const Router::Match& match, const Request& request) const;
+  Response refusal(const Request& request, const ApiError& error) const;  // in the shape of its path
+  ApiError error_of(ErrorCode error) const;
 
   void arm(std::chrono::milliseconds time);  // cancels what the socket does once the time is up
   void disarm();

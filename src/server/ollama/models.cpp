@@ -128,6 +128,7 @@ Json show_schema() {
 }
 
 void add_routes(http::Router& router, ApiContext& api, std::string version) {
+  router.shape_errors("/api/", error_body);
   using Endpoint = boost::asio::awaitable<void> (*)(ApiContext&, http::Exchange&);
   const auto add = [&](std::string method, std::string path, Endpoint endpoint) {
     router.add({.method = std::move(method),
