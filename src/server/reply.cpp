@@ -1,6 +1,9 @@
 #include "server/reply.h"
 
 #include <algorithm>
+#include <exception>
+
+#include "base/log.h"
 
 namespace retort {
 namespace {
@@ -30,6 +33,47 @@ boost::asio::awaitable<void> end_with_error(http::Exchange& exchange, const Repl
     co_await end_stream(exchange, std::move(last));
   } else {
     http::Response response = http::error_response(error, reply.error(error));
+    co_await exchange.respond(std::move(response));
+  }
+}
+
+boost::asio::awaitable<void> follow_job(ApiContext& api, http::Exchange& exchange, bool stream, Job job, Reply& reply) {
+  Generation generation(api, exchange);
+  if (ApiStatus status = generation.submit(std::move(job.requests)); !status) {
+    co_await end_with_error(exchange, reply, std::move(status).error());
+    co_return;
+  }
+  reply.begin([&generation] { generation.abort(); });
+  while (!reply.is_finished()) {
+    const std::vector<Generation::News> news = co_await generation.next();
+    exchange.note = reply.note();
+    if (exchange.is_client_gone()) co_return;
+    if (generation.is_timed_out()) {
+      ApiError error = time_is_up();
+      co_await end_with_error(exchange, reply, std::move(error));
+      co_return;
+    }
+    for (const Generation::News& item : news) {
+      if (ApiStatus status = reply.take(item); !status) {
+        co_await end_with_error(exchange, reply, std::move(status).error());
+        co_return;
+      }
+      if (reply.is_finished(item.request_idx)) generation.cancel(item.request_idx);  // by a stop string, perhaps
+    }
+    if (!stream) continue;
+    std::string chunks = reply.chunks();
+    if (!exchange.has_started()) {
+      std::string type(reply.stream_type());
+      co_await exchange.start_stream(std::move(type));
+    }
+    co_await exchange.write(std::move(chunks));
+  }
+  exchange.note = reply.note();
+  if (stream) {
+    std::string last = reply.last_chunks();
+    co_await end_stream(exchange, std::move(last));
+  } else {
+    http::Response response = http::json_response(reply.whole());
     co_await exchange.respond(std::move(response));
   }
 }
@@ -90,44 +134,20 @@ std::string Reply::note() const {
 }
 
 boost::asio::awaitable<void> run_job(ApiContext& api, http::Exchange& exchange, bool stream, Job job, Reply& reply) {
-  Generation generation(api, exchange);
-  if (ApiStatus status = generation.submit(std::move(job.requests)); !status) {
-    co_await end_with_error(exchange, reply, std::move(status).error());
-    co_return;
+  std::exception_ptr fault;
+  std::string what;
+  try {
+    co_await follow_job(api, exchange, stream, std::move(job), reply);
+  } catch (const std::exception& e) {
+    fault = std::current_exception();
+    what = e.what();
   }
-  reply.begin([&generation] { generation.abort(); });
-  while (!reply.is_finished()) {
-    const std::vector<Generation::News> news = co_await generation.next();
-    exchange.note = reply.note();
-    if (exchange.is_client_gone()) co_return;
-    if (generation.is_timed_out()) {
-      ApiError error = time_is_up();
-      co_await end_with_error(exchange, reply, std::move(error));
-      co_return;
-    }
-    for (const Generation::News& item : news) {
-      if (ApiStatus status = reply.take(item); !status) {
-        co_await end_with_error(exchange, reply, std::move(status).error());
-        co_return;
-      }
-      if (reply.is_finished(item.request_idx)) generation.cancel(item.request_idx);  // by a stop string, perhaps
-    }
-    if (!stream) continue;
-    std::string chunks = reply.chunks();
-    if (!exchange.has_started()) {
-      std::string type(reply.stream_type());
-      co_await exchange.start_stream(std::move(type));
-    }
-    co_await exchange.write(std::move(chunks));
-  }
-  exchange.note = reply.note();
-  if (stream) {
-    std::string last = reply.last_chunks();
-    co_await end_stream(exchange, std::move(last));
-  } else {
-    http::Response response = http::json_response(reply.whole());
-    co_await exchange.respond(std::move(response));
-  }
+  if (fault == nullptr) co_return;
+  const bool is_within_stream = stream && exchange.has_started() && !exchange.is_complete();
+  if (!is_within_stream) std::rethrow_exception(fault);
+  log::error("[{}] the stream ends with a fault: {}", exchange.request().id, what);
+  ApiError error{.status = 500, .message = "internal error"};
+  co_await end_with_error(exchange, reply, std::move(error));
 }
 
 }  // namespace retort
