@@ -1,5 +1,8 @@
 #include "server/server.h"
 
+#include <unistd.h>
+
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -67,38 +70,59 @@ ServedModel served_model(Llm& llm, const ServerConfig& config) {
 }  // namespace
 
 struct Server::Impl {
+  Impl(ServerConfig given, std::unique_ptr<App> bound)
+      : config(std::move(given)), app(std::move(bound)), signals(app->io(), SIGINT, SIGTERM) {
+    await_signal();
+  }
+
+  void await_signal();
+  [[noreturn]] void end_at_once() const;
+
   ServerConfig config;
   std::unique_ptr<App> app;
+  boost::asio::signal_set signals;
+  std::atomic<bool> serves = false;
+  std::promise<void> asked_to_end;  // while it serves
 };
+
+void Server::Impl::await_signal() {
+  signals.async_wait([this](boost::system::error_code error, int) {
+    if (error) return;
+    if (!serves) {
+      log::info("ending before the model is loaded");
+      end_at_once();
+    }
+    asked_to_end.set_value();
+    signals.async_wait([this](boost::system::error_code again, int) {
+      if (again) return;
+      log::warn("second signal: ending at once");
+      end_at_once();
+    });
+  });
+}
+
+// Whatever the loader or the engine does now, it does not hold up who asks so.
+void Server::Impl::end_at_once() const {
+  if (!config.uds.empty()) ::unlink(config.uds.c_str());
+  std::_Exit(0);
+}
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::bind(ServerConfig config) {
   RETORT_ASSIGN(auto app, App::bind(config));
-  auto impl = std::make_unique<Impl>(Impl{std::move(config), std::move(app)});
-  return std::unique_ptr<Server>(new Server(std::move(impl)));
+  return std::unique_ptr<Server>(new Server(std::make_unique<Impl>(std::move(config), std::move(app))));
 }
 
 std::string Server::url() const { return impl_->app->url(); }
 
 int Server::serve(Llm& llm) {
   App& app = *impl_->app;
-  std::promise<void> asked_to_end;
-  boost::asio::signal_set signals(app.io(), SIGINT, SIGTERM);
-  signals.async_wait([&](boost::system::error_code error, int) {
-    if (error) return;
-    asked_to_end.set_value();
-    signals.async_wait([](boost::system::error_code again, int) {
-      if (again) return;
-      log::warn("second signal: ending at once");
-      std::_Exit(0);  // whatever the engine does now, it does not hold up who asks twice
-    });
-  });
-
+  impl_->serves = true;
   app.set_model(served_model(llm, impl_->config));
   log::info("Retort is ready at {}", url());
-  asked_to_end.get_future().wait();
+  impl_->asked_to_end.get_future().wait();
 
   const auto grace = impl_->config.shutdown_timeout;
   log::info("shutting down: no new requests, those that run have {} s", grace.count());
@@ -108,7 +132,7 @@ int Server::serve(Llm& llm) {
     log::warn("ending the requests that still run");
     app.drain(kFlushTime);
   }
-  boost::asio::post(app.io(), [&] { signals.cancel(); });
+  boost::asio::post(app.io(), [this] { impl_->signals.cancel(); });
   app.shut_down();
   log::info("stopped");
   return 0;

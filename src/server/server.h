@@ -48,7 +48,8 @@ struct ServerConfig {
 class Server {
  public:
   // Binds at once, so that the address is known and a taken port is an error before a model is loaded; /ready says 503
-  // until serve().
+  // until serve(). From here on SIGINT and SIGTERM end the process, at once and well before serve(), which cuts off
+  // what loads.
   static Result<std::unique_ptr<Server>> bind(ServerConfig config);
   ~Server();
   std::string url() const;  // "http://127.0.0.1:8000"
