@@ -129,6 +129,18 @@ TEST_F(ResponsesTest, KeepsOnlyWhatItMay) {
   ask_json("GET", "/v1/responses/" + kept, "", 404);
 }
 
+TEST_F(ResponsesTest, RefusesByNameWhatItCannotFetchAsAsked) {
+  start();
+  const std::string path = "/v1/responses/" + create("say hello")["id"].get<std::string>();
+  const auto refusal = [&](const std::string& query) { return ask_json("GET", path + query, "", 400)["error"]; };
+  EXPECT_EQ(refusal("?stream=true")["message"], "stream: not supported");
+  EXPECT_EQ(refusal("?stream=true")["param"], "stream");
+  EXPECT_EQ(refusal("?starting_after=3")["message"], "starting_after: not supported");
+  EXPECT_EQ(refusal("?include%5B%5D=file_search_call.results")["message"], "include[]: not supported");
+  EXPECT_EQ(refusal("?steam=true")["message"], "unknown field 'steam'");
+  EXPECT_EQ(ask_json("GET", path + "?stream=false")["status"], "completed");
+}
+
 TEST_F(ResponsesTest, IsCancelledById) {
   start();
   model_->step_ms = 20;

@@ -1,4 +1,6 @@
 // POST /v1/responses; GET and DELETE /v1/responses/{id}; POST /v1/responses/{id}/cancel.
+#include "server/fields/field_table.h"
+#include "server/fields/query_input.h"
 #include "server/openai/jobs.h"
 #include "server/prepare.h"
 #include "server/responses/endpoints.h"
@@ -68,6 +70,27 @@ ApiResult<Json> cancel(std::string_view id, const ResponseStore& store) {
   return response;
 }
 
+// What may be asked of a stored response besides: nothing that is not so anyhow.
+struct Retrieval {};
+
+const FieldTable<Retrieval>& retrieval_table() {
+  static const FieldTable<Retrieval> table({
+      refused_field<Retrieval>("stream", {false}, "not supported"),
+      refused_field<Retrieval>("starting_after", {}, "not supported"),
+      refused_field<Retrieval>("include", {}, "not supported"),
+      refused_field<Retrieval>("include[]", {}, "not supported"),
+      ignored_field<Retrieval>("include_obfuscation", "Events are never padded."),
+  });
+  return table;
+}
+
+ApiResult<Json> retrieve(const http::Exchange& exchange, const ResponseStore& store) {
+  RETORT_API_ASSIGN(const Json query, json_of_query(exchange.request().query, retrieval_table().schema()));
+  Retrieval nothing;
+  RETORT_API_TRY(retrieval_table().apply(query, nothing));
+  return fetch(exchange.rest_of_path(), store);
+}
+
 boost::asio::awaitable<void> respond(http::Exchange& exchange, ApiResult<Json> result) {
   http::Response response = result ? http::json_response(*result) : http::error_response(result.error());
   co_await exchange.respond(std::move(response));
@@ -80,9 +103,10 @@ void add_routes(http::Router& router, ApiContext& api) {
   router.add({.method = "POST", .path = "/v1/responses", .handler = [&api, store](http::Exchange& exchange) {
                 return create(api, exchange, *store);
               }});
-  router.add({.method = "GET", .path = "/v1/responses/*", .handler = [store](http::Exchange& exchange) {
-                return respond(exchange, fetch(exchange.rest_of_path(), *store));
-              }});
+  router.add({.method = "GET",
+              .path = "/v1/responses/*",
+              .handler = [store](http::Exchange& exchange) { return respond(exchange, retrieve(exchange, *store)); },
+              .without_body = true});
   router.add({.method = "DELETE", .path = "/v1/responses/*", .handler = [store](http::Exchange& exchange) {
                 return respond(exchange, remove(exchange.rest_of_path(), *store));
               }});
