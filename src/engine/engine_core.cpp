@@ -154,7 +154,10 @@ void EngineCore::hold_unready(const Step& step) {
 
 void EngineCore::end_failed() {
   for (const auto& [id, error] : std::exchange(failed_, {})) {
-    log::error("[engine] request {}: {}", id, error.message);
+    if (error.kind == ErrorKind::kTooLarge)  // the client's own grammar, and no fault of the machine
+      log::info("[engine] request {} ends: its constraint is too complex to follow", id);
+    else
+      log::error("[engine] request {}: {}", id, error.message);
     end(id, FinishReason::kError, error.message, error.kind);
   }
 }

@@ -8,6 +8,7 @@
 #include <random>
 #include <thread>
 
+#include "../base/log_capture.h"
 #include "answers.h"
 #include "engine/engine_core.h"
 #include "engine/philox.h"
@@ -215,6 +216,7 @@ class FailingConstraint : public TokenConstraint {
 };
 
 TEST(Constraint, AnErrorEndsItsRequestAlone) {
+  const LogCapture log;
   FakeRunner runner(kVocab, 64);
   EngineConfig engine_config = config();
   engine_config.stop_tokens = {};
@@ -233,6 +235,7 @@ TEST(Constraint, AnErrorEndsItsRequestAlone) {
     EXPECT_EQ(answer.error_kind, ErrorKind::kTooLarge);
   }
   EXPECT_EQ(other.wait_one().tokens, scripted_answer(hash_script(kVocab), {1, 2}, 50));
+  EXPECT_EQ(log.text(), "info: [engine] request 1 ends: its constraint is too complex to follow\n");
 }
 
 }  // namespace
