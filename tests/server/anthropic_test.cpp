@@ -144,6 +144,8 @@ TEST_F(AnthropicTest, RefusesInItsShape) {
   EXPECT_EQ(message_error("x", R"({"thinking": {"type": "sometimes"}})"),
             "thinking.type: expected enabled, adaptive or disabled, got \"sometimes\"");
   EXPECT_EQ(message_error("x", R"({"container": "c"})"), "container: not supported");
+  EXPECT_EQ(message_error("x", R"({"output_config": {"format": {"type": "json_schema", "schema": "3"}}})"),
+            "output_config.format.schema: expected a JSON schema, got \"3\"");
   EXPECT_EQ(message_error("x", R"({"model": "other"})", 404),
             "the model 'other' does not exist; this server has 'fake'");
   EXPECT_EQ(ask_json("POST", "/v1/messages", body("x", R"({"model": "other"})"), 404)["error"]["type"],

@@ -64,8 +64,9 @@ ApiStatus read_format(const Json& value, R& request) {
   for (const auto& [key, item] : value.items())
     if (key != "type" && key != "schema")
       return refuse(400, fmt::format("format: unknown field '{}'", key), "format." + key, "unknown_parameter");
-  if (openai::set_json_schema(value["schema"], "output_config.format", request)) return {};
-  return expected("format.schema", "a JSON schema or its text", value["schema"]);
+  RETORT_API_TRY(openai::set_json_schema(value["schema"], "format.schema", request));
+  request.grammar->field = "output_config.format";
+  return {};
 }
 
 ApiStatus read_effort(const Json& value, R& request) {

@@ -69,8 +69,9 @@ ApiStatus read_format(const Json& value, R& request) {
   if (type == "json_object") return openai::set_json_schema({{"type", "object"}}, "text.format", request);
   if (type != "json_schema") return expected("format.type", "text, json_object or json_schema", type);
   const Json schema = value.value("schema", Json());
-  if (openai::set_json_schema(schema, "text.format", request)) return {};
-  return expected("format.schema", "a JSON schema or its text", schema);
+  RETORT_API_TRY(openai::set_json_schema(schema, "format.schema", request));
+  request.grammar->field = "text.format";
+  return {};
 }
 
 Json format_schema() {
