@@ -31,6 +31,9 @@ struct ApiContext {
   ApiResult<const ServedModel*> live_model() const;
   // The same for a request that comes now, or 429 when the queue is full: said at once, before any work on it.
   ApiResult<const ServedModel*> working_model();
+
+  // For the log line of a request that is refused.
+  std::string note_of(const ApiError& error) const { return logs_requests ? error.message : log_note(error); }
 };
 
 // 503, to be tried again in some seconds.

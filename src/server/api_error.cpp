@@ -1,5 +1,8 @@
 #include "server/api_error.h"
 
+#include <algorithm>
+#include <cctype>
+
 namespace retort {
 namespace {
 
@@ -18,6 +21,15 @@ std::string_view type_of(int status) {
     default:
       return status >= 500 ? "server_error" : "invalid_request_error";
   }
+}
+
+// Names of fields are the client's too: what is written like one is no sentence.
+bool is_plain_path(std::string_view param) {
+  constexpr size_t kMaxBytes = 100;
+  if (param == "the body") return true;
+  return param.size() <= kMaxBytes && std::ranges::all_of(param, [](unsigned char c) {
+           return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.' || c == '[' || c == ']';
+         });
 }
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
@@ -39,6 +51,15 @@ ApiError to_api_error(const Error& error) {
       break;
   }
   return {.status = 500, .message = error.message};
+}
+
+std::string log_note(const ApiError& error) {
+  const bool may_quote = error.status == 400 || error.status == 404;
+  if (!may_quote) return error.message;
+  std::string note;
+  if (is_plain_path(error.param)) note = error.log_message.empty() ? error.param : error.log_message;
+  if (!error.code.empty()) note += fmt::format("{}({})", note.empty() ? "" : " ", error.code);
+  return note;
 }
 
 Json error_json(const ApiError& error) {

@@ -18,6 +18,7 @@ struct ApiError {
   std::string code = {};                // empty: null
   std::optional<int> retry_after = {};  // seconds
   bool retry_is_useless = false;        // the SDKs repeat 408 and 5xx on their own; this tells them not to
+  std::string log_message = {};         // the message without what the client sent; empty: there is none
 };
 
 template <class T>
@@ -29,8 +30,21 @@ inline tl::unexpected<ApiError> refuse(int status, std::string message, std::str
       {.status = status, .message = std::move(message), .param = std::move(param), .code = std::move(code)});
 }
 
+// A literal holds nothing that the client sent.
+template <size_t N>
+tl::unexpected<ApiError> refuse(int status, const char (&message)[N], std::string param = {}, std::string code = {}) {
+  return tl::unexpected<ApiError>({.status = status,
+                                   .message = message,
+                                   .param = std::move(param),
+                                   .code = std::move(code),
+                                   .log_message = message});
+}
+
 // An error of the rooms below as the status that fits its kind.
 ApiError to_api_error(const Error& error);
+
+// What the log may say of it, which keeps to itself what requests say: "temperature: expected a number from 0 to 2".
+std::string log_note(const ApiError& error);
 
 // {"error":{"message","type","param","code"}}
 Json error_json(const ApiError& error);

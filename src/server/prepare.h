@@ -41,7 +41,7 @@ boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
   } else {
     error = model.error();
   }
-  exchange.note = error->message;
+  exchange.note = api.note_of(*error);
   http::Response response = http::error_response(*error, error_body(*error));
   co_await exchange.respond(std::move(response));
   co_return std::nullopt;

@@ -26,8 +26,9 @@ boost::asio::awaitable<void> end_stream(http::Exchange& exchange, std::string la
 }
 
 // An error before the first byte has a status of its own, afterwards it is a part of the stream.
-boost::asio::awaitable<void> end_with_error(http::Exchange& exchange, const Reply& reply, ApiError error) {
-  exchange.note = error.message;
+boost::asio::awaitable<void> end_with_error(const ApiContext& api, http::Exchange& exchange, const Reply& reply,
+                                            ApiError error) {
+  exchange.note = api.note_of(error);
   if (exchange.has_started()) {
     std::string last = reply.error_chunks(error);
     co_await end_stream(exchange, std::move(last));
@@ -40,7 +41,7 @@ boost::asio::awaitable<void> end_with_error(http::Exchange& exchange, const Repl
 boost::asio::awaitable<void> follow_job(ApiContext& api, http::Exchange& exchange, bool stream, Job job, Reply& reply) {
   Generation generation(api, exchange);
   if (ApiStatus status = generation.submit(std::move(job.requests)); !status) {
-    co_await end_with_error(exchange, reply, std::move(status).error());
+    co_await end_with_error(api, exchange, reply, std::move(status).error());
     co_return;
   }
   reply.begin([&generation] { generation.abort(); });
@@ -50,12 +51,12 @@ boost::asio::awaitable<void> follow_job(ApiContext& api, http::Exchange& exchang
     if (exchange.is_client_gone()) co_return;
     if (generation.is_timed_out()) {
       ApiError error = time_is_up();
-      co_await end_with_error(exchange, reply, std::move(error));
+      co_await end_with_error(api, exchange, reply, std::move(error));
       co_return;
     }
     for (const Generation::News& item : news) {
       if (ApiStatus status = reply.take(item); !status) {
-        co_await end_with_error(exchange, reply, std::move(status).error());
+        co_await end_with_error(api, exchange, reply, std::move(status).error());
         co_return;
       }
       if (reply.is_finished(item.request_idx)) generation.cancel(item.request_idx);  // by a stop string, perhaps
@@ -147,7 +148,7 @@ boost::asio::awaitable<void> run_job(ApiContext& api, http::Exchange& exchange, 
   if (!is_within_stream) std::rethrow_exception(fault);
   log::error("[{}] the stream ends with a fault: {}", exchange.request().id, what);
   ApiError error{.status = 500, .message = "internal error"};
-  co_await end_with_error(exchange, reply, std::move(error));
+  co_await end_with_error(api, exchange, reply, std::move(error));
 }
 
 }  // namespace retort

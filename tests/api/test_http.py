@@ -211,8 +211,9 @@ def test_bodies_that_are_not_json(server, path):
         assert connection.send(get()).read_answer().status == 200, "a wrong body leaves the connection as it was"
 
 
-def test_the_log_keeps_its_lines(server):
-    """What clients write comes into the log as text of one line, whatever it is."""
+def test_the_log_keeps_its_lines(start_server):
+    """What clients write comes into the log, when that is asked for, as text of one line, whatever it is."""
+    server = start_server("--enable-log-requests", "--max-model-len", "512")
     path = "/v1/completions"
     for name in ("forged\n2026-01-01 error   all is lost", "\x1b[2Jcleared", "\u009b31mred", "long" * 1_000_000):
         assert server.ask("POST", path, {"prompt": "x", name: 1})[0] == 400
@@ -224,6 +225,7 @@ def test_the_log_keeps_its_lines(server):
     assert not any(line.startswith("2026-01-01") or len(line) > 10_000 for line in server.log)
     assert "torn \ufffd" in log
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", log)
+    assert server.stop() == 0
 
 
 def test_odd_but_right_json(server):

@@ -201,7 +201,18 @@ def test_the_log_tells_that_requests_were_but_not_what_they_say(start_server):
     key = {"Authorization": "Bearer the-key", "x-request-id": "my-own-id"}
     assert server.ask("POST", "/v1/chat/completions", CHAT, key)[0] == 200
     assert server.ask("POST", "/v1/chat/completions", {**CHAT, "temprature": 1}, key)[0] == 400
-    server.wait_for_log("temprature")
+    secret = "my secret thought"
+    for body in ({**CHAT, "temperature": secret}, {**CHAT, secret: 1}, {"messages": secret}):
+        status, answer, _ = server.ask("POST", "/v1/chat/completions", body, key)
+        assert status == 400
+        assert secret in answer["error"]["message"], "the client is told"
+    with server.connect() as connection:
+        torn = f'{{"messages": "{secret}'.encode()
+        connection.send(request("POST", "/v1/chat/completions", torn, "Authorization: Bearer the-key"))
+        assert secret in connection.read_answer().json()["error"]["message"]
+    server.wait_for_log("400 temprature (unknown_parameter)")
+    server.wait_for_log("400 temperature: expected a number from 0 to 2, ")
+    server.wait_for_log("400 the body is not valid JSON, ")
     assert server.stop() == 0
     log = "".join(server.log)
     assert "secret thought" not in log

@@ -96,6 +96,7 @@ class FieldTable {
 
   static tl::unexpected<ApiError> within(ApiError error, std::string_view path) {
     error.message.insert(0, path);
+    if (!error.log_message.empty()) error.log_message.insert(0, path);
     error.param.insert(0, path);
     return tl::unexpected<ApiError>(std::move(error));
   }

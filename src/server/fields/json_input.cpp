@@ -63,7 +63,9 @@ ApiResult<Json> parse_json(std::string_view text, const JsonInputLimits& limits)
   try {
     return Json::parse(text);
   } catch (const Json::exception& e) {
-    return refuse(400, fmt::format("the body is not valid JSON: {}", without_exception_name(e.what())));
+    auto error = refuse(400, "the body is not valid JSON");
+    error.value().message += fmt::format(": {}", without_exception_name(e.what()));
+    return error;
   }
 }
 

@@ -31,7 +31,11 @@ std::string describe_range(std::string_view noun, double min, double max, bool e
 }  // namespace
 
 tl::unexpected<ApiError> expected(std::string_view path, std::string_view what, const Json& got) {
-  return refuse(400, fmt::format("{}: expected {}, got {}", path, what, quote(got)), std::string(path));
+  std::string message = fmt::format("{}: expected {}", path, what);
+  return tl::unexpected<ApiError>({.status = 400,
+                                   .message = fmt::format("{}, got {}", message, quote(got)),
+                                   .param = std::string(path),
+                                   .log_message = message});
 }
 
 std::string describe(const NumberRange& range) {
