@@ -8,6 +8,7 @@ namespace retort {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AllOf;
 using testing::ApiTest;
 using testing::body_of;
 using testing::Client;
@@ -124,6 +125,29 @@ TEST_F(GuardsTest, TimeoutsInARowDegradeForAWhile) {
   EXPECT_TRUE(comes_true([&] { return degraded().empty(); }));
   EXPECT_NE(ask("GET", "/metrics").find("retort_recoveries_total{cause=\"timeouts\"} 1\n"), std::string::npos);
   EXPECT_THAT(ask("POST", "/v1/completions", kAlphabet), Not(HasSubstr("degraded")));
+}
+
+TEST_F(GuardsTest, TellsWithinEachStreamThatTheTimeIsUp) {
+  start({.request_timeout = 1s, .degrade = {.timeouts = 0}});
+  model_->step_ms = 400;
+  const char* messages =
+      R"("model": "fake", "messages": [{"role": "user", "content": "say 0123456789012345678901234"}])";
+  const auto stream_of = [&](const char* path, const std::string& body) {
+    Client client(port_);
+    client.send(request("POST", path, body));
+    const std::string text = client.read_until("\r\n0\r\n\r\n");
+    EXPECT_EQ(status_of(text), 200) << path;
+    EXPECT_TRUE(text.ends_with("\r\n0\r\n\r\n")) << path;
+    return text;
+  };
+  EXPECT_THAT(stream_of("/v1/chat/completions", fmt::format(R"({{"stream": true, {}}})", messages)),
+              AllOf(HasSubstr(R"("type":"timeout_error")"), HasSubstr("data: [DONE]")));
+  EXPECT_THAT(stream_of("/v1/messages", fmt::format(R"({{"stream": true, "max_tokens": 100, {}}})", messages)),
+              HasSubstr("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"timeout_error\""));
+  EXPECT_THAT(stream_of("/api/chat", fmt::format("{{{}}}", messages)),
+              HasSubstr("{\"error\":\"the request did not finish within the server's time limit\"}\n"));
+  EXPECT_THAT(stream_of("/v1/responses", R"({"stream": true, "input": "say 0123456789012345678901234"})"),
+              HasSubstr("event: response.failed"));
 }
 
 TEST_F(GuardsTest, RefusesAtOnceWhileEverythingIsBusy) {
