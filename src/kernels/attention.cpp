@@ -8,13 +8,20 @@
 namespace retort {
 namespace {
 
+constexpr int64_t kSpanBlocks = kSpanTokens / kBlockTokens;
+
 // Query vectors (rows × heads of a KV head) of a tile: enough that a block of keys and values, once in L1, is used many
 // times, and so few that queries and sums stay in L2.
 constexpr int64_t kTileQueries = 48;
 
 constexpr size_t kApart = 16;  // floats: a cache line between threads
 
-const AttentionKernels& attention_kernels(Isa isa) {
+AttentionKernels with_spans(AttentionKernels kernels, void (*attend_to_span)(const AttentionSpan&)) {
+  kernels.attend_to_span = attend_to_span;
+  return kernels;
+}
+
+AttentionKernels attention_kernels(Isa isa) {
   switch (isa) {
     case Isa::kScalar:
       return scalar::kAttention;
@@ -22,9 +29,10 @@ const AttentionKernels& attention_kernels(Isa isa) {
     case Isa::kAvx2:
       return avx2::kAttention;
     case Isa::kAvx512Vnni:
-    case Isa::kAvx512Bf16:  // it and AMX multiply whole matrices only
-    case Isa::kAmx:
       return avx512::kAttention;
+    case Isa::kAvx512Bf16:
+    case Isa::kAmx:  // multiplies whole matrices only
+      return with_spans(avx512::kAttention, avx512bf16::attend_to_span);
 #elif defined(__aarch64__)
     case Isa::kNeonDotprod:
     case Isa::kNeonI8mm:  // multiplies whole matrices only
@@ -60,6 +68,7 @@ struct Attention::Call {
   int group;           // query heads of a KV head
   int64_t row_stride;  // floats between rows of q and out
   float scale;
+  bool by_whole_spans;  // AttentionSpan, not AttentionStep
 
   int64_t num_queries(const Tile& tile) const { return tile.num_rows * group; }
   // In q and out, of the query vector i of a tile: head i % group of row i / group.
@@ -109,7 +118,7 @@ int64_t Attention::Tile::first_row_in_span(int64_t span) const {
   return std::max<int64_t>(0, span * kSpanTokens - first_position());
 }
 
-Attention::Attention(Isa isa, ThreadPool& pool) : kernels_(&attention_kernels(isa)), pool_(&pool) {}
+Attention::Attention(Isa isa, ThreadPool& pool) : kernels_(attention_kernels(isa)), pool_(&pool) {}
 
 void Attention::cut_into_tiles(std::span<const AttentionSequence> sequences, int num_kv_heads, int64_t rows_per_tile) {
   tiles_.clear();
@@ -152,7 +161,8 @@ void Attention::run(const float* q, int num_heads, std::span<const AttentionSequ
                   kv,
                   group,
                   static_cast<int64_t>(num_heads) * kv.head_dim,
-                  1.0f / std::sqrt(static_cast<float>(kv.head_dim))};
+                  1.0f / std::sqrt(static_cast<float>(kv.head_dim)),
+                  kv.type == KvType::kBF16 && kernels_.attend_to_span != nullptr};
   const int64_t rows_per_tile = std::max<int64_t>(1, kTileQueries / group);
   cut_into_tiles(sequences, kv.num_kv_heads, rows_per_tile);
   cut_into_pieces(call);
@@ -199,7 +209,7 @@ void Attention::cut_into_pieces(const Call& call) {
 
 void Attention::attend(const Call& call, const Piece& piece, const Scratch& scratch) {
   const Tile& tile = tiles_[piece.tile];
-  read_queries(call, tile, scratch);
+  if (!call.by_whole_spans) read_queries(call, tile, scratch);
   if (piece.span >= 0) return visit_span(call, tile, piece.span, scratch, state_of_span(call, tile, piece.span));
   visit_span(call, tile, 0, scratch, scratch.state);
   for (int64_t span = 1; span < tile.num_spans(); ++span) {
@@ -231,7 +241,7 @@ void Attention::join_span(const Call& call, const Tile& tile, int64_t span, cons
   const auto from_first = [&](const AttentionState& s) {
     return AttentionState{s.max + first, s.sum + first, s.out + first * head_dim};
   };
-  kernels_->join(from_first(state), from_first(of_span), call.num_queries(tile) - first, head_dim);
+  kernels_.join(from_first(state), from_first(of_span), call.num_queries(tile) - first, head_dim);
 }
 
 void Attention::write(const Call& call, const Tile& tile, const AttentionState& state) const {
@@ -270,7 +280,7 @@ void Attention::code_query(const Call& call, const Tile& tile, const float* quer
   int16_t x[kMaxHeadDim];
   int32_t sum = 0;
   for (int d = 0; d < head_dim; ++d) sum += x[d] = static_cast<int16_t>(std::lrint(scaled[d] * inverse));
-  kernels_->code(x, head_dim / 4, num_queries, head_dim / 4 * num_queries, scratch.words + i);
+  kernels_.code(x, head_dim / 4, num_queries, head_dim / 4 * num_queries, scratch.words + i);
   scratch.scales[i] = largest / kMaxCoded;
   scratch.starts[i] = -128 * sum;
 }
@@ -278,15 +288,42 @@ void Attention::code_query(const Call& call, const Tile& tile, const float* quer
 // All that the tile's queries see of one span, from nothing.
 void Attention::visit_span(const Call& call, const Tile& tile, int64_t span, const Scratch& scratch,
                            const AttentionState& state) const {
+  if (call.by_whole_spans) return visit_whole_span(call, tile, span, state);
   const int64_t num_queries = call.num_queries(tile);
   std::fill_n(state.out, num_queries * call.kv.head_dim, 0.0f);
   std::fill_n(state.max, num_queries, -INFINITY);
   std::fill_n(state.sum, num_queries, 0.0f);
-  constexpr int64_t kSpanBlocks = kSpanTokens / kBlockTokens;
   const int64_t end = std::min((span + 1) * kSpanBlocks, tile.num_blocks());
   RETORT_CHECK(static_cast<size_t>(end) <= tile.sequence->block_table.size());
   for (int64_t block_idx = span * kSpanBlocks; block_idx < end; ++block_idx)
     visit_block(call, tile, block_idx, scratch, state);
+}
+
+// Rows that see nothing of the span are left out, as they are when it is joined.
+void Attention::visit_whole_span(const Call& call, const Tile& tile, int64_t span, const AttentionState& state) const {
+  const auto& table = tile.sequence->block_table;
+  RETORT_CHECK(static_cast<size_t>(tile.num_blocks()) <= table.size());
+  const std::byte* blocks[2 * kSpanBlocks] = {};  // of this span and the next
+  const int64_t first_block = span * kSpanBlocks;
+  const int64_t num_blocks = std::min(2 * kSpanBlocks, tile.num_blocks() - first_block);
+  for (int64_t i = 0; i < num_blocks; ++i)
+    blocks[i] = kv_head_of_block(call.kv, table[static_cast<size_t>(first_block + i)], tile.kv_head);
+
+  const int64_t first_row = tile.first_row_in_span(span), first = first_row * call.group;
+  AttentionSpan part{};
+  part.blocks = blocks;
+  part.next_blocks = blocks + kSpanBlocks;
+  part.num_next_blocks = static_cast<int>(std::max<int64_t>(0, num_blocks - kSpanBlocks));
+  part.head_dim = call.kv.head_dim;
+  part.num_visible =
+      static_cast<int>(std::min<int64_t>(kSpanTokens, tile.first_position() + first_row - span * kSpanTokens + 1));
+  part.queries_per_row = call.group;
+  part.num_queries = static_cast<int>(call.num_queries(tile) - first);
+  part.queries = call.q + call.offset(tile, first);
+  part.row_stride = call.row_stride;
+  part.scale = call.scale;
+  part.state = {state.max + first, state.sum + first, state.out + first * call.kv.head_dim};
+  kernels_.attend_to_span(part);
 }
 
 void Attention::visit_block(const Call& call, const Tile& tile, int64_t block_idx, const Scratch& scratch,
@@ -301,13 +338,13 @@ void Attention::visit_block(const Call& call, const Tile& tile, int64_t block_id
     step.next = kv_head_of_block(call.kv, table[static_cast<size_t>(block_idx) + 1], tile.kv_head);
   step.head_dim = head_dim;
   step.query_stride = static_cast<int>(call.num_queries(tile));
-  const StepFunction run_step = step_function(*kernels_, call.kv.type);
+  const StepFunction run_step = step_function(kernels_, call.kv.type);
 
   const auto visit = [&](int64_t first_row, int64_t end_row, int64_t num_visible) {
     step.num_visible = static_cast<int>(num_visible);
     const int64_t end = end_row * call.group;
     for (int64_t i = first_row * call.group; i < end; i += step.num_queries) {
-      step.num_queries = static_cast<int>(std::min<int64_t>(kernels_->max_queries, end - i));
+      step.num_queries = static_cast<int>(std::min<int64_t>(kernels_.max_queries, end - i));
       step.queries = scratch.queries + i;
       step.coded = {scratch.words + i, scratch.scales + i, scratch.starts + i, head_dim / 4 * step.query_stride};
       step.max = state.max + i;

@@ -1,7 +1,8 @@
 // Attention over a paged KV store: online softmax (FlashAttention, arXiv 2205.14135) over blocks of 32 tokens in
-// sequence order, afresh in each span of kSpanTokens positions; what the spans came to is joined in order. So the spans
-// of one long sequence can be worked on by all threads at once (FlashDecoding), and a query row's arithmetic depends on
-// its own position and its sequence's keys only, never on the rows beside it or on who does what.
+// sequence order, afresh in each span of kSpanTokens positions, or one softmax of a whole span where an instruction set
+// has it; what the spans came to is joined in order. So the spans of one long sequence can be worked on by all threads
+// at once (FlashDecoding), and a query row's arithmetic depends on its own position and its sequence's keys only, never
+// on the rows beside it or on who does what.
 #pragma once
 
 #include <cstddef>
@@ -22,12 +23,6 @@ struct AttentionSequence {
   int64_t first_position;                // position of the first query row; row r sees positions 0 … first_position + r
   std::span<const int32_t> block_table;  // block of positions 32 i … 32 i + 31, at least as many as needed
 };
-
-inline constexpr int kMaxHeadDim = 512;  // integer sums of an int8 score stay within 32 bits
-// Positions of a span: so few that a thousand tokens keep eight threads busy, so many that joining costs little beside
-// them. Spans begin at multiples of this whatever the length of the sequence.
-inline constexpr int64_t kSpanTokens = 256;
-static_assert(kSpanTokens % kBlockTokens == 0);
 
 class Attention {
  public:
@@ -69,6 +64,7 @@ class Attention {
   void code_query(const Call& call, const Tile& tile, const float* query, int64_t i, const Scratch& scratch) const;
   void visit_span(const Call& call, const Tile& tile, int64_t span, const Scratch& scratch,
                   const AttentionState& state) const;
+  void visit_whole_span(const Call& call, const Tile& tile, int64_t span, const AttentionState& state) const;
   void visit_block(const Call& call, const Tile& tile, int64_t block_idx, const Scratch& scratch,
                    const AttentionState& state) const;
   void join_span(const Call& call, const Tile& tile, int64_t span, const AttentionState& state,
@@ -77,7 +73,7 @@ class Attention {
   void join_spans(const Call& call, const Tile& tile);
   void write(const Call& call, const Tile& tile, const AttentionState& state) const;
 
-  const AttentionKernels* kernels_;
+  AttentionKernels kernels_;
   ThreadPool* pool_;
   std::vector<Tile> tiles_;
   std::vector<Piece> pieces_;

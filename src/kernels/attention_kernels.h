@@ -1,10 +1,19 @@
 // What Attention asks of an instruction set: one online-softmax step of some query vectors over one block of keys and
-// values (layout: kv_block.h), and to join what such steps came to over two spans of keys.
+// values (layout: kv_block.h), or all that they see of a span of blocks; and to join what came of two spans.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
+#include "kernels/kv_block.h"
+
 namespace retort {
+
+// Positions of a span: so few that a thousand tokens keep eight threads busy, so many that joining costs little beside
+// them. Spans begin at multiples of this whatever the length of the sequence.
+inline constexpr int64_t kSpanTokens = 256;
+static_assert(kSpanTokens % kBlockTokens == 0);
+inline constexpr int kMaxHeadDim = 512;  // integer sums of an int8 score stay within 32 bits
 
 // Queries as the int8 step multiplies them: 16-bit integers, x ≈ query / scale, |x| ≤ kMaxCoded. Four at a time (of the
 // dimensions 4i … 4i+3) they make two 32-bit words, `low` words after all the others; what the words hold is the
@@ -42,6 +51,22 @@ struct AttentionState {
   float* out;  // [num_queries][head_dim]
 };
 
+// All that queries see of one span of bf16 keys and values; of any number of queries, each query's arithmetic its own.
+struct AttentionSpan {
+  const std::byte* const* blocks;       // the span's keys, the values behind them
+  const std::byte* const* next_blocks;  // those of the span that will be asked for next, to prefetch
+  int num_next_blocks;
+  int head_dim;  // multiple of 8
+  // Tokens of the span that the first queries_per_row queries see, at least 1; as many queries after them see one more,
+  // and so on up to kSpanTokens. What a query does not see is neither read into a sum nor multiplied.
+  int num_visible, queries_per_row;
+  int num_queries;
+  const float* queries;  // of the first row, not yet scaled, head_dim from one to the next
+  int64_t row_stride;    // floats from row to row
+  float scale;
+  AttentionState state;  // written, not read
+};
+
 struct AttentionKernels {
   int max_queries;
   void (*step_f32)(const AttentionStep&);
@@ -51,6 +76,8 @@ struct AttentionKernels {
   void (*code)(const int16_t* x, int num_fours, int stride, int low_offset, uint32_t* words);
   // Adds what the same queries saw of other keys.
   void (*join)(const AttentionState& state, const AttentionState& other, int64_t num_queries, int head_dim);
+  // In place of step_bf16 where an instruction set multiplies bf16; else null.
+  void (*attend_to_span)(const AttentionSpan&) = nullptr;
 };
 
 namespace scalar {
@@ -62,6 +89,9 @@ extern const AttentionKernels kAttention;
 namespace avx512 {
 extern const AttentionKernels kAttention;
 }
+namespace avx512bf16 {
+void attend_to_span(const AttentionSpan& span);
+}  // namespace avx512bf16
 namespace neon {
 extern const AttentionKernels kAttention;
 }

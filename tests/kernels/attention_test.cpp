@@ -148,8 +148,22 @@ std::vector<double> as_stored(const float* x, int head_dim, KvType type) {
   return out;
 }
 
-// Plain softmax attention in double over keys and values as stored, of the rows from first_row on.
-std::vector<double> reference(const Sequence& s, KvType type, int64_t first_row = 0) {
+// Whether queries, times the scale of scores, and weights are rounded to bf16.
+bool rounds_to_bf16(Isa isa, KvType type) {
+  return type == KvType::kBF16 && (isa == Isa::kAvx512Bf16 || isa == Isa::kAmx);
+}
+
+struct Expected {
+  std::vector<double> out;
+  // Σ p |value - mean|: where each weight is off by up to ε of itself, and their sum with them, the mean is off by up
+  // to ε / (1 - ε) times this.
+  std::vector<double> spread;
+  double bound(size_t i, double epsilon) const { return epsilon / (1 - epsilon) * spread[i]; }
+};
+
+// Plain softmax attention in double over keys and values as stored and, where asked, over queries rounded to bf16, of
+// the rows from first_row on.
+Expected reference(const Sequence& s, KvType type, bool round_queries, int64_t first_row = 0) {
   const auto dim = static_cast<size_t>(s.shape.head_dim), group = static_cast<size_t>(s.shape.group);
   std::vector<std::vector<double>> keys, values;  // [token * num_kv_heads + head]
   for (size_t i = 0; i < s.k.size(); i += dim) {
@@ -157,25 +171,37 @@ std::vector<double> reference(const Sequence& s, KvType type, int64_t first_row 
     values.push_back(as_stored(s.v.data() + i, s.shape.head_dim, type));
   }
   const size_t first = static_cast<size_t>(first_row) * s.shape.q_stride();
-  std::vector<double> out(s.q.size() - first);
+  Expected expected{std::vector<double>(s.q.size() - first), std::vector<double>(s.q.size() - first)};
+  std::vector<double> query(dim);
   for (auto row = static_cast<size_t>(first_row); row < static_cast<size_t>(s.length); ++row)
     for (size_t head = 0; head < static_cast<size_t>(s.shape.num_heads()); ++head) {
-      const float* q = s.q.data() + row * s.shape.q_stride() + head * dim;
+      const size_t offset = row * s.shape.q_stride() + head * dim;
+      for (size_t d = 0; d < dim; ++d) {
+        const float scaled = s.q[offset + d] * (1.0f / std::sqrt(static_cast<float>(dim)));
+        query[d] =
+            round_queries ? bf16_to_f32(f32_to_bf16(scaled)) : s.q[offset + d] / std::sqrt(static_cast<double>(dim));
+      }
       const auto of_token = [&](size_t t) { return t * static_cast<size_t>(s.shape.num_kv_heads) + head / group; };
       std::vector<double> weights(row + 1);
       double max = -INFINITY, sum = 0;
       for (size_t t = 0; t <= row; ++t) {
-        double score = 0;
-        for (size_t d = 0; d < dim; ++d) score += static_cast<double>(q[d]) * keys[of_token(t)][d];
-        weights[t] = score / std::sqrt(static_cast<double>(dim));
+        const double* key = keys[of_token(t)].data();
+        for (size_t d = 0; d < dim; ++d) weights[t] += query[d] * key[d];
         max = std::max(max, weights[t]);
       }
       for (double& weight : weights) sum += weight = std::exp(weight - max);
-      for (size_t t = 0; t <= row; ++t)
-        for (size_t d = 0; d < dim; ++d)
-          out[row * s.shape.q_stride() + head * dim + d - first] += weights[t] / sum * values[of_token(t)][d];
+      double *mean = expected.out.data() + offset - first, *spread = expected.spread.data() + offset - first;
+      for (size_t t = 0; t <= row; ++t) {
+        const double* value = values[of_token(t)].data();
+        weights[t] /= sum;
+        for (size_t d = 0; d < dim; ++d) mean[d] += weights[t] * value[d];
+      }
+      for (size_t t = 0; t <= row; ++t) {
+        const double* value = values[of_token(t)].data();
+        for (size_t d = 0; d < dim; ++d) spread[d] += weights[t] * std::abs(value[d] - mean[d]);
+      }
     }
-  return out;
+  return expected;
 }
 
 using Bits = std::vector<uint32_t>;
@@ -195,8 +221,13 @@ class AttentionTest : public testing::TestWithParam<Path> {
   ThreadPool pool{3};
   Attention attention{GetParam().isa, pool};
   KvType type = GetParam().type;
+  bool rounds = rounds_to_bf16(GetParam().isa, type);
   // With int8 queries and weights are rounded to 16 bits.
   double tolerance(double of_floats) const { return type == KvType::kInt8 ? 4e-4 : of_floats; }
+  // Of element i of what is expected of rounded queries: weights have 8 bits.
+  double tolerance(double of_floats, const Expected& expected, size_t i) const {
+    return tolerance(of_floats) + (rounds ? expected.bound(i, 0x1p-8) : 0);
+  }
 };
 
 TEST_P(AttentionTest, AgreesWithSoftmaxInDouble) {
@@ -206,10 +237,83 @@ TEST_P(AttentionTest, AgreesWithSoftmaxInDouble) {
   for (const Shape& shape : shapes) {
     const Sequence sequence(shape, 71, static_cast<uint32_t>(shape.head_dim * shape.group));
     const auto out = run_chunked(attention, sequence, type, {71});
-    const auto expected = reference(sequence, type);
+    const auto expected = reference(sequence, type, rounds);
     for (size_t i = 0; i < out.size(); ++i)
-      ASSERT_NEAR(out[i], expected[i], tolerance(8e-6))
+      ASSERT_NEAR(out[i], expected.out[i], tolerance(8e-6, expected, i))
           << "head_dim " << shape.head_dim << ", group " << shape.group << ", element " << i;
+  }
+}
+
+// What rounding queries and weights to bf16 costs at most: 2^-8 of every product of a score, and of every weight.
+TEST_P(AttentionTest, RoundingCostsNoMoreThanItsBits) {
+  if (!rounds) GTEST_SKIP() << "nothing is rounded to 8 bits";
+  const Shape shape{1, 3, 80};
+  const Sequence sequence(shape, 70, 13);
+  const auto out = run_chunked(attention, sequence, type, {70});
+  const auto exact = reference(sequence, type, false);
+  double of_products = 0;  // the largest Σ |q k|
+  for (size_t q = 0; q < sequence.q.size(); q += 80)
+    for (size_t k = 0; k < sequence.k.size(); k += 80) {
+      double sum = 0;
+      for (size_t d = 0; d < 80; ++d) sum += std::abs(sequence.q[q + d] * sequence.k[k + d]) / std::sqrt(80.0);
+      of_products = std::max(of_products, sum);
+    }
+  const double epsilon = std::exp(0x1p-8 * of_products) * (1 + 0x1p-8) - 1;
+  for (size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], exact.out[i], exact.bound(i, epsilon) + 8e-6) << i;
+}
+
+// Of two tokens with scores 0 and -x, and values 0 and 1: w / (1 + w) comes out, where w stands for e^-x.
+TEST_P(AttentionTest, WeightsAreExponentialsRoundedToNearest) {
+  if (type == KvType::kInt8) GTEST_SKIP() << "weights are rounded in groups";
+  const Shape shape{1, 2000, 16};
+  Sequence sequence(shape, 2, 23);
+  for (auto* x : {&sequence.q, &sequence.k, &sequence.v}) std::fill(x->begin(), x->end(), 0.0f);
+  const auto x_of_head = [](size_t head) { return bf16_to_f32(f32_to_bf16(0.013f * static_cast<float>(head + 1))); };
+  for (size_t head = 0; head < 2000; ++head) sequence.q[shape.q_stride() + head * 16] = 4 * x_of_head(head);
+  sequence.k[16] = -1;
+  sequence.v[16] = 1;
+  const auto out = run_chunked(attention, sequence, type, {2});
+  for (size_t head = 0; head < 2000; ++head) {
+    const double share = out[shape.q_stride() + head * 16], expected = std::exp(-static_cast<double>(x_of_head(head)));
+    const double half_step = rounds ? std::exp2(std::floor(std::log2(expected)) - 8) : 0;
+    ASSERT_NEAR(share / (1 - share), expected, half_step + 4e-6 * expected) << "e^-" << x_of_head(head);
+  }
+}
+
+// The sum that weights are divided by is that of the weights as they are multiplied, rounded or not.
+TEST_P(AttentionTest, EqualValuesComeOutAsTheyAre) {
+  Sequence sequence({1, 5, 64}, kSpanTokens + 70, 17);
+  std::fill(sequence.v.begin(), sequence.v.end(), 1.5f);
+  for (const float x : run_chunked(attention, sequence, type, {sequence.length}))
+    ASSERT_NEAR(x, 1.5f, type == KvType::kInt8 ? 4e-4f : 3e-6f);
+}
+
+// Alone, queries of every number fill register blocks of every size; together, those of several rows share them. Every
+// row ends at another token.
+TEST_P(AttentionTest, EveryNumberOfQueriesGivesTheSameBits) {
+  constexpr int kHeadDims[] = {8, 64, 80, 96, 128};
+  for (int group = 1; group <= 14; ++group) {
+    const Sequence sequence({1, group, kHeadDims[group % 5]}, 67, static_cast<uint32_t>(group));
+    const auto whole = bits(run_chunked(attention, sequence, type, {67}));
+    ASSERT_EQ(bits(run_chunked(attention, sequence, type, {1})), whole) << group << " queries";
+    ASSERT_EQ(bits(run_chunked(attention, sequence, type, {5})), whole) << group << " queries";
+  }
+  const Sequence of_two_spans({1, 3, 40}, kSpanTokens + 9, 19);
+  EXPECT_EQ(bits(run_chunked(attention, of_two_spans, type, {1})),
+            bits(run_chunked(attention, of_two_spans, type, {of_two_spans.length})));
+}
+
+// Whatever they are: infinite and not a number where a model is broken.
+TEST_P(AttentionTest, LaterTokensOfTheStepAreNotFelt) {
+  if (type == KvType::kInt8) GTEST_SKIP() << "integers are finite";
+  for (const int64_t last : {44, 45}) {  // the second of a pair of tokens, and the first
+    Sequence sequence({1, 2, 72}, 47, 43);
+    const auto before = run_chunked(attention, sequence, type, {last, 47 - last});
+    for (auto* x : {&sequence.k, &sequence.v}) std::fill(x->begin() + last * 72, x->end(), NAN);
+    const auto out = run_chunked(attention, sequence, type, {47});
+    const auto end = last * 2 * 72;
+    EXPECT_EQ(bits({out.begin(), out.begin() + end}), bits({before.begin(), before.begin() + end}));
+    EXPECT_TRUE(std::isnan(out.back()));
   }
 }
 
@@ -217,9 +321,9 @@ TEST_P(AttentionTest, LargeScoresDoNotOverflow) {
   Sequence sequence({1, 2, 64}, 70, 11);
   for (float& x : sequence.q) x *= 60.0f;
   const auto out = run_chunked(attention, sequence, type, {70});
-  const auto expected = reference(sequence, type);
+  const auto expected = reference(sequence, type, rounds);
   for (size_t i = 0; i < out.size(); ++i)
-    ASSERT_NEAR(out[i], expected[i], type == KvType::kInt8 ? 0.3 : 2e-3)
+    ASSERT_NEAR(out[i], expected.out[i], type == KvType::kInt8 ? 0.3 : tolerance(2e-3, expected, i))
         << i;  // scores of some 1000: float32 ulps of e^x, and with int8 queries of 16 bits
 }
 
@@ -258,12 +362,12 @@ TEST_P(AttentionTest, SpansJoinToTheSoftmaxOfAllKeys) {
   for (const Shape& shape : {Shape{2, 3, 24}, Shape{1, 6, 64}}) {
     const Sequence sequence(shape, 2 * kSpanTokens + 37, 81);
     const int64_t first = kSpanTokens - 2;
-    const auto expected = reference(sequence, type, first);
+    const auto expected = reference(sequence, type, rounds, first);
     for (const int64_t begin : {first, kSpanTokens - 1, kSpanTokens, kSpanTokens + 1, 2 * kSpanTokens - 3}) {
       const auto out = run_from(attention, sequence, type, begin);
-      const double* of_row = expected.data() + static_cast<size_t>(begin - first) * shape.q_stride();
+      const size_t skipped = static_cast<size_t>(begin - first) * shape.q_stride();
       for (size_t i = 0; i < out.size(); ++i)
-        ASSERT_NEAR(out[i], of_row[i], tolerance(8e-6))
+        ASSERT_NEAR(out[i], expected.out[skipped + i], tolerance(8e-6, expected, skipped + i))
             << "head_dim " << shape.head_dim << ", from row " << begin << ", element " << i;
     }
   }
@@ -317,6 +421,7 @@ TEST_P(AttentionTest, StaleBytesAreNotRead) {
 }
 
 TEST_P(AttentionTest, AgreesWithScalarTwin) {
+  if (rounds) GTEST_SKIP() << "the twin multiplies in float32";
   Attention twin(Isa::kScalar, pool);
   const Sequence sequence({2, 6, 128}, kSpanTokens + 44, 51);
   const auto out = run_chunked(attention, sequence, type, {sequence.length}),
