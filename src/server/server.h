@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "engine/llm.h"
 #include "server/degradation.h"
+#include "server/served_model.h"
 
 namespace retort {
 

@@ -256,6 +256,7 @@ TEST_F(ApiTest, ReturnsTokenIdsAndPromptLogprobs) {
 
 TEST_F(ApiTest, StreamsBeginWithThePromptsTokenIds) {
   start();
+  model_->step_ms = 20;  // so that a chunk is sent before the next token comes
   const auto texts = stream("/v1/completions",
                             R"({"prompt": ["ab", "xy"], "max_tokens": 2, "stream": true, "return_token_ids": true})");
   std::map<int, std::vector<Json>> chunks;
@@ -263,6 +264,7 @@ TEST_F(ApiTest, StreamsBeginWithThePromptsTokenIds) {
     if (!event.is_null()) chunks[event["choices"][0]["index"]].push_back(event["choices"][0]);
   EXPECT_EQ(chunks[0][0]["prompt_token_ids"], Json::parse("[97, 98]"));
   EXPECT_EQ(chunks[1][0]["prompt_token_ids"], Json::parse("[120, 121]"));
+  ASSERT_GT(chunks[0].size(), 1u);
   EXPECT_FALSE(chunks[0].back().contains("prompt_token_ids"));
 
   const auto chat =
