@@ -32,12 +32,10 @@ inline tl::unexpected<ApiError> refuse(int status, std::string message, std::str
 
 // A literal holds nothing that the client sent.
 template <size_t N>
-tl::unexpected<ApiError> refuse(int status, const char (&message)[N], std::string param = {}, std::string code = {}) {
-  return tl::unexpected<ApiError>({.status = status,
-                                   .message = message,
-                                   .param = std::move(param),
-                                   .code = std::move(code),
-                                   .log_message = message});
+tl::unexpected<ApiError> refuse(int status, const char (&message)[N], const std::string& param = {},
+                                const std::string& code = {}) {
+  return tl::unexpected<ApiError>(
+      {.status = status, .message = message, .param = param, .code = code, .log_message = message});
 }
 
 // An error of the rooms below as the status that fits its kind.
