@@ -214,11 +214,12 @@ TEST_F(GuardsTest, RefusesInTheShapeOfTheApi) {
     const auto check = [&](const std::string& answer, int status, const char* type) {
       EXPECT_EQ(status_of(answer), status) << path;
       const Json body = Json::parse(body_of(answer), nullptr, false);
+      const Json error = body.value("error", Json());
       if (is_ollama) {
-        ASSERT_TRUE(body["error"].is_string()) << answer;
+        EXPECT_TRUE(error.is_string()) << answer;
       } else {
-        EXPECT_EQ(body["type"], "error") << answer;
-        EXPECT_EQ(body["error"]["type"], type) << answer;
+        EXPECT_EQ(body.value("type", ""), "error") << answer;
+        EXPECT_EQ(error.value("type", ""), type) << answer;
       }
     };
     check(ask("POST", path, "{}"), 401, "authentication_error");
