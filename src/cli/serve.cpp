@@ -389,9 +389,8 @@ RunCommand add_serve_command(CLI::App& app) {
     option->envname(name);
   }
   app.footer(
-      "Each flag can also be set by an environment variable (RETORT_PORT=8001) or in the file of --config; the command "
-      "line\n"
-      "goes before the environment, the environment before the file.\n\n"
+      "Each flag can also be set by an environment variable (RETORT_PORT=8001) or in the file of --config;\n"
+      "the command line goes before the environment, the environment before the file.\n\n"
       "  retort serve smollm2-135m                          a small model, to try things out\n"
       "  retort serve model.gguf --host 0.0.0.0 --api-key K  for others on the network\n"
       "  retort serve model.gguf --kv-cache-memory 2G       on a small machine");
