@@ -76,7 +76,7 @@ Session::~Session() { service_.sessions.erase(this); }
 
 void Session::start(Socket socket, std::string peer, Service& service) {
   auto session = std::shared_ptr<Session>(new Session(std::move(socket), std::move(peer), service));
-  asio::co_spawn(session->executor(), session->run(), [session](std::exception_ptr error) {
+  asio::co_spawn(session->executor(), session->run(), [session](const std::exception_ptr& error) {
     if (error == nullptr) return;
     try {
       std::rethrow_exception(error);
