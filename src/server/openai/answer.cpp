@@ -74,13 +74,13 @@ void Answer::append_chunks(size_t idx, std::string& events) {
     events += sse_event(event);
   };
   if (choice.has_ended || !is_due(choice)) return;
-  const bool has_begun = std::exchange(choice.has_begun, true);
   Json prompt = Json::object();
-  if (!has_begun && request_.return_token_ids) prompt["prompt_token_ids"] = prompts()[choice.prompt_idx].tokens;
-  if (const Json first = has_begun ? Json() : first_chunk_body(); !first.is_null())
+  if (!choice.has_begun && request_.return_token_ids) prompt["prompt_token_ids"] = prompts()[choice.prompt_idx].tokens;
+  if (const Json first = choice.has_begun ? Json() : first_chunk_body(); !first.is_null())
     add(first, std::exchange(prompt, Json::object()));
   std::vector<Json> bodies = chunk_bodies(choice, choice.sample.take_delta());
   bodies.front().update(prompt);
+  choice.has_begun = true;
   if (choice.sample.is_finished()) {
     bodies.back()["finish_reason"] = choice.sample.finish_reason();
     bodies.back()["stop_reason"] = choice.sample.stop_reason();
