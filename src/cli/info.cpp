@@ -2,6 +2,7 @@
 #include <map>
 
 #include "cli/command.h"
+#include "cli/hub/catalogue.h"
 #include "cli/hub/model_cache.h"
 #include "cli/hub/progress.h"
 #include "cli/terminal.h"
@@ -90,11 +91,10 @@ void print_memory(const Checkpoint& checkpoint) {
 // Everything that would stop `retort serve`, or be missing from it.
 std::vector<std::string> objections(const Checkpoint& checkpoint) {
   std::vector<std::string> list;
-  const auto unknown = checkpoint.unknown_tensors();
-  for (size_t i = 0; i < unknown.size() && i < 10; ++i)
-    list.push_back(
-        fmt::format("tensor {} is not part of the {} architecture", unknown[i], checkpoint.config().architecture));
-  if (unknown.size() > 10) list.push_back(fmt::format("and {} more such tensors", unknown.size() - 10));
+  constexpr size_t kMaxShown = 10;
+  const auto faults = checkpoint.tensor_faults();
+  for (size_t i = 0; i < std::min(faults.size(), kMaxShown); ++i) list.push_back(faults[i].message);
+  if (faults.size() > kMaxShown) list.push_back(fmt::format("and {} more such tensors", faults.size() - kMaxShown));
   const auto tokenizer =
       checkpoint.gguf() != nullptr ? Tokenizer::from_gguf(*checkpoint.gguf()) : Tokenizer::from_hf(*checkpoint.hf());
   if (!tokenizer) list.push_back(tokenizer.error().message);
@@ -108,7 +108,8 @@ void print_template(const Checkpoint& checkpoint) {
   const auto source = checkpoint.chat_template();
   if (source.empty()) return print_row("chat template", "none: only plain completion, or --chat-template");
   const auto compiled = ChatTemplate::compile(source, "", "");
-  if (!compiled) return print_row("chat template", compiled.error().message);
+  if (!compiled)
+    return print_row("chat template", "does not compile, so there is no chat: " + compiled.error().message);
   print_row("chat template",
             fmt::format("{} characters{}{}", source.size(), compiled->supports_tools() ? ", tools" : "",
                         source.find("</think>") != std::string::npos ? ", reasoning" : ""));
@@ -128,7 +129,9 @@ int info(const std::string& name) {
   else
     print_row("format", "Hugging Face folder (safetensors)");
   if (!checkpoint->config().name.empty()) print_row("name", checkpoint->config().name);
-  print_shape(checkpoint->config());
+  ModelConfig config = checkpoint->config();
+  if (const auto* model = catalogue_model_of(*path)) recommend(model->sampling, config);
+  print_shape(config);
   print_types(checkpoint->gguf() != nullptr ? checkpoint->gguf()->tensors() : checkpoint->hf()->tensors());
   print_template(*checkpoint);
   print_memory(*checkpoint);

@@ -1,7 +1,9 @@
 #include "model/checkpoint.h"
 
 #include <algorithm>
+#include <set>
 
+#include "formats/mapped_tensors.h"
 #include "model/tensor_names.h"
 
 namespace retort {
@@ -13,6 +15,14 @@ std::string format_shape(const Shape& shape) {
   for (const auto size : shape) text += (text.empty() ? "" : " x ") + std::to_string(size);
   return "[" + text + "]";
 }
+
+bool same_shape(const std::vector<int64_t>& expected, const std::vector<uint64_t>& actual) {
+  return std::equal(expected.begin(), expected.end(), actual.begin(), actual.end(),
+                    [](int64_t a, uint64_t b) { return static_cast<uint64_t>(a) == b; });
+}
+
+// "attn_q.bias" of "blk.3.attn_q.bias".
+std::string_view part_of_layer(std::string_view name) { return name.substr(name.find('.', 4) + 1); }
 
 std::string template_from_hf(const nlohmann::json& tokenizer_config) {
   if (!tokenizer_config.is_object() || !tokenizer_config.contains("chat_template")) return "";
@@ -51,25 +61,14 @@ const std::vector<TensorView>& Checkpoint::tensors() const {
                     state_->container);
 }
 
+std::string Checkpoint::own_name(std::string_view gguf_name) const {
+  return gguf() != nullptr ? std::string(gguf_name) : hf_tensor_name(gguf_name);
+}
+
 const TensorView* Checkpoint::find(std::string_view gguf_name) const {
   if (const Gguf* file = gguf()) return file->find_tensor(gguf_name);
   const std::string name = hf_tensor_name(gguf_name);
   return name.empty() ? nullptr : hf()->find_tensor(name);
-}
-
-Result<const TensorView*> Checkpoint::get(std::string_view gguf_name, std::initializer_list<int64_t> shape) const {
-  const std::string own_name = gguf() != nullptr ? std::string(gguf_name) : hf_tensor_name(gguf_name);
-  const TensorView* tensor = find(gguf_name);
-  if (tensor == nullptr)
-    return fail(ErrorKind::kBadInput, "[model] tensor {}: expected {}, the file has no such tensor", own_name,
-                format_shape(shape));
-  const bool same =
-      std::equal(shape.begin(), shape.end(), tensor->shape.begin(), tensor->shape.end(),
-                 [](int64_t expected, uint64_t actual) { return static_cast<uint64_t>(expected) == actual; });
-  if (!same)
-    return fail(ErrorKind::kBadInput, "[model] tensor {}: expected {}, file holds {}", own_name, format_shape(shape),
-                format_shape(tensor->shape));
-  return tensor;
 }
 
 void Checkpoint::release(const TensorView& tensor) const {
@@ -82,12 +81,28 @@ uint64_t Checkpoint::weight_bytes() const {
   return sum;
 }
 
-std::vector<std::string> Checkpoint::unknown_tensors() const {
+std::vector<Error> Checkpoint::tensor_faults() const {
+  std::vector<Error> faults;
   const auto known = gguf() != nullptr ? known_gguf_tensors(config()) : known_hf_tensors(config());
-  std::vector<std::string> unknown;
   for (const TensorView& tensor : tensors())
-    if (!known.contains(tensor.name)) unknown.push_back(tensor.name);
-  return unknown;
+    if (!known.contains(tensor.name))
+      faults.push_back({ErrorKind::kUnsupported,
+                        fmt::format("[model] tensor {}: not part of architecture '{}' with {} layers as supported here",
+                                    printable(tensor.name), config().architecture, config().num_layers)});
+  const auto specs = tensor_specs(config());
+  std::set<std::string, std::less<>> optional_here;  // parts of a layer that some layer has
+  for (const TensorSpec& spec : specs)
+    if (!spec.required && find(spec.name) != nullptr) optional_here.emplace(part_of_layer(spec.name));
+  for (const TensorSpec& spec : specs) {
+    const TensorView* tensor = find(spec.name);
+    if (tensor == nullptr && !spec.required && !optional_here.contains(part_of_layer(spec.name))) continue;
+    if (tensor == nullptr || !same_shape(spec.shape, tensor->shape))
+      faults.push_back({ErrorKind::kBadInput,
+                        fmt::format("[model] tensor {}: expected {}, {}", own_name(spec.name), format_shape(spec.shape),
+                                    tensor == nullptr ? "the file has no such tensor"
+                                                      : "file holds " + format_shape(tensor->shape))});
+  }
+  return faults;
 }
 
 std::string Checkpoint::chat_template() const {

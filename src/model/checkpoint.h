@@ -4,7 +4,6 @@
 #pragma once
 
 #include <filesystem>
-#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,14 +27,14 @@ class Checkpoint {
   const Gguf* gguf() const { return std::get_if<Gguf>(&state_->container); }
   const HfFolder* hf() const { return std::get_if<HfFolder>(&state_->container); }
 
-  const std::vector<TensorView>& tensors() const;            // under the container's own names
+  const std::vector<TensorView>& tensors() const;  // under the container's own names
+  std::string own_name(std::string_view gguf_name) const;
   const TensorView* find(std::string_view gguf_name) const;  // null when absent
-  // Error: missing, or another shape than expected; says both. shape is outermost first.
-  Result<const TensorView*> get(std::string_view gguf_name, std::initializer_list<int64_t> shape) const;
   void release(const TensorView& tensor) const;
   uint64_t weight_bytes() const;  // of all tensors as stored
-  // Every tensor that the architecture does not know: loading such a file would silently drop weights.
-  std::vector<std::string> unknown_tensors() const;
+  // Why the tensors are not those of such a model: unknown ones (weights would be dropped silently), missing ones,
+  // other shapes than expected. Empty: Weights::load takes them.
+  std::vector<Error> tensor_faults() const;
 
   std::string chat_template() const;  // empty when the file has none
 

@@ -37,6 +37,7 @@ struct ModelConfig {
   RopeStyle rope_style = RopeStyle::kNeox;
   RopeScaling rope_scaling;
   bool has_qk_norm = false;     // Qwen3
+  bool has_qkv_bias = false;    // Qwen2, and what says attention_bias; else biases are taken where they are
   bool tie_embeddings = false;  // the head is the embedding matrix
   // Sampling defaults the model's makers recommend (generation_config.json, or general.sampling.* of a GGUF).
   std::optional<float> temperature, top_p, min_p, repetition_penalty;

@@ -157,6 +157,7 @@ Result<ModelConfig> config_from_gguf(const Gguf& file) {
   // llama.cpp's converter reorders the rows of q and k of the llama architecture so that pairs lie side by side.
   config.rope_style = config.architecture == "llama" ? RopeStyle::kInterleaved : RopeStyle::kNeox;
   config.has_qk_norm = config.architecture == "qwen3";
+  config.has_qkv_bias = config.architecture == "qwen2";
   RETORT_TRY(read_shape(file, keys, config));
   RETORT_TRY(read_rope(file, keys, config));
   RETORT_TRY(refuse_variants(keys, config.max_context));

@@ -31,13 +31,34 @@ constexpr std::array kLinears = {
 
 // Calls visit(gguf name, hf name) for every tensor inside a layer.
 template <class Visit>
-void for_each_of_layer(bool with_qk_norm, Visit&& visit) {
+void for_each_of_layer(Visit&& visit) {
   for (const Name& name : kNorms) visit(std::string(name.gguf), std::string(name.hf));
-  if (with_qk_norm)
-    for (const Name& name : kQkNorms) visit(std::string(name.gguf), std::string(name.hf));
+  for (const Name& name : kQkNorms) visit(std::string(name.gguf), std::string(name.hf));
   for (const Name& name : kLinears)
     for (std::string_view part : {".weight", ".bias"})
       visit(std::string(name.gguf).append(part), std::string(name.hf).append(part));
+}
+
+void add_layer(std::vector<TensorSpec>& specs, const std::string& prefix, const ModelConfig& config) {
+  const int64_t hidden = config.hidden_size, ffn = config.ffn_size;
+  const int64_t q_size = config.num_heads * config.head_dim, kv_size = config.num_kv_heads * config.head_dim;
+  specs.push_back({prefix + "attn_norm.weight", {hidden}});
+  specs.push_back({prefix + "ffn_norm.weight", {hidden}});
+  if (config.has_qk_norm) {
+    specs.push_back({prefix + "attn_q_norm.weight", {config.head_dim}});
+    specs.push_back({prefix + "attn_k_norm.weight", {config.head_dim}});
+  }
+  const auto add_linear = [&](const char* name, int64_t num_outputs, int64_t num_inputs, bool has_bias) {
+    specs.push_back({prefix + name + ".weight", {num_outputs, num_inputs}});
+    specs.push_back({prefix + name + ".bias", {num_outputs}, has_bias});
+  };
+  add_linear("attn_q", q_size, hidden, config.has_qkv_bias);
+  add_linear("attn_k", kv_size, hidden, config.has_qkv_bias);
+  add_linear("attn_v", kv_size, hidden, config.has_qkv_bias);
+  add_linear("attn_output", hidden, q_size, false);
+  add_linear("ffn_gate", ffn, hidden, false);
+  add_linear("ffn_up", ffn, hidden, false);
+  add_linear("ffn_down", hidden, ffn, false);
 }
 
 }  // namespace
@@ -51,31 +72,32 @@ std::string hf_tensor_name(std::string_view gguf_name) {
   if (dot == std::string_view::npos) return "";
   const std::string_view layer = gguf_name.substr(kLayer.size(), dot - kLayer.size());
   std::string found;
-  for_each_of_layer(true, [&](const std::string& gguf, const std::string& hf) {
+  for_each_of_layer([&](const std::string& gguf, const std::string& hf) {
     if (gguf == gguf_name.substr(dot + 1)) found = "model.layers." + std::string(layer) + "." + hf;
   });
   return found;
 }
 
-std::set<std::string, std::less<>> known_gguf_tensors(const ModelConfig& config) {
-  std::set<std::string, std::less<>> names = {"rope_freqs.weight"};
-  for (const Name& name : kWholeModel) names.emplace(name.gguf);
+std::vector<TensorSpec> tensor_specs(const ModelConfig& config) {
+  std::vector<TensorSpec> specs = {{"token_embd.weight", {config.vocab_size, config.hidden_size}},
+                                   {"output_norm.weight", {config.hidden_size}}};
+  if (!config.tie_embeddings) specs.push_back({"output.weight", {config.vocab_size, config.hidden_size}});
   for (int64_t layer = 0; layer < config.num_layers; ++layer)
-    for_each_of_layer(config.has_qk_norm, [&](const std::string& gguf, const std::string&) {
-      names.insert("blk." + std::to_string(layer) + "." + gguf);
-    });
+    add_layer(specs, "blk." + std::to_string(layer) + ".", config);
+  return specs;
+}
+
+std::set<std::string, std::less<>> known_gguf_tensors(const ModelConfig& config) {
+  std::set<std::string, std::less<>> names = {"rope_freqs.weight"};  // read with the config
+  for (TensorSpec& spec : tensor_specs(config)) names.insert(std::move(spec.name));
   return names;
 }
 
 std::set<std::string, std::less<>> known_hf_tensors(const ModelConfig& config) {
-  std::set<std::string, std::less<>> names;
-  for (const Name& name : kWholeModel) names.emplace(name.hf);
-  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-    const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-    names.insert(prefix + "self_attn.rotary_emb.inv_freq");  // old folders store it; it is computed here
-    for_each_of_layer(config.has_qk_norm,
-                      [&](const std::string&, const std::string& hf) { names.insert(prefix + hf); });
-  }
+  std::set<std::string, std::less<>> names = {"lm_head.weight"};  // some folders keep a copy of tied embeddings
+  for (const TensorSpec& spec : tensor_specs(config)) names.insert(hf_tensor_name(spec.name));
+  for (int64_t layer = 0; layer < config.num_layers; ++layer)  // old folders store it; it is computed here
+    names.insert("model.layers." + std::to_string(layer) + ".self_attn.rotary_emb.inv_freq");
   return names;
 }
 

@@ -35,8 +35,7 @@ struct LayerWeights {
 
 class Weights {
  public:
-  // Packs every tensor and lets go of its file pages. Errors: a tensor missing, of another shape, or unknown to the
-  // architecture.
+  // Packs every tensor and lets go of its file pages. Errors: the checkpoint's tensor_faults().
   static Result<Weights> load(const Checkpoint& checkpoint, ThreadPool& pool);
 
   const LayerWeights& layer(int64_t layer_idx) const { return layers_[static_cast<size_t>(layer_idx)]; }
@@ -53,9 +52,10 @@ class Weights {
  private:
   explicit Weights(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
   Status load_layer(int64_t layer_idx, ThreadPool& pool);
-  Result<std::vector<float>> vector(std::string_view name, int64_t size);
-  Result<PackedMatrix> matrix(std::string_view name, int64_t num_outputs, int64_t num_inputs, ThreadPool& pool);
-  Result<Linear> linear(std::string_view name, int64_t num_outputs, int64_t num_inputs, ThreadPool& pool);
+  const TensorView& tensor(std::string_view name) const;
+  std::vector<float> vector(std::string_view name);
+  Result<PackedMatrix> matrix(std::string_view name, ThreadPool& pool);
+  Result<Linear> linear(const std::string& name, ThreadPool& pool);  // without ".weight"
 
   Checkpoint checkpoint_;  // keeps the embedding matrix mapped
   std::vector<LayerWeights> layers_;

@@ -130,6 +130,31 @@ def test_info_says_what_would_be_refused(tmp_path):
     assert "would be refused" in run("info", str(broken), expect=1).stdout
 
 
+def changed_model(path, old, new):
+    """The model with one string exchanged for another as long."""
+    assert len(old) == len(new)
+    data = Path(MODEL).read_bytes()
+    assert data.count(old) >= 1
+    path.write_bytes(data.replace(old, new, 1))
+    return str(path)
+
+
+def test_info_and_serve_refuse_the_same_tensors(tmp_path):
+    model = changed_model(tmp_path / "model.gguf", b"blk.7.ffn_gate.weight", b"blk.7.ffn_fate.weight")
+    said = run("info", model, expect=1).stdout
+    assert "can be served" not in said
+    missing = "tensor blk.7.ffn_gate.weight: expected [1536 x 576], the file has no such tensor"
+    assert missing in said and "tensor blk.7.ffn_fate.weight: not part of architecture 'llama'" in said
+    refused = run("serve", model, "--port", "0", expect=1).stderr
+    assert "tensor blk.7.ffn_fate.weight: not part of" in refused and "(and 1 more, which retort info lists)" in refused
+
+
+def test_info_tells_of_a_chat_template_that_does_not_compile(tmp_path):
+    model = changed_model(tmp_path / "model.gguf", b"{% for message", b"{% fro message")
+    said = run("info", model).stdout
+    assert "does not compile, so there is no chat: [chat template] line 1" in said and "can be served" in said
+
+
 def test_bench_holds_speed_against_the_machine():
     report = json.loads(run("bench", MODEL, "-p", "64", "-n", "4", "-r", "2", "--batch", "1,3", "--json").stdout)
     assert report["machine"]["read_gbps"] > 0.1 and report["machine"]["int8_gops"] > 1
