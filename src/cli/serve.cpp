@@ -360,7 +360,7 @@ Result<int> serve(ServeOptions& options, const CLI::App& app) {
   note_accepted_flags(app);
   RETORT_ASSIGN(const auto llm, Llm::load(chosen.options));
   if (llm->chat_template() == nullptr)
-    log::warn("the model has no chat template: only /v1/completions works (--chat-template gives it one)");
+    log::warn("the model {}: only /v1/completions works (--chat-template gives it one)", llm->chat_fault());
   if (chosen.force_thinking) log::info("thinking is forced: every answer begins with <think> (--force-thinking off)");
   return (*listening)->serve(*llm);
 }

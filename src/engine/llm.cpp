@@ -70,21 +70,23 @@ const char* template_of_family(const Tokenizer& tokenizer) {
   return nullptr;
 }
 
-Result<std::optional<ChatTemplate>> load_chat_template(const std::string& given, const Checkpoint& checkpoint,
-                                                       const Tokenizer& tokenizer) {
+struct Chat {
+  std::optional<ChatTemplate> chat_template;
+  std::string fault;
+};
+
+Result<Chat> load_chat_template(const std::string& given, const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
   std::string source = given.empty() ? checkpoint.chat_template() : given;
   if (source.empty()) {
     const char* builtin = template_of_family(tokenizer);
-    if (builtin == nullptr) return std::nullopt;
+    if (builtin == nullptr) return Chat{std::nullopt, "has no chat template"};
     source = builtin;
   }
   const auto bos = tokenizer.bos() ? tokenizer.token_bytes(*tokenizer.bos()) : std::string_view();
   auto compiled = ChatTemplate::compile(source, bos, eos_text(checkpoint, tokenizer));
-  if (compiled) return std::optional(std::move(*compiled));
+  if (compiled) return Chat{std::move(*compiled), ""};
   if (!given.empty()) return tl::unexpected(compiled.error());
-  log::warn("the model's chat template does not compile, so there is no chat unless another is given: {}",
-            compiled.error().message);
-  return std::nullopt;
+  return Chat{std::nullopt, fmt::format("has a chat template that does not compile ({})", compiled.error().message)};
 }
 
 KvRequest kv_request_of(const LlmOptions& options, const ModelConfig& config) {
@@ -105,11 +107,17 @@ Memory memory_beside_weights(const Checkpoint& checkpoint) {
 
 }  // namespace
 
+void recommend(const SamplingDefaults& sampling, ModelConfig& config) {
+  if (!config.temperature) config.temperature = sampling.temperature;
+  if (!config.top_p) config.top_p = sampling.top_p;
+  if (!config.top_k) config.top_k = sampling.top_k;
+}
+
 // In the order of loading; destroyed the other way round: the engine's thread ends first.
 struct Llm::Impl {
   ModelConfig config;
   std::optional<Tokenizer> tokenizer;
-  std::optional<ChatTemplate> chat_template;
+  Chat chat;
   std::unique_ptr<ThreadPool> pool;
   std::optional<Transformer> transformer;
   std::optional<KvStore> kv;
@@ -125,9 +133,10 @@ Result<std::unique_ptr<Llm>> Llm::load(const LlmOptions& options) {
   RETORT_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(options.model));
   auto impl = std::make_unique<Impl>();
   impl->config = checkpoint.config();
+  recommend(options.sampling, impl->config);
   const ModelConfig& config = impl->config;
   RETORT_ASSIGN(impl->tokenizer, load_tokenizer(checkpoint));
-  RETORT_ASSIGN(impl->chat_template, load_chat_template(options.chat_template_source, checkpoint, *impl->tokenizer));
+  RETORT_ASSIGN(impl->chat, load_chat_template(options.chat_template_source, checkpoint, *impl->tokenizer));
   const KvRequest kv_request = kv_request_of(options, config);
   RETORT_TRY(plan_kv(kv_request, memory_beside_weights(checkpoint)));
 
@@ -159,7 +168,10 @@ Result<std::unique_ptr<Llm>> Llm::load(const LlmOptions& options) {
 
 const ModelConfig& Llm::config() const { return impl_->config; }
 const Tokenizer& Llm::tokenizer() const { return *impl_->tokenizer; }
-const ChatTemplate* Llm::chat_template() const { return impl_->chat_template ? &*impl_->chat_template : nullptr; }
+const ChatTemplate* Llm::chat_template() const {
+  return impl_->chat.chat_template ? &*impl_->chat.chat_template : nullptr;
+}
+const std::string& Llm::chat_fault() const { return impl_->chat.fault; }
 Engine& Llm::engine() { return *impl_->engine; }
 int64_t Llm::max_model_len() const { return impl_->engine->config().max_model_len; }
 size_t Llm::weight_bytes() const { return impl_->transformer->weight_bytes(); }

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -14,9 +15,17 @@
 
 namespace retort {
 
+struct SamplingDefaults {
+  std::optional<float> temperature, top_p;
+  std::optional<int> top_k;
+};
+// Fills in what the model's own files leave open.
+void recommend(const SamplingDefaults& sampling, ModelConfig& config);
+
 struct LlmOptions {
   std::filesystem::path model = {};       // .gguf or folder
   std::string chat_template_source = {};  // empty: the model's own, else the built-in of its family
+  SamplingDefaults sampling = {};         // for what the model does not recommend itself
   int num_threads = 0;                    // 0: default_num_threads()
   uint64_t kv_cache_bytes = 0;            // 0: chosen, see kv_budget.h
   KvType kv_type = KvType::kBF16;
@@ -33,6 +42,7 @@ class Llm {
   const ModelConfig& config() const;
   const Tokenizer& tokenizer() const;
   const ChatTemplate* chat_template() const;  // null: there is none that works, only completions are possible
+  const std::string& chat_fault() const;      // why it is null, a predicate: "has no chat template"; else empty
   Engine& engine();
   int64_t max_model_len() const;
   size_t weight_bytes() const;

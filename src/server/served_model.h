@@ -26,6 +26,7 @@ struct ServedModel {
   int64_t created = 0;  // Unix time
   const Tokenizer* tokenizer = nullptr;
   const ChatTemplate* chat_template = nullptr;  // null: no chats
+  std::string chat_fault{};                     // then why: "has no chat template"
   Engine* engine = nullptr;
   ModelConfig config;
   int64_t max_model_len = 0;

@@ -53,6 +53,7 @@ ServedModel served_model(Llm& llm, const ServerConfig& config) {
           .created = std::time(nullptr),
           .tokenizer = &llm.tokenizer(),
           .chat_template = llm.chat_template(),
+          .chat_fault = llm.chat_fault(),
           .engine = &llm.engine(),
           .config = std::move(model),
           .max_model_len = llm.max_model_len(),

@@ -58,19 +58,25 @@ bool has_calls(const Json& messages) {
                      [](const Json& message) { return message.is_object() && message.contains("tool_calls"); });
 }
 
-Json for_template(const Json& message, Arguments form) {
+struct Shape {
+  Arguments arguments = Arguments::kObject;
+  bool keeps_none = false;  // content that is null, as beside tool calls, stays so
+};
+
+Json for_template(const Json& message, const Shape& shape) {
   Json out = message;
   if (!out.is_object()) return out;
   for (auto it = out.begin(); it != out.end();) {
-    // A key that is null is a key not given: templates ask `is defined`. Content may be none beside tool calls.
+    // A key that is null is a key not given: templates ask `is defined`.
     if (it->is_null() && it.key() != "content")
       it = out.erase(it);
     else
       ++it;
   }
   if (out.contains("content") && out["content"].is_array()) out["content"] = flatten(out["content"]);
+  if (out.contains("content") && out["content"].is_null() && !shape.keeps_none) out["content"] = "";
   if (out.contains("tool_calls") && out["tool_calls"].is_array())
-    for (auto& call : out["tool_calls"]) shape_arguments(call, form);
+    for (auto& call : out["tool_calls"]) shape_arguments(call, shape.arguments);
   return out;
 }
 
@@ -109,6 +115,8 @@ struct ChatTemplate::Impl {
   std::string source, bos_token, eos_token;
   std::unique_ptr<TextBridgeTemplate, FreeTemplate> compiled;
 
+  bool asks_for_none = false;  // the source tells content that is none from other content
+
   Json context(const ChatTemplateInput& input, Arguments form) const;
   Result<std::string> render(const ChatTemplateInput& input, Arguments form) const;
 };
@@ -125,6 +133,8 @@ Result<ChatTemplate> ChatTemplate::compile(std::string_view source, std::string_
   impl->compiled.reset(text_bridge_template_new(source.data(), source.size(), &error));
   if (impl->compiled == nullptr) return template_error(error);
   impl->source = source;
+  impl->asks_for_none =
+      source.find("is none") != std::string_view::npos || source.find("is not none") != std::string_view::npos;
   impl->bos_token = bos_token;
   impl->eos_token = eos_token;
   return ChatTemplate(std::move(impl));
@@ -137,7 +147,8 @@ Result<ChatTemplate> ChatTemplate::with_source(std::string_view source) const {
 Json ChatTemplate::Impl::context(const ChatTemplateInput& input, Arguments form) const {
   Json context = Json::object();
   context["messages"] = Json::array();
-  for (const auto& message : input.messages) context["messages"].push_back(for_template(message, form));
+  for (const auto& message : input.messages)
+    context["messages"].push_back(for_template(message, {form, asks_for_none}));
   if (input.tools.is_array() && !input.tools.empty()) context["tools"] = input.tools;
   context["add_generation_prompt"] = input.add_generation_prompt && !input.continue_final_message;
   context["bos_token"] = bos_token;

@@ -14,8 +14,8 @@ namespace retort {
 using Json = nlohmann::ordered_json;
 
 struct ChatTemplateInput {
-  // OpenAI shape; content parts are flattened before rendering, and tool-call arguments parsed, unless the template
-  // wants their text.
+  // OpenAI shape; content parts are flattened before rendering, tool-call arguments parsed unless the template wants
+  // their text, and content that is null made "" unless the template asks whether it is none.
   Json messages = Json::array();
   Json tools;                    // null or an array
   Json kwargs = Json::object();  // chat_template_kwargs, e.g. enable_thinking

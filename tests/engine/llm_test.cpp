@@ -64,7 +64,22 @@ TEST(Llm, FindsTheChatTemplate) {
   options.chat_template_source = "{% if %}";
   EXPECT_EQ(Llm::load(options).error().kind, ErrorKind::kBadInput);
   options = {.model = broken, .num_threads = 1, .kv_cache_bytes = 1 << 20};
-  EXPECT_EQ(load(options)->chat_template(), nullptr) << "completions are still possible";
+  const auto without = load(options);
+  EXPECT_EQ(without->chat_template(), nullptr) << "completions are still possible";
+  EXPECT_THAT(without->chat_fault(),
+              ::testing::HasSubstr("a chat template that does not compile ([chat template] line 1"));
+}
+
+TEST(Llm, TakesSamplingFromTheOptionsWhereTheModelRecommendsNone) {
+  TempDir dir;
+  const auto path = write_tiny_chat_model(dir / "tiny.gguf");
+  const auto llm = load({.model = path,
+                         .sampling = {.temperature = 0.7f, .top_p = std::nullopt, .top_k = 20},
+                         .num_threads = 1,
+                         .kv_cache_bytes = 1 << 20});
+  EXPECT_EQ(llm->config().temperature, 0.7f);
+  EXPECT_EQ(llm->config().top_p, std::nullopt);
+  EXPECT_EQ(llm->config().top_k, 20);
 }
 
 TEST(Llm, SaysWhatIsWrong) {

@@ -68,5 +68,15 @@ TEST(ChatTemplate, ToolCallArgumentsArriveAsTextWhereTheTemplateJoinsThem) {
   }
 }
 
+// Our own answers have null there beside tool calls; some templates ask for what stands in the text.
+TEST(ChatTemplate, ContentThatIsNullIsEmptyUnlessTheTemplateAsks) {
+  ChatTemplateInput input;
+  input.messages = Json::parse(R"([{"role": "assistant", "content": null, "tool_calls": []}])");
+  const auto looks = ChatTemplate::compile("{{ '</think>' in messages[0].content }}", "", "").value();
+  EXPECT_EQ(looks.render(input).value(), "False");
+  const auto asks = ChatTemplate::compile("{{ messages[0]['content'] is none }}", "", "").value();
+  EXPECT_EQ(asks.render(input).value(), "True");
+}
+
 }  // namespace
 }  // namespace retort

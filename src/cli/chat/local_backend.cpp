@@ -55,6 +55,7 @@ class LocalBackend : public ChatBackend {
     model_.id = options.name;
     model_.tokenizer = &llm_->tokenizer();
     model_.chat_template = llm_->chat_template();
+    model_.chat_fault = llm_->chat_fault();
     model_.engine = &llm_->engine();
     model_.config = llm_->config();
     model_.max_model_len = llm_->max_model_len();

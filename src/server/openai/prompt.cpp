@@ -85,11 +85,10 @@ void offer_tools(const ServedModel& model, const ToolUse& use, ChatTemplateInput
 
 ApiResult<ChatPrompt> build_chat_prompt(const ServedModel& model, ChatTemplateInput input, bool add_special_tokens) {
   if (model.chat_template == nullptr)
-    return refuse(
-        400,
-        fmt::format("the model '{}' has no chat template; use /v1/completions, or serve it with --chat-template",
-                    model.id),
-        "messages");
+    return refuse(400,
+                  fmt::format("the model '{}' {}; use /v1/completions, or serve it with --chat-template", model.id,
+                              model.chat_fault),
+                  "messages");
   apply_habits(model.habits, input.messages);
   const bool thinking_is_off = input.kwargs.value("enable_thinking", Json()) == Json(false);
   const bool continues_reasoning = input.continue_final_message && is_inside_reasoning(input.messages.back());
@@ -100,12 +99,14 @@ ApiResult<ChatPrompt> build_chat_prompt(const ServedModel& model, ChatTemplateIn
 
   ChatPrompt prompt;
   prompt.starts_inside_reasoning = continues_reasoning || ends_with_tag(*rendered, kThink);
-  if (model.force_thinking && input.add_generation_prompt && !prompt.starts_inside_reasoning && !thinking_is_off) {
+  const bool thinking_is_closed = ends_with_tag(*rendered, kThinkEnd);
+  if (model.force_thinking && input.add_generation_prompt && !prompt.starts_inside_reasoning && !thinking_is_off &&
+      !thinking_is_closed) {
     *rendered += "<think>\n";
     prompt.starts_inside_reasoning = true;
   }
   prompt.may_open_reasoning = model.is_reasoning && !thinking_is_off && !prompt.starts_inside_reasoning &&
-                              input.add_generation_prompt && !ends_with_tag(*rendered, kThinkEnd);
+                              input.add_generation_prompt && !thinking_is_closed;
   RETORT_API_TRY(check_length(model, *rendered));
   prompt.tokens = is_marked ? ControlTokens::encode_marked(*model.tokenizer, *rendered, add_special_tokens)
                             : encode_text(model, *rendered, add_special_tokens);
