@@ -46,8 +46,7 @@ Result<fs::path> default_model() {
 }
 
 std::string served_name(const fs::path& path) {
-  for (const auto& model : catalogue())
-    if (path.filename() == model.file) return model.name;
+  if (const auto* model = catalogue_model_of(path)) return model->name;
   const auto folder = path.has_filename() ? path : path.parent_path();
   return fs::is_directory(path) ? folder.filename().string() : path.stem().string();
 }
@@ -111,6 +110,7 @@ Result<ChosenModel> choose_model(const ModelFlags& flags) {
   const auto& name = flags.model_argument.empty() ? flags.model : flags.model_argument;
   RETORT_ASSIGN(options.model, name.empty() ? default_model() : find_model(name));
   chosen.name = served_name(options.model);
+  if (const auto* model = catalogue_model_of(options.model)) options.sampling = model->sampling;
   if (!flags.chat_template.empty()) {
     RETORT_ASSIGN(options.chat_template_source, template_source(flags.chat_template));
   }

@@ -11,13 +11,13 @@ namespace {
 
 constexpr uint64_t kSeedDraw = 0x73656564;  // sets the engine's own draws apart from those of samples
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 }  // namespace
 
-EngineCore::EngineCore(const EngineConfig& config, ModelRunner& runner, std::function<void()> on_constraint)
+EngineCore::EngineCore(const EngineConfig& config, ModelRunner& runner, std::function<void()> on_constraint,
+                       std::function<Clock::time_point()> now)
     : config_(config),
       runner_(runner),
+      now_(std::move(now)),
       vocab_size_(runner.vocab_size()),
       scheduler_({.max_num_seqs = config.max_num_seqs,
                   .max_num_batched_tokens = config.max_num_batched_tokens,
@@ -43,7 +43,7 @@ void EngineCore::add(RequestId id, EngineRequest request) {
   live.pooling = request.pooling;
   const bool needs_every_row = live.params.prompt_logprobs || live.pooling == Pooling::kMean;
   if (live.deadline) deadlines_.emplace(*live.deadline, id);
-  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch());
+  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(now_().time_since_epoch());
   live.samples[0].sequence = &scheduler_.add({.request_id = id,
                                               .prompt = std::move(request.prompt),
                                               .num_samples = request.num_samples,
@@ -93,7 +93,7 @@ void EngineCore::expire(Clock::time_point now) {
 }
 
 bool EngineCore::plan_step() {
-  const auto start = Clock::now();
+  const auto start = now_();
   settle_constraints();
   if (config_.num_speculative_tokens > 0)
     for (auto& [id, live] : live_)
@@ -184,7 +184,7 @@ void EngineCore::propose(const Live& live, Sample& sample) const {
 void EngineCore::run_step() {
   const Step& step = *step_;
   const StepShape shape = step.shape;
-  const auto start = Clock::now();
+  const auto start = now_();
   std::span<const float> logits;
   try {
     logits = run(step);
@@ -193,7 +193,7 @@ void EngineCore::run_step() {
   } catch (...) {
     return fail_step(step, "an exception of unknown type");
   }
-  const auto computed = Clock::now();
+  const auto computed = now_();
   const double delivered_before = counters_.times.deliver;
   ++counters_.num_steps;
   hold_unready(step);
@@ -393,7 +393,7 @@ void EngineCore::forget_if_finished(LiveIterator it) {
 }
 
 void EngineCore::tell(const Live& live, TokenEvent event) noexcept {
-  const auto start = Clock::now();
+  const auto start = now_();
   event.time = start;
   event.scheduled = live.scheduled;
   live.on_event(std::move(event));

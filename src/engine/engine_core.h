@@ -23,7 +23,9 @@ class EngineCore {
  public:
   // `config` as Engine::config() gives it: every limit filled in. `runner` must outlive the object.
   // on_constraint: called on another thread when a constraint has said what comes next; a step may be possible then.
-  EngineCore(const EngineConfig& config, ModelRunner& runner, std::function<void()> on_constraint);
+  // now: what steps are timed by, and so what the cost model learns.
+  EngineCore(const EngineConfig& config, ModelRunner& runner, std::function<void()> on_constraint,
+             std::function<Clock::time_point()> now = Clock::now);
 
   void add(RequestId id, EngineRequest request);
   // The request's samples end with `reason`, its blocks come back. Unknown ids are ignored.
@@ -88,9 +90,11 @@ class EngineCore {
   void give_token(Live& live, Sample& sample, std::optional<SampledToken> token);
   void forget_if_finished(LiveIterator it);
   void tell(const Live& live, TokenEvent event) noexcept;
+  double seconds_since(Clock::time_point start) const { return std::chrono::duration<double>(now_() - start).count(); }
 
   EngineConfig config_;
   ModelRunner& runner_;
+  std::function<Clock::time_point()> now_;
   int32_t vocab_size_;
   Scheduler scheduler_;
   Sampler sampler_;

@@ -91,6 +91,11 @@ TEST(Catalogue, IsWhole) {
     EXPECT_TRUE(model.on_pypi || !model.hubs.empty()) << model.name;
     for (const auto& source : model.hubs) EXPECT_TRUE(is_repo_name(source.repo)) << source.repo;
   }
+  const auto* coder = catalogue_model_of("/somewhere/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf");
+  ASSERT_NE(coder, nullptr);
+  EXPECT_EQ(coder->name, "qwen2.5-coder-1.5b");
+  EXPECT_EQ(coder->sampling.top_k, 20);
+  EXPECT_EQ(catalogue_model_of("/somewhere/other.gguf"), nullptr);
   EXPECT_FALSE(parse_catalogue("[]"));
   EXPECT_FALSE(parse_catalogue(R"({"models": [{"name": "x"}]})"));
 }

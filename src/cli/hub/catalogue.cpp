@@ -8,6 +8,14 @@ extern const std::string_view kCatalogueJson;
 
 namespace {
 
+SamplingDefaults parse_sampling(const nlohmann::json& json) {
+  SamplingDefaults sampling;
+  if (json.contains("temperature")) sampling.temperature = json.at("temperature").get<float>();
+  if (json.contains("top_p")) sampling.top_p = json.at("top_p").get<float>();
+  if (json.contains("top_k")) sampling.top_k = json.at("top_k").get<int>();
+  return sampling;
+}
+
 Result<CatalogueModel> parse_model(const nlohmann::json& json) {
   CatalogueModel model;
   try {
@@ -17,6 +25,7 @@ Result<CatalogueModel> parse_model(const nlohmann::json& json) {
     json.at("file").get_to(model.file);
     json.at("sha256").get_to(model.sha256);
     json.at("bytes").get_to(model.num_bytes);
+    model.sampling = parse_sampling(json.value("sampling", nlohmann::json::object()));
     for (const auto& source : json.at("sources")) {
       const auto kind = source.at("kind").get<std::string>();
       if (const auto hub = hub_from_name(kind))
@@ -66,6 +75,12 @@ const std::vector<CatalogueModel>& catalogue() {
 const CatalogueModel* find_in_catalogue(std::string_view name) {
   for (const auto& model : catalogue())
     if (model.name == name) return &model;
+  return nullptr;
+}
+
+const CatalogueModel* catalogue_model_of(const std::filesystem::path& file) {
+  for (const auto& model : catalogue())
+    if (file.filename() == model.file) return &model;
   return nullptr;
 }
 
