@@ -36,10 +36,13 @@ LLAMA3 = (
 )
 
 
-def prepared(messages: list[dict], parse_arguments: bool) -> list[dict]:
-    """What the API carries as what templates expect: text parts joined, arguments as objects."""
+def prepared(source: str, messages: list[dict], parse_arguments: bool) -> list[dict]:
+    """What the API carries as what templates expect: text parts joined, arguments as objects, null content as "" where
+    the template does not ask for it."""
     messages = copy.deepcopy(messages)
     for message in messages:
+        if message["content"] is None and "is none" not in source and "is not none" not in source:
+            message["content"] = ""
         if isinstance(message["content"], list):
             message["content"] = "\n".join(part["text"] for part in message["content"])
         for call in message.get("tool_calls", []) if parse_arguments else []:
@@ -48,7 +51,7 @@ def prepared(messages: list[dict], parse_arguments: bool) -> list[dict]:
 
 
 def rendered(source: str, conversation: dict, parse_arguments: bool, **more) -> str:
-    messages = prepared(conversation["messages"], parse_arguments)
+    messages = prepared(source, conversation["messages"], parse_arguments)
     text = compiled(source).render(
         messages=messages,
         add_generation_prompt=conversation.get("add_generation_prompt", True),
