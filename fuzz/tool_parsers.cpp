@@ -1,5 +1,6 @@
 // Any bytes as an answer that may call tools, in every format: how it is cut changes nothing, what is no call comes out
-// as it was written, and arguments are JSON objects.
+// as it was written, and arguments are JSON objects. Where calls are bound to a form, telling them in pieces tells the
+// same.
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +14,7 @@ using namespace retort;
 struct Outcome {
   std::string content;
   std::vector<ToolCall> calls;
+  bool is_cut = false;  // the last call
   bool operator==(const Outcome&) const = default;
 };
 
@@ -20,16 +22,20 @@ const auto kNames = std::make_shared<const std::vector<std::string>>(std::vector
 
 void gather(std::vector<ToolPiece> pieces, Outcome& outcome) {
   for (ToolPiece& piece : pieces) {
-    if (auto* text = std::get_if<std::string>(&piece))
+    if (auto* text = std::get_if<std::string>(&piece)) {
       outcome.content += *text;
-    else
-      outcome.calls.push_back(std::get<ToolCall>(std::move(piece)));
+      continue;
+    }
+    const auto& part = std::get<ToolCallPart>(piece);
+    if (!part.name.empty()) outcome.calls.push_back({part.name, ""});
+    outcome.calls.back().arguments += part.arguments;
+    outcome.is_cut = !part.is_last;
   }
 }
 
 // `length`: of each piece.
-Outcome parse(ToolFormat format, std::string_view text, size_t length) {
-  ToolCallParser parser(format, kNames);
+Outcome parse(ToolFormat format, std::string_view text, size_t length, CallBinding binding = CallBinding::kNone) {
+  ToolCallParser parser(format, kNames, binding);
   Outcome outcome;
   for (size_t at = 0; at < text.size(); at += length) gather(parser.push(text.substr(at, length)), outcome);
   gather(parser.finish(), outcome);
@@ -61,7 +67,10 @@ void check(ToolFormat format, std::string_view text) {
     const std::string written = write_tool_calls(format, whole.calls);
     const Outcome again = parse(format, written, 5);
     RETORT_CHECK(again.content.empty() && again.calls.size() == whole.calls.size());
+    RETORT_CHECK(parse(format, written, 5, CallBinding::kPieces) == parse(format, written, 7, CallBinding::kWhole));
   }
+  const Outcome bound = parse(format, text, text.size() + 1, CallBinding::kPieces);
+  for (const size_t length : {1, 3, 64}) RETORT_CHECK(parse(format, text, length, CallBinding::kPieces) == bound);
 }
 
 }  // namespace

@@ -21,10 +21,16 @@ std::vector<ToolPiece> Delta::pieces() const {
   };
   for (const Call& call : calls) {
     add_content(call.content_before);
-    pieces.emplace_back(call.call);
+    pieces.emplace_back(call.part);
   }
   add_content(content.size());
   return pieces;
+}
+
+bool Delta::is_due(int interval) const {
+  if (is_empty()) return false;
+  return num_tokens >= interval ||
+         std::ranges::any_of(calls, [](const Call& call) { return !call.part.name.empty() || call.part.is_last; });
 }
 
 Sample::Sample(const Tokenizer& tokenizer, const SampleOptions& options)
@@ -32,7 +38,7 @@ Sample::Sample(const Tokenizer& tokenizer, const SampleOptions& options)
       detokenizer_(tokenizer, options.skip_special_tokens),
       stop_matcher_(options.stop, options.include_stop),
       reasoning_parser_(options.starts_inside_reasoning) {
-  if (options.tools) tool_parser_.emplace(options.tools->format, options.tools->names);
+  if (options.tools) tool_parser_.emplace(options.tools->format, options.tools->names, options.tools->binding);
 }
 
 void Sample::take(const TokenEvent& event) {
@@ -84,12 +90,25 @@ void Sample::add_pieces(std::vector<ToolPiece> pieces) {
       delta_.content += *content;
       continue;
     }
-    delta_.calls.push_back({std::get<ToolCall>(std::move(piece)), delta_.content.size()});
+    const bool is_whole = std::get<ToolCallPart>(piece).is_last;
+    add_part(std::get<ToolCallPart>(std::move(piece)));
+    if (!is_whole) continue;
     ++num_calls_;
     if (!options_.tools->is_one_call_enough) continue;
     finish_reason_ = "tool_calls";
     return;
   }
+}
+
+// A call that goes on makes one part with what is new of it already.
+void Sample::add_part(ToolCallPart part) {
+  if (!part.name.empty() || delta_.calls.empty()) {
+    delta_.calls.push_back({std::move(part), delta_.content.size()});
+    return;
+  }
+  ToolCallPart& begun = delta_.calls.back().part;
+  begun.arguments += part.arguments;
+  begun.is_last = part.is_last;
 }
 
 void Sample::end(std::string reason) {

@@ -20,6 +20,7 @@ struct OfferedTools {
   ToolFormat format;
   std::shared_ptr<const std::vector<std::string>> names;
   bool is_one_call_enough = false;  // the answer ends with its first
+  CallBinding binding = CallBinding::kNone;
 };
 
 struct SampleOptions {
@@ -38,7 +39,7 @@ struct SampleOptions {
 struct Delta {
   std::string reasoning, content;
   struct Call {
-    ToolCall call;
+    ToolCallPart part;
     size_t content_before;  // how much of the content stands before it
   };
   std::vector<Call> calls;
@@ -47,6 +48,8 @@ struct Delta {
 
   bool is_empty() const { return content.empty() && reasoning.empty() && calls.empty() && tokens.empty(); }
   std::vector<ToolPiece> pieces() const;  // content and calls in their order
+  // Whether it is enough to be sent: with `interval` tokens, or where a call begins or ends.
+  bool is_due(int interval) const;
 };
 
 class Sample {
@@ -73,6 +76,7 @@ class Sample {
   void show(std::string_view text);    // past the stop strings
   void say(std::string_view content);  // past the reasoning parser
   void add_pieces(std::vector<ToolPiece> pieces);
+  void add_part(ToolCallPart part);
   void end(std::string reason);  // nothing more comes
   void finish(FinishReason reason, std::optional<TokenId> stop_token);
 

@@ -112,6 +112,77 @@ TEST_F(ToolsTest, AStreamSaysTheSame) {
   }
 }
 
+// The texts of the parts that the arguments of a call come in.
+std::vector<std::string> argument_parts(const std::vector<Json>& events) {
+  std::vector<std::string> parts;
+  for (const Json& event : events) {
+    if (event.is_null()) continue;
+    for (const Json& call : event["choices"][0]["delta"].value("tool_calls", Json::array()))
+      if (!call.contains("id")) parts.push_back(call["function"]["arguments"]);
+  }
+  return parts;
+}
+
+TEST_F(ToolsTest, AStreamShowsABoundCallWhileItIsWritten) {
+  model_->step_ms = 4;  // so that what comes does not gather
+  const std::string strict = "\"tools\": " + [] {
+    Json tools = Json::parse(with_tools())["tools"];
+    tools[0]["function"]["strict"] = true;
+    return tools.dump();
+  }();
+  const std::string calls = fmt::format("say {}\n{}", kWeatherCall, kWeatherCall);
+  struct Case {
+    std::string content, more;
+  };
+  const Case cases[] = {
+      {calls, R"("tool_choice": "required")"},
+      {calls, R"("tool_choice": {"type": "function", "function": {"name": "get_weather"}})"},
+      {calls, R"("tool_choice": "required", "parallel_tool_calls": false)"},
+      {fmt::format("say Well.\n{} There.", kWeatherCall), strict},
+      {"say <think>hm</think>" + std::string(kWeatherCall), strict},
+  };
+  for (const auto& [content, more] : cases) {
+    const Json whole = answer(content, more), stream = streamed(content, more);
+    EXPECT_EQ(functions_of(stream), functions_of(whole)) << more;
+    EXPECT_EQ(functions_of(whole)[0]["arguments"], R"({"city":"Oslo"})");
+    EXPECT_EQ(stream["message"]["content"], whole["message"]["content"]);
+    EXPECT_EQ(stream["finish_reason"], "tool_calls");
+    EXPECT_EQ(whole["finish_reason"], "tool_calls");
+    const auto parts_with = [&](std::string_view interval) {
+      const std::string body =
+          fmt::format(R"({{{}, "stream": true, "stream_interval": {}, {}}})", kTools, interval, more);
+      return argument_parts(this->stream("/v1/chat/completions", chat_body(content, body.c_str()))).size();
+    };
+    EXPECT_GE(parts_with("1"), 4u) << more << ": a byte is a token here";
+    EXPECT_LE(parts_with("100"), 2 * functions_of(whole).size()) << "their beginnings and their ends";
+  }
+  EXPECT_EQ(argument_parts(stream("/v1/chat/completions", chat_body(calls, with_tools(R"("stream": true)").c_str()))),
+            std::vector<std::string>(2, R"({"city":"Oslo"})"))
+      << "what nothing binds may yet turn out to be no call";
+}
+
+TEST_F(ToolsTest, ABoundCallIsTheSameInEveryFormat) {
+  for (const ToolFormat format : {ToolFormat::kHermes, ToolFormat::kLlama3Json, ToolFormat::kDeepSeek}) {
+    ServedModel model = model_->served();
+    model.tool_format = format;
+    app_->set_model(std::move(model));
+    const char* choice = R"("tool_choice": {"type": "function", "function": {"name": "get_weather"}})";
+    EXPECT_EQ(functions_of(streamed("say x", choice)), functions_of(answer("say x", choice)));
+  }
+}
+
+TEST_F(ToolsTest, AStreamsBoundCallMayBeCutOff) {
+  const std::string more = R"("tool_choice": "required", "max_tokens": 50)";
+  const std::string content = fmt::format("say {}", kWeatherCall);
+  const Json stream = streamed(content, more), whole = answer(content, more);
+  EXPECT_EQ(stream["finish_reason"], "length");
+  ASSERT_EQ(functions_of(stream).size(), 1u) << "what was sent cannot be taken back";
+  EXPECT_EQ(functions_of(stream)[0]["arguments"], "{");
+  EXPECT_EQ(whole["finish_reason"], "length");
+  EXPECT_TRUE(functions_of(whole).empty());
+  EXPECT_EQ(whole["message"]["content"], std::string(kWeatherCall.substr(0, 50)));
+}
+
 TEST_F(ToolsTest, ManyWaysToAsk) {
   const std::string call = fmt::format("say <think>hm</think>{}{}", kNowCall, kNowCall);
   ServedModel thinker = model_->served();
@@ -244,7 +315,7 @@ TEST_F(ToolsTest, AnthropicsShape) {
   const auto body = [](std::string_view say, std::string_view more) {
     return fmt::format(
         R"({{"model": "fake", "max_tokens": 500, "messages": [{{"role": "user", "content": {}}}], "tools":
-        [{{"name": "get_weather", "input_schema": {{"type": "object", "properties": {{"city": {{"enum": ["Oslo"]}}}},
+        [{{"name": "get_weather", "input_schema": {{"type": "object", "properties": {{"city": {{"enum": ["Oslo", "Paris"]}}}},
            "required": ["city"]}}}}, {{"name": "now"}}]{}}})",
         Json(say).dump(), more);
   };
@@ -279,11 +350,24 @@ TEST_F(ToolsTest, AnthropicsShape) {
     EXPECT_EQ(blocks[i], whole);
   }
 
-  const Json demanded = ask_json(
-      "POST", "/v1/messages",
-      body("say x", R"(, "tool_choice": {"type": "tool", "name": "get_weather", "disable_parallel_tool_use": true})"));
+  const std::string called = fmt::format("say {}", kWeatherCall);
+  const std::string choice =
+      R"(, "tool_choice": {"type": "tool", "name": "get_weather", "disable_parallel_tool_use": true})";
+  const Json demanded = ask_json("POST", "/v1/messages", body(called, choice));
   ASSERT_EQ(demanded["content"].size(), 1u) << demanded;
   EXPECT_EQ(demanded["content"][0]["input"], Json::parse(R"({"city": "Oslo"})"));
+  model_->step_ms = 4;  // so that what comes does not gather
+  std::string input;
+  size_t num_deltas = 0, num_starts = 0;
+  for (const Json& event : stream("/v1/messages", body(called, choice + R"(, "stream": true)"))) {
+    num_starts += event["type"] == "content_block_start";
+    if (event["type"] != "content_block_delta") continue;
+    ++num_deltas;
+    input += event["delta"]["partial_json"].get<std::string>();
+  }
+  EXPECT_EQ(num_starts, 1u);
+  EXPECT_EQ(input, R"({"city":"Oslo"})");
+  EXPECT_GT(num_deltas, 1u) << "a bound call is shown while it is written";
   EXPECT_EQ(error("/v1/messages", body("x", R"(, "tool_choice": {"type": "maybe"})"), 400),
             R"(tool_choice.type: expected auto, any, tool or none, got "maybe")");
   const Json formed = ask_json(
@@ -317,7 +401,7 @@ TEST_F(ToolsTest, TheResponsesShape) {
   const auto body = [](std::string_view say, std::string_view more) {
     return fmt::format(
         R"({{"model": "fake", "input": {}, "tools": [{{"type": "function", "name": "get_weather", "parameters":
-        {{"type": "object", "properties": {{"city": {{"enum": ["Oslo"]}}}}, "required": ["city"]}}, "strict": true}},
+        {{"type": "object", "properties": {{"city": {{"enum": ["Oslo", "Paris"]}}}}, "required": ["city"]}}, "strict": true}},
         {{"type": "function", "name": "now"}}]{}}})",
         Json(say).dump(), more);
   };
@@ -330,14 +414,42 @@ TEST_F(ToolsTest, TheResponsesShape) {
   EXPECT_TRUE(whole["output"][1]["call_id"].get<std::string>().starts_with("call_"));
 
   const auto events = stream("/v1/responses", body(script, R"(, "stream": true)"));
-  std::vector<std::string> types;
-  for (const Json& event : events)
-    if (event["type"].get<std::string>().find("function_call") != std::string::npos) types.push_back(event["type"]);
-  EXPECT_EQ(types.size(), 4u);
+  EXPECT_EQ(std::ranges::count(events, "response.function_call_arguments.done",
+                               [](const Json& event) { return event["type"].get<std::string>(); }),
+            2);
   Json last = events.back()["response"]["output"];
   ASSERT_EQ(last.size(), 3u);
   for (size_t i = 0; i < 3; ++i)
     EXPECT_EQ(last[i].value("arguments", Json()), whole["output"][i].value("arguments", Json()));
+
+  model_->step_ms = 4;  // so that what comes does not gather
+  const std::string call_in_pieces =
+      body(fmt::format("say {}", kWeatherCall), R"(, "tool_choice": "required", "stream": true)");
+  std::string deltas, done;
+  size_t num_deltas = 0;
+  const auto bound = stream("/v1/responses", call_in_pieces);
+  for (const Json& event : bound) {
+    if (event["type"] == "response.function_call_arguments.done") done = event["arguments"];
+    if (event["type"] != "response.function_call_arguments.delta") continue;
+    deltas += event["delta"].get<std::string>();
+    ++num_deltas;
+  }
+  EXPECT_GT(num_deltas, 1u);
+  EXPECT_EQ(deltas, R"({"city":"Oslo"})");
+  EXPECT_EQ(done, deltas);
+  EXPECT_EQ(bound.back()["response"]["output"][0]["arguments"], deltas);
+
+  const Json cut = stream("/v1/responses", body(fmt::format("say {}", kWeatherCall),
+                                                R"(, "tool_choice": "required", "stream": true,
+                                                   "max_output_tokens": 60)"))
+                       .back()["response"];
+  EXPECT_EQ(cut["status"], "incomplete");
+  ASSERT_EQ(cut["output"].size(), 1u) << cut;
+  EXPECT_EQ(cut["output"][0]["status"], "incomplete");
+  const Json after_cut =
+      ask_json("POST", "/v1/responses",
+               fmt::format(R"({{"model": "fake", "previous_response_id": {}, "input": "say on"}})", cut["id"].dump()));
+  EXPECT_EQ(after_cut["output"][0]["content"][0]["text"], "on") << "what was cut off is no part of the conversation";
 
   const Json next = ask_json("POST", "/v1/responses",
                              fmt::format(R"({{"model": "fake", "previous_response_id": {}, "input": [

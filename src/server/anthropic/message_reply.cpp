@@ -70,7 +70,7 @@ Json MessageReply::whole() {
       content.push_back(text_block(*text));
       continue;
     }
-    const auto& call = std::get<ToolCall>(piece);
+    const auto& call = std::get<ToolCallPart>(piece);
     content.push_back(tool_use_block(call.name, Json::parse(call.arguments)));
   }
   Json json = message(std::move(content));
@@ -93,8 +93,9 @@ void MessageReply::start(Block block, Json json, std::string& events) {
                       {{"type", "content_block_start"}, {"index", num_blocks_++}, {"content_block", std::move(json)}});
 }
 
-void MessageReply::add_call(const ToolCall& call, std::string& events) {
-  start(Block::kToolUse, tool_use_block(call.name, Json::object()), events);
+void MessageReply::add_call(const ToolCallPart& call, std::string& events) {
+  if (!call.name.empty()) start(Block::kToolUse, tool_use_block(call.name, Json::object()), events);
+  if (call.arguments.empty()) return;
   add_delta({{"type", "input_json_delta"}, {"partial_json", call.arguments}}, events);
 }
 
@@ -114,7 +115,7 @@ void MessageReply::add_new(std::string& events) {
       add_delta({{"type", "thinking_delta"}, {"thinking", std::move(delta.reasoning)}}, events);
   }
   for (const ToolPiece& piece : delta.pieces()) {
-    if (const auto* call = std::get_if<ToolCall>(&piece)) {
+    if (const auto* call = std::get_if<ToolCallPart>(&piece)) {
       add_call(*call, events);
       continue;
     }

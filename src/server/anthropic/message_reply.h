@@ -29,7 +29,7 @@ class MessageReply : public Reply {
   void add_new(std::string& events);            // of the sample's delta
   void open(Block block, std::string& events);  // closes another one first
   void start(Block block, Json json, std::string& events);
-  void add_call(const ToolCall& call, std::string& events);
+  void add_call(const ToolCallPart& call, std::string& events);
   void add_delta(Json delta, std::string& events) const;  // to the open block
   Delta take_delta();
 

@@ -13,7 +13,8 @@ const FieldTable<Tool>& tool_table() {
       FieldTable<Tool>({
                            tool_type_field("custom"),
                            ignored_field<Tool>("cache_control", "The prefix cache needs none."),
-                           ignored_field<Tool>("eager_input_streaming", "A call is sent when it is whole."),
+                           ignored_field<Tool>("eager_input_streaming",
+                                               "A call that a grammar holds is always sent while it is written."),
                            refused_field<Tool>("defer_loading", {false}, "not supported"),
                            refused_field<Tool>("allowed_callers", {Json::array({"direct"})}, "not supported"),
                            refused_field<Tool>("input_examples", {Json::array()}, "not supported"),

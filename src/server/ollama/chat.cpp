@@ -66,7 +66,7 @@ class OllamaReply : public Reply {
     Json json = message(kind_, model().id, std::move(delta.content), std::move(delta.reasoning));
     for (const Delta::Call& call : delta.calls)
       json["message"]["tool_calls"].push_back(
-          {{"function", {{"name", call.call.name}, {"arguments", Json::parse(call.call.arguments)}}}});
+          {{"function", {{"name", call.part.name}, {"arguments", Json::parse(call.part.arguments)}}}});
     if (!delta.tokens.empty()) json["logprobs"] = openai::chat_logprobs(tokenizer(), delta.tokens)["content"];
     return json;
   }

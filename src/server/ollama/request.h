@@ -6,7 +6,10 @@
 namespace retort::ollama {
 
 struct Request : openai::ChatRequest {
-  Request() { stream = true; }  // Ollama's default
+  Request() {
+    stream = true;                 // Ollama's default
+    takes_parts_of_calls = false;  // arguments are an object
+  }
 
   // Of /api/generate: the messages are made of these.
   std::string prompt, system;

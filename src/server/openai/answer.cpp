@@ -59,8 +59,7 @@ Json Answer::chunk(Json choices) const {
 bool Answer::is_due(const Choice& choice) const {
   if (choice.sample.is_finished()) return true;
   const Delta& delta = choice.sample.delta();
-  if (delta.is_empty()) return false;
-  return !choice.has_begun || !delta.calls.empty() || delta.num_tokens >= request_.stream_interval;
+  return choice.has_begun ? delta.is_due(request_.stream_interval) : !delta.is_empty();
 }
 
 void Answer::append_chunks(size_t idx, std::string& events) {

@@ -26,7 +26,7 @@ class ChatAnswer : public Answer {
     return {{"delta", {{"role", "assistant"}, {"content", ""}}}, {"logprobs", nullptr}, {"finish_reason", nullptr}};
   }
 
-  // A call takes two chunks, as the SDKs want it: what is called, then with what.
+  // A call takes at least two chunks, as the SDKs want it: what is called, then with what.
   std::vector<Json> chunk_bodies(Choice& choice, const Delta& delta) override {
     Json fields = Json::object();
     add_reasoning(delta, fields);
@@ -35,7 +35,11 @@ class ChatAnswer : public Answer {
     if (chat_.return_token_ids) body["token_ids"] = token_ids(delta.tokens);
     std::vector<Json> bodies;
     bodies.push_back(std::move(body));
-    for (const Delta::Call& call : delta.calls) add_call(call.call, num_calls_[index_of(choice)]++, bodies);
+    int& num_calls = num_calls_[index_of(choice)];
+    for (const Delta::Call& call : delta.calls) {
+      if (!call.part.name.empty()) add_name(call.part, num_calls++, bodies);
+      add_arguments(call.part, num_calls - 1, bodies);
+    }
     return bodies;
   }
 
@@ -44,7 +48,8 @@ class ChatAnswer : public Answer {
     add_reasoning(delta, message);
     if (!delta.calls.empty()) {
       if (delta.content.empty()) message["content"] = nullptr;
-      for (const Delta::Call& call : delta.calls) message["tool_calls"].push_back(call_json(call.call));
+      for (const Delta::Call& call : delta.calls)
+        message["tool_calls"].push_back(call_json(call.part.name, call.part.arguments));
     }
     return {{"message", std::move(message)}, {"logprobs", logprobs(delta)}};
   }
@@ -57,22 +62,24 @@ class ChatAnswer : public Answer {
     fields["reasoning_content"] = delta.reasoning;
   }
 
-  static Json call_json(const ToolCall& call) {
-    return {{"id", make_call_id()},
-            {"type", "function"},
-            {"function", {{"name", call.name}, {"arguments", call.arguments}}}};
+  static Json call_json(const std::string& name, const std::string& arguments) {
+    return {{"id", make_call_id()}, {"type", "function"}, {"function", {{"name", name}, {"arguments", arguments}}}};
   }
 
-  // The first of them fits into a body that says nothing yet.
-  static void add_call(const ToolCall& call, int index, std::vector<Json>& bodies) {
-    const Json empty = {{"delta", Json::object()}, {"logprobs", nullptr}, {"finish_reason", nullptr}};
-    Json name = {{"index", index}};
-    name.update(call_json({call.name, ""}));
-    if (!bodies.back()["delta"].empty()) bodies.push_back(empty);
-    bodies.back()["delta"]["tool_calls"] = Json::array({std::move(name)});
-    bodies.push_back(empty);
-    bodies.back()["delta"]["tool_calls"] =
-        Json::array({{{"index", index}, {"function", Json::object({{"arguments", call.arguments}})}}});
+  // The first of a call's parts fits into a body that says nothing yet.
+  static void add_part(const Json& part, int index, std::vector<Json>& bodies) {
+    Json call = {{"index", index}};
+    call.update(part);
+    if (!bodies.back()["delta"].empty())
+      bodies.push_back({{"delta", Json::object()}, {"logprobs", nullptr}, {"finish_reason", nullptr}});
+    bodies.back()["delta"]["tool_calls"] = Json::array({std::move(call)});
+  }
+  static void add_name(const ToolCallPart& part, int index, std::vector<Json>& bodies) {
+    add_part(call_json(part.name, ""), index, bodies);
+  }
+  static void add_arguments(const ToolCallPart& part, int index, std::vector<Json>& bodies) {
+    if (part.arguments.empty()) return;
+    add_part(Json::object({{"function", Json::object({{"arguments", part.arguments}})}}), index, bodies);
   }
 
   Json logprobs(const Delta& delta) const { return chat_.logprobs ? chat_logprobs(tokenizer(), delta.tokens) : Json(); }

@@ -20,6 +20,7 @@ struct ChatRequest : GenerateRequest {
   Json chat_template_kwargs = Json::object();
   std::string chat_template;  // empty: the model's
   ToolUse tool_use;
+  bool takes_parts_of_calls = true;  // a stream of the API that was asked may show a call while it is written
 };
 
 const FieldTable<ChatRequest>& chat_table();

@@ -68,10 +68,18 @@ ApiResult<std::shared_ptr<const TokenConstraint>> constraint_of(const ServedMode
   return constrain_answer(std::move(rules));
 }
 
-OfferedTools offered_tools(const ServedModel& model, const ToolUse& use) {
+// `is_bound`: every call that stands in the grammar's form is held to it.
+OfferedTools offered_tools(const ServedModel& model, const ChatRequest& request, bool is_bound) {
+  const ToolUse& use = request.tool_use;
   auto names = std::make_shared<std::vector<std::string>>();
   for (const Tool* tool : callable_tools(use)) names->push_back(tool->name);
-  return {.format = model.tool_format, .names = std::move(names), .is_one_call_enough = !use.parallel};
+  const bool in_pieces = request.stream && request.takes_parts_of_calls;
+  return {.format = model.tool_format,
+          .names = std::move(names),
+          .is_one_call_enough = !use.parallel,
+          .binding = !is_bound   ? CallBinding::kNone
+                     : in_pieces ? CallBinding::kPieces
+                                 : CallBinding::kWhole};
 }
 
 // Each schema by itself, so that the message can name the one at fault.
@@ -159,9 +167,10 @@ ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request) {
   SampleOptions options = sample_options(request, request.logprobs);
   options.splits_reasoning = true;
   options.starts_inside_reasoning = prompt.starts_inside_reasoning;
-  if (request.tool_use.are_offered()) options.tools = offered_tools(model, request.tool_use);
   RETORT_API_ASSIGN(const auto grammar, answer_grammar(model, request));
   RETORT_API_ASSIGN(auto calls, call_binder(model, request));
+  if (request.tool_use.are_offered())
+    options.tools = offered_tools(model, request, request.tool_use.must_call() || calls);
   const bool may_think = prompt.starts_inside_reasoning || prompt.may_open_reasoning;
   RETORT_API_ASSIGN(auto constraint,
                     constraint_of(model, grammar,

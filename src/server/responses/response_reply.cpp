@@ -92,12 +92,13 @@ Json ResponseReply::tools_json() const {
   return tools;
 }
 
-ResponseReply::Item ResponseReply::call_item(const ToolCall& call) {
+ResponseReply::Item ResponseReply::call_item(const ToolCallPart& call) {
   return {.kind = Kind::kCall,
           .id = new_id(Kind::kCall),
           .text = call.arguments,
           .name = call.name,
-          .call_id = make_call_id()};
+          .call_id = make_call_id(),
+          .is_cut_call = !call.is_last};
 }
 
 Json ResponseReply::end() {
@@ -106,6 +107,7 @@ Json ResponseReply::end() {
   if (!request_.store) return json;
   Json answer = {{"role", "assistant"}, {"content", ""}};
   for (const Item& item : items_) {
+    if (item.is_cut_call) continue;  // no template could show it
     if (item.kind != Kind::kCall) {
       Json& text = answer[item.kind == Kind::kMessage ? "content" : "reasoning"];
       text = text.is_null() ? item.text : text.get<std::string>() + item.text;
@@ -131,7 +133,7 @@ bool ResponseReply::needs_empty_message() const {
 // The last item is cut off where the answer is.
 std::string_view ResponseReply::status_of(const Item& item) const {
   const bool is_cut = &item == &items_.back() && choices()[0].sample.is_finished() && status() != "completed";
-  return is_cut ? "incomplete" : "completed";
+  return is_cut || item.is_cut_call ? "incomplete" : "completed";
 }
 
 Json ResponseReply::part_json(const Item& item, bool with_text) const {
@@ -169,7 +171,7 @@ Json ResponseReply::whole() {
     items_.push_back({.kind = Kind::kReasoning, .id = new_id(Kind::kReasoning), .text = std::move(delta.reasoning)});
   Json logprobs = logprobs_of(delta);
   for (ToolPiece& piece : delta.pieces()) {
-    if (const auto* call = std::get_if<ToolCall>(&piece))
+    if (const auto* call = std::get_if<ToolCallPart>(&piece))
       items_.push_back(call_item(*call));
     else
       items_.push_back({.kind = Kind::kMessage,
@@ -240,7 +242,7 @@ void ResponseReply::add_new(std::string& events) {
   }
   Json logprobs = logprobs_of(delta);
   for (const ToolPiece& piece : delta.pieces()) {
-    if (const auto* call = std::get_if<ToolCall>(&piece))
+    if (const auto* call = std::get_if<ToolCallPart>(&piece))
       add_call(*call, events);
     else
       add_text(std::get<std::string>(piece), std::exchange(logprobs, Json::array()), events);
@@ -256,16 +258,25 @@ void ResponseReply::add_text(std::string text, Json logprobs, std::string& event
     events += item_event("response.output_text.delta", {{"delta", std::move(text)}, {"logprobs", std::move(logprobs)}});
 }
 
-void ResponseReply::add_call(const ToolCall& call, std::string& events) {
+void ResponseReply::add_call(const ToolCallPart& call, std::string& events) {
+  if (!call.name.empty()) begin_call(call, events);
+  const size_t idx = items_.size() - 1;
+  if (!call.arguments.empty())
+    events += event("response.function_call_arguments.delta",
+                    {{"item_id", items_[idx].id}, {"output_index", idx}, {"delta", call.arguments}});
+  items_[idx].text += call.arguments;
+  items_[idx].is_cut_call = !call.is_last;
+  if (call.is_last) close_item(events);
+}
+
+void ResponseReply::begin_call(const ToolCallPart& call, std::string& events) {
   close_item(events);
   items_.push_back(call_item(call));
+  items_.back().text.clear();
   is_item_open_ = true;
   const size_t idx = items_.size() - 1;
   events += event("response.output_item.added",
                   {{"output_index", idx}, {"item", item_json(items_[idx], "in_progress", false)}});
-  events += event("response.function_call_arguments.delta",
-                  {{"item_id", items_[idx].id}, {"output_index", idx}, {"delta", call.arguments}});
-  close_item(events);
 }
 
 std::string ResponseReply::chunks() {

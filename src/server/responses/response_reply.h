@@ -31,9 +31,10 @@ class ResponseReply : public Reply {
     std::string text = {};
     Json logprobs = Json::array();        // of a message
     std::string name = {}, call_id = {};  // of a call, whose text is its arguments
+    bool is_cut_call = false;             // these are no JSON yet
   };
   static std::string new_id(Kind kind);
-  static Item call_item(const ToolCall& call);
+  static Item call_item(const ToolCallPart& call);
 
   Json response(std::string_view status) const;  // as it is now
   Json end();                                    // the last state of it, kept when asked
@@ -50,7 +51,8 @@ class ResponseReply : public Reply {
   void add_new(std::string& events);
   Item& open_item(Kind kind, std::string& events);
   void add_text(std::string text, Json logprobs, std::string& events);
-  void add_call(const ToolCall& call, std::string& events);
+  void add_call(const ToolCallPart& call, std::string& events);
+  void begin_call(const ToolCallPart& call, std::string& events);
   Json tools_json() const;
   void close_item(std::string& events);
 

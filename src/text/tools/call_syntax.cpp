@@ -176,6 +176,25 @@ CallHead read_head(ToolFormat format, std::string_view text) {
   return reader.end();
 }
 
+CallHead read_bound_head(ToolFormat format, std::string_view text, const std::vector<std::string>& names) {
+  CallHead head{.state = CallHead::State::kNone};
+  size_t begin = 0;  // of the call itself
+  if (format == ToolFormat::kDeepSeek && kCallsBegin.starts_with(text.substr(0, kCallsBegin.size()))) {
+    head.state = CallHead::State::kMore;
+    begin = std::min(text.find_first_not_of(" \t\r\n", kCallsBegin.size()), text.size());
+  }
+  const std::string_view call = text.substr(begin);
+  if (call.empty()) return head;
+  head.state = CallHead::State::kNone;
+  for (const std::string& name : names) {
+    const std::string before = call_frame(format, name).before + "{";
+    if (call.starts_with(before))
+      return {.state = CallHead::State::kJson, .json_at = begin + before.size() - 1, .name = name};
+    if (before.starts_with(call)) head.state = CallHead::State::kMore;
+  }
+  return head;
+}
+
 std::optional<ToolCall> make_call(const CallHead& head, std::string_view json) {
   const std::string text = with_escaped_controls(json);
   const Json parsed = Json::parse(text, nullptr, false);

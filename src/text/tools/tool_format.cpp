@@ -14,26 +14,9 @@ constexpr const char* kJsonWhiteSpace = R"(\n[ \t]{0,32}|[ ])";
 
 std::string as_json(std::string_view text) { return Json(text).dump(); }
 
-// What stands around the arguments of a call, and between calls.
-struct Frame {
-  std::string before, after;
-};
-
-Frame frame_of(ToolFormat format, const std::string& name) {
-  switch (format) {
-    case ToolFormat::kHermes:
-      return {"<tool_call>\n{\"name\": " + as_json(name) + ", \"arguments\": ", "}\n</tool_call>"};
-    case ToolFormat::kLlama3Json:
-      return {"{\"name\": " + as_json(name) + ", \"parameters\": ", "}"};
-    case ToolFormat::kDeepSeek:
-      return {"<｜tool▁call▁begin｜>function<｜tool▁sep｜>" + name + "\n```json\n", "\n```<｜tool▁call▁end｜>"};
-  }
-  return {};
-}
-
 // Around all calls.
-Frame outer_frame(ToolFormat format) {
-  return format == ToolFormat::kDeepSeek ? Frame{"<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"} : Frame{};
+CallFrame outer_frame(ToolFormat format) {
+  return format == ToolFormat::kDeepSeek ? CallFrame{"<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"} : CallFrame{};
 }
 
 std::string_view border(ToolFormat format) { return format == ToolFormat::kLlama3Json ? "; " : "\n"; }
@@ -60,7 +43,7 @@ Json with_named_arguments_only(Json schema) {
 std::string call_rules(ToolFormat format, std::span<const ToolSignature> tools, std::string_view mark) {
   std::string call = "call: ", rules;
   for (size_t i = 0; i < tools.size(); ++i) {
-    const Frame frame = frame_of(format, tools[i].name);
+    const CallFrame frame = call_frame(format, tools[i].name);
     call += fmt::format("{}call_{}", i > 0 ? " | " : "", i);
     rules +=
         fmt::format("call_{}: {} arguments_{} {}\narguments_{}: {}\n", i, as_json(frame.before.substr(mark.size())), i,
@@ -89,11 +72,24 @@ std::optional<ToolFormat> tool_format_of_template(std::string_view source) {
   return std::nullopt;
 }
 
+CallFrame call_frame(ToolFormat format, std::string_view name) {
+  switch (format) {
+    case ToolFormat::kHermes:
+      return {"<tool_call>\n{\"name\": " + as_json(name) + ", \"arguments\": ", "}\n</tool_call>"};
+    case ToolFormat::kLlama3Json:
+      return {"{\"name\": " + as_json(name) + ", \"parameters\": ", "}"};
+    case ToolFormat::kDeepSeek:
+      return {fmt::format("<｜tool▁call▁begin｜>function<｜tool▁sep｜>{}\n```json\n", name),
+              "\n```<｜tool▁call▁end｜>"};
+  }
+  return {};
+}
+
 std::string write_tool_calls(ToolFormat format, std::span<const ToolCall> calls) {
   if (calls.empty()) return {};
   std::string text = outer_frame(format).before;
   for (const ToolCall& call : calls) {
-    const Frame frame = frame_of(format, call.name);
+    const CallFrame frame = call_frame(format, call.name);
     if (&call != &calls.front()) text += border(format);
     text += frame.before + call.arguments + frame.after;
   }
@@ -102,7 +98,7 @@ std::string write_tool_calls(ToolFormat format, std::span<const ToolCall> calls)
 
 std::string tool_calls_grammar(ToolFormat format, std::span<const ToolSignature> tools, bool parallel,
                                std::optional<std::string_view> answer_schema) {
-  const Frame outer = outer_frame(format);
+  const CallFrame outer = outer_frame(format);
   const auto literal = [](const std::string& text) { return text.empty() ? std::string() : as_json(text) + " "; };
   const std::string more = parallel ? fmt::format(" ({} call)*", as_json(border(format))) : "";
   std::string start = fmt::format("{}call{} {}", literal(outer.before), more, literal(outer.after));

@@ -36,6 +36,12 @@ struct ToolSignature {
   std::string name;
   std::string parameters;  // the text of a JSON schema
 };
+// What stands before and behind the arguments of a call in the grammars below, to the letter.
+struct CallFrame {
+  std::string before, after;
+};
+CallFrame call_frame(ToolFormat format, std::string_view name);
+
 // A grammar (GrammarKind::kLark) of calls to these: one, or with `parallel` one and more. With `answer_schema` (the
 // text of a JSON schema) the whole may be JSON of that schema instead.
 std::string tool_calls_grammar(ToolFormat format, std::span<const ToolSignature> tools, bool parallel,

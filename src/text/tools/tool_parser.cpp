@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "text/tools/call_syntax.h"
-
 namespace retort {
 namespace {
 
@@ -32,7 +30,8 @@ void ToolCallParser::run() {
     if (is_in_call_) {
       step = read_call();
     } else {
-      if (is_after_call_) step = skip_closing_marks();
+      if (!end_of_call_.empty()) step = skip_end_of_call();
+      if (step == Step::kGoOn && is_after_call_) step = skip_closing_marks();
       if (step == Step::kGoOn) step = read_content();
     }
     if (step == Step::kWait) return;
@@ -70,35 +69,93 @@ ToolCallParser::Step ToolCallParser::read_content() {
 }
 
 ToolCallParser::Step ToolCallParser::read_call() {
+  if (bound_) return read_bound_call();
   const CallHead head = read_head(format_, held_);
   if (head.state == CallHead::State::kNone) return refuse_call(1);
+  if (binding_ != CallBinding::kNone && !json_) {
+    CallHead bound = read_bound_head(format_, held_, *names_);
+    if (bound.state == CallHead::State::kMore && !is_ending_) return Step::kWait;
+    if (bound.state == CallHead::State::kJson) {
+      bound_ = std::move(bound);
+      return Step::kGoOn;
+    }
+  }
   if (head.state == CallHead::State::kMore) return is_ending_ ? refuse_call(1) : Step::kWait;
+  return read_free_call(head);
+}
+
+ToolCallParser::Step ToolCallParser::read_free_call(const CallHead& head) {
   if (!json_) json_.emplace();
   const JsonScanner::State state = json_->scan(std::string_view(held_).substr(head.json_at));
   if (state == JsonScanner::State::kInvalid) return refuse_call(1);
-  if (state == JsonScanner::State::kMore) {
-    if (!is_ending_) return Step::kWait;
-    return refuse_call(++num_retries_ > kMostRetries ? held_.size() : 1);
-  }
+  if (state == JsonScanner::State::kMore) return is_ending_ ? refuse_cut_call() : Step::kWait;
   const size_t end = head.json_at + json_->end();
   auto call = make_call(head, std::string_view(held_).substr(head.json_at, json_->end()));
   if (!call || !is_known(call->name)) return refuse_call(end);
-  pieces_.emplace_back(std::move(*call));
+  pieces_.emplace_back(ToolCallPart{std::move(call->name), std::move(call->arguments)});
   is_fence_open_ = std::string_view(held_).substr(0, head.json_at).find(kFence) != std::string_view::npos;
-  held_.erase(0, end);
+  end_call(end);
+  return Step::kGoOn;
+}
+
+ToolCallParser::Step ToolCallParser::read_bound_call() {
+  if (!json_) json_.emplace();
+  const JsonScanner::State state = json_->scan(std::string_view(held_).substr(bound_->json_at));
+  if (state == JsonScanner::State::kComplete) {
+    tell_arguments(json_->end(), true);
+    end_of_call_ = call_frame(format_, bound_->name).after;
+    is_fence_open_ = false;
+    end_call(bound_->json_at + json_->end());
+    return Step::kGoOn;
+  }
+  const bool is_cut = is_ending_ || state == JsonScanner::State::kInvalid;
+  if (binding_ == CallBinding::kWhole) return is_cut ? refuse_cut_call() : Step::kWait;
+  tell_arguments(json_->end(), false);
+  if (!is_cut) return Step::kWait;
+  end_call(bound_->json_at + json_->end());
+  return Step::kGoOn;
+}
+
+// `end`: of what has come of the arguments.
+void ToolCallParser::tell_arguments(size_t end, bool is_last) {
+  const std::string_view arguments = std::string_view(held_).substr(bound_->json_at, end);
+  ToolCallPart part{num_told_ == 0 ? bound_->name : "", compactor_.push(arguments.substr(num_told_)), is_last};
+  if (is_last || !part.arguments.empty()) pieces_.emplace_back(std::move(part));
+  num_told_ = end;
+}
+
+// It takes so many bytes of what is held.
+void ToolCallParser::end_call(size_t length) {
+  held_.erase(0, length);
   space_.clear();
   json_.reset();
+  bound_.reset();
+  compactor_ = {};
+  num_told_ = 0;
   is_in_call_ = has_said_ = false;
   is_after_call_ = true;
+}
+
+ToolCallParser::Step ToolCallParser::skip_end_of_call() {
+  const size_t length = static_cast<size_t>(std::ranges::mismatch(held_, end_of_call_).in1 - held_.begin());
+  held_.erase(0, length);
+  end_of_call_.erase(0, length);
+  if (held_.empty()) return Step::kWait;
+  end_of_call_.clear();
   return Step::kGoOn;
 }
 
 // What looked like a call is content, at least so much of it.
 ToolCallParser::Step ToolCallParser::refuse_call(size_t length) {
   json_.reset();
+  bound_.reset();
   is_in_call_ = false;
   say(length);
   return Step::kGoOn;
+}
+
+ToolCallParser::Step ToolCallParser::refuse_cut_call() {
+  return refuse_call(is_ending_ && ++num_retries_ > kMostRetries ? held_.size() : 1);
 }
 
 void ToolCallParser::say(size_t length) {

@@ -14,13 +14,14 @@ using Json = nlohmann::ordered_json;
 struct Outcome {
   std::string content;
   std::vector<ToolCall> calls;
+  bool is_cut = false;  // the last call
   bool operator==(const Outcome&) const = default;
 };
 
 std::ostream& operator<<(std::ostream& out, const Outcome& outcome) {
   out << "content " << Json(outcome.content);
   for (const ToolCall& call : outcome.calls) out << "; " << call.name << " " << call.arguments;
-  return out;
+  return out << (outcome.is_cut ? " cut" : "");
 }
 
 const auto kNames = std::make_shared<const std::vector<std::string>>(
@@ -28,30 +29,36 @@ const auto kNames = std::make_shared<const std::vector<std::string>>(
 
 Outcome gather(std::vector<ToolPiece> pieces, Outcome outcome = {}) {
   for (ToolPiece& piece : pieces) {
-    if (auto* text = std::get_if<std::string>(&piece))
+    if (auto* text = std::get_if<std::string>(&piece)) {
       outcome.content += *text;
-    else
-      outcome.calls.push_back(std::get<ToolCall>(piece));
+      continue;
+    }
+    const auto& part = std::get<ToolCallPart>(piece);
+    EXPECT_EQ(part.name.empty(), outcome.is_cut) << "only the first part has a name";
+    if (!part.name.empty()) outcome.calls.push_back({part.name, ""});
+    outcome.calls.back().arguments += part.arguments;
+    outcome.is_cut = !part.is_last;
   }
   return outcome;
 }
 
-Outcome parse(ToolFormat format, std::span<const std::string_view> parts) {
-  ToolCallParser parser(format, kNames);
+Outcome parse(ToolFormat format, std::span<const std::string_view> parts, CallBinding binding) {
+  ToolCallParser parser(format, kNames, binding);
   Outcome outcome;
   for (const std::string_view part : parts) outcome = gather(parser.push(part), std::move(outcome));
   return gather(parser.finish(), std::move(outcome));
 }
 
 // Whole; cut in two at every byte; byte by byte.
-Outcome parse_every_way(ToolFormat format, std::string_view text) {
-  const Outcome whole = parse(format, std::vector{text});
+Outcome parse_every_way(ToolFormat format, std::string_view text, CallBinding binding = CallBinding::kNone) {
+  const Outcome whole = parse(format, std::vector{text}, binding);
   std::vector<std::string_view> bytes;
   for (size_t i = 0; i < text.size(); ++i) {
-    EXPECT_EQ(parse(format, std::vector{text.substr(0, i), text.substr(i)}), whole) << "cut at " << i << ": " << text;
+    EXPECT_EQ(parse(format, std::vector{text.substr(0, i), text.substr(i)}, binding), whole)
+        << "cut at " << i << ": " << text;
     bytes.push_back(text.substr(i, 1));
   }
-  EXPECT_EQ(parse(format, bytes), whole) << "byte by byte: " << text;
+  EXPECT_EQ(parse(format, bytes, binding), whole) << "byte by byte: " << text;
   return whole;
 }
 
@@ -66,8 +73,13 @@ struct Script {
 Outcome content(const char* text) { return {text, {}}; }
 Outcome calls(std::vector<ToolCall> list) { return {"", std::move(list)}; }
 
+// Also where there is a grammar; but what it holds is told without white space, and otherwise as it was written.
 void expect_all(ToolFormat format, const std::vector<Script>& scripts) {
-  for (const Script& script : scripts) EXPECT_EQ(parse_every_way(format, script.text), script.outcome) << script.text;
+  for (const Script& script : scripts) {
+    EXPECT_EQ(parse_every_way(format, script.text), script.outcome) << script.text;
+    if (std::string_view(script.text).find("<｜tool▁sep｜>add") != std::string_view::npos) continue;
+    EXPECT_EQ(parse_every_way(format, script.text, CallBinding::kWhole), script.outcome) << script.text;
+  }
 }
 
 // 52 of them.
@@ -274,6 +286,47 @@ TEST(ToolParser, LongHeldTextCostsOnce) {
   const Outcome outcome = gather(parser.push("\"}}"));
   ASSERT_EQ(outcome.calls.size(), 1u);
   EXPECT_GT(outcome.calls[0].arguments.size(), 1'000'000u);
+}
+
+TEST(ToolParser, ABoundCallComesAsItIsWritten) {
+  ToolCallParser parser(ToolFormat::kHermes, kNames, CallBinding::kPieces);
+  EXPECT_TRUE(parser.push("<tool_call>\n{\"name\": \"add\", \"argu").empty());
+  const auto begun = parser.push("ments\": {\"a");
+  ASSERT_EQ(begun.size(), 1u);
+  const auto& first = std::get<ToolCallPart>(begun[0]);
+  EXPECT_EQ(first.name + " " + first.arguments, "add {\"a");
+  EXPECT_FALSE(first.is_last);
+  EXPECT_TRUE(parser.push("").empty());
+  const auto more = parser.push("\": \n  [1, 2e0, \" \\\" \\u00e9\"]");
+  ASSERT_EQ(more.size(), 1u);
+  EXPECT_EQ(std::get<ToolCallPart>(more[0]).arguments, "\":[1,2e0,\" \\\" \\u00e9\"]");
+  EXPECT_TRUE(parser.push(" ").empty()) << "white space is nothing";
+  const auto last = parser.push("}}\n</tool_call>");
+  ASSERT_EQ(last.size(), 1u);
+  EXPECT_EQ(std::get<ToolCallPart>(last[0]).arguments, "}");
+  EXPECT_TRUE(std::get<ToolCallPart>(last[0]).is_last);
+  EXPECT_TRUE(parser.finish().empty());
+}
+
+TEST(ToolParser, BoundCallsAreTheSameInPiecesAndWhole) {
+  const std::vector<ToolCall> list = {
+      {"add", "{ \"s\": \"</tool_call> } \\\\\\\" \", \"n\" : -1.50e+3}"}, kNow, kWeather};
+  const Outcome expected = calls({{"add", "{\"s\":\"</tool_call> } \\\\\\\" \",\"n\":-1.50e+3}"}, kNow, kWeather});
+  for (const ToolFormat format : {ToolFormat::kHermes, ToolFormat::kLlama3Json, ToolFormat::kDeepSeek})
+    for (const CallBinding binding : {CallBinding::kWhole, CallBinding::kPieces})
+      EXPECT_EQ(parse_every_way(format, write_tool_calls(format, list), binding), expected);
+  const std::string told = "Let me see.\n\n" + write_tool_calls(ToolFormat::kHermes, list) + " Done.";
+  EXPECT_EQ(parse_every_way(ToolFormat::kHermes, told, CallBinding::kPieces),
+            (Outcome{"Let me see. Done.", expected.calls}));
+}
+
+TEST(ToolParser, ABoundCallMayBeCutOff) {
+  const std::string_view text = "<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": \"b";
+  EXPECT_EQ(parse_every_way(ToolFormat::kHermes, text, CallBinding::kPieces),
+            (Outcome{"", {{"add", "{\"a\":\"b"}}, true}));
+  EXPECT_EQ(parse_every_way(ToolFormat::kHermes, text, CallBinding::kWhole), content(text.data()));
+  const std::string_view head = "<tool_call>\n{\"name\": \"add\", \"arguments\": ";
+  EXPECT_EQ(parse_every_way(ToolFormat::kHermes, head, CallBinding::kPieces), content(head.data()));
 }
 
 TEST(ToolFormat, ReadsWhatItWrites) {
