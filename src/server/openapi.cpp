@@ -164,7 +164,7 @@ void allow_query(Json& operation, const Json& schema) {
 
 Json id_parameter(std::string_view path) {
   const bool is_model = path.starts_with("/v1/models/");
-  const char* pattern = is_model ? "^[^\\u0000-\\u001f\\u007f]+$" : "^resp_[0-9a-f]{32}$";
+  const char* pattern = is_model ? "^[^\\u0000-\\u001f\\u007f]+$" : "^resp_[!-~]+$";
   return {{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}, {"pattern", pattern}}}};
 }
 

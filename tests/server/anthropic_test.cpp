@@ -6,6 +6,7 @@ namespace retort {
 namespace {
 
 using testing::ApiTest;
+using testing::FakeModel;
 
 class AnthropicTest : public ApiTest {
  protected:
@@ -40,6 +41,60 @@ TEST_F(AnthropicTest, AnswersAMessage) {
   EXPECT_TRUE(answer["stop_sequence"].is_null());
   EXPECT_EQ(answer["usage"]["input_tokens"], 19);
   EXPECT_EQ(answer["usage"]["output_tokens"], 6);
+}
+
+TEST_F(AnthropicTest, TakesVllmsFieldsToo) {
+  start();
+  const auto text = [&](const char* more) {
+    return message("say hello there", more)["content"][0]["text"].get<std::string>();
+  };
+  const Json stopped = message("say hello there", R"({"stop_token_ids": [32]})");
+  EXPECT_EQ(stopped["content"][0]["text"], "hello") << "a space";
+  EXPECT_EQ(stopped["stop_reason"], "end_turn");
+  EXPECT_EQ(text(R"({"stop_sequences": ["lo"], "include_stop_str_in_output": true})"), "hello");
+  EXPECT_NE(text(R"({"logit_bias": {"104": -100}})")[0], 'h');
+  EXPECT_EQ(text(R"({"guided_choice": ["yes"]})"), "yes");
+  EXPECT_EQ(text(R"({"repetition_detection": {"max_pattern_size": 1, "min_count": 2}})"), "hell");
+  const char* all =
+      R"({"min_p": 0.1, "typical_p": 1, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0,
+      "seed": 1, "min_tokens": 1, "ignore_eos": false, "bad_words": ["zz"], "allowed_token_ids": null,
+      "skip_special_tokens": true, "add_special_tokens": true, "truncate_prompt_tokens": -1, "priority": 2, "cache_salt": "s",
+      "request_id": "mine"})";
+  const Json answer = message("say hello there", all);
+  EXPECT_EQ(answer["content"][0]["text"], "hello there");
+  EXPECT_EQ(answer["id"], "msg_mine");
+  EXPECT_EQ(message_error("x", R"({"min_tokens": 101})"), "min_tokens: expected at most max_tokens (100), got 101");
+  EXPECT_EQ(message_error("x", R"({"n": 2})"), "unknown field 'n'");
+}
+
+TEST_F(AnthropicTest, AStreamMayComeInLargerPieces) {
+  EngineConfig engine = FakeModel::default_config();
+  engine.num_speculative_tokens = 0;  // a step is a token
+  start({}, engine);
+  model_->step_ms = 4;  // so that what comes does not gather
+  const auto num_deltas = [&](const char* more) {
+    const auto events = stream("/v1/messages", body("say twelve words", more));
+    return std::ranges::count(events, "content_block_delta",
+                              [](const Json& event) { return event["type"].get<std::string>(); });
+  };
+  EXPECT_GT(num_deltas(R"({"stream": true})"), 5);
+  EXPECT_LE(num_deltas(R"({"stream": true, "stream_interval": 6})"), 3);
+}
+
+TEST(AnthropicRequest, TheTemplatesVariablesMayBeGiven) {
+  const auto variables = [](const char* more) {
+    Json body = {{"model", "m"}, {"max_tokens", 1}, {"messages", Json::array({{{"role", "user"}, {"content", "x"}}})}};
+    body.update(Json::parse(more));
+    const auto request = anthropic::parse_messages(body);
+    return request ? request->chat_template_kwargs : Json(request.error().message);
+  };
+  EXPECT_EQ(variables(R"({"chat_template_kwargs": {"a": 1}})"), Json::parse(R"({"a": 1})"));
+  EXPECT_EQ(variables(R"({"chat_template_kwargs": {"a": 1}, "thinking": {"type": "disabled"}})"),
+            Json::parse(R"({"a": 1, "enable_thinking": false})"));
+  EXPECT_EQ(variables(R"({"thinking": {"type": "disabled"}, "chat_template_kwargs": {"enable_thinking": true}})"),
+            Json::parse(R"({"enable_thinking": true})"));
+  EXPECT_EQ(variables(R"({"chat_template_kwargs": {"messages": []}})"),
+            "chat_template_kwargs: 'messages' has a field of its own");
 }
 
 TEST_F(AnthropicTest, ReasoningIsAThinkingBlock) {

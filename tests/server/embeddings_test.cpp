@@ -76,6 +76,19 @@ TEST_F(EmbeddingsTest, RefusesByName) {
               HasSubstr("input[0]: This model's maximum context length is 256"));
 }
 
+TEST_F(EmbeddingsTest, InputsAreSharedBetweenEqualSaltsOnly) {
+  start();
+  const auto num_found = [&](const char* salt) {
+    const auto before = model_->engine().stats().cached_prompt_tokens;
+    const Json body = {{"input", std::string(100, 'x')}, {"cache_salt", salt}, {"request_id", "mine"}};
+    embed(body.dump().c_str());
+    return model_->engine().stats().cached_prompt_tokens - before;
+  };
+  EXPECT_EQ(num_found("a"), 0u);
+  EXPECT_EQ(num_found("a"), 99u) << "all but the last token";
+  EXPECT_EQ(num_found("b"), 0u);
+}
+
 TEST_F(EmbeddingsTest, KeepsTheEndOfALongInputWhenAsked) {
   start();
   const Json answer = embed(R"({"input": "abc", "truncate_prompt_tokens": 2})");

@@ -10,6 +10,7 @@ namespace {
 using testing::ApiTest;
 using testing::Client;
 using ::testing::ElementsAre;
+using testing::FakeModel;
 using testing::status_of;
 
 class ResponsesTest : public ApiTest {
@@ -53,6 +54,52 @@ TEST_F(ResponsesTest, AnswersWhole) {
   EXPECT_EQ(answer["metadata"]["a"], "b");
   EXPECT_EQ(answer["usage"]["output_tokens"], 6);
   EXPECT_EQ(answer["usage"]["total_tokens"].get<int>(), answer["usage"]["input_tokens"].get<int>() + 6);
+}
+
+TEST_F(ResponsesTest, TakesVllmsFieldsToo) {
+  start();
+  const auto text = [&](const char* more) {
+    return create("say hello there", more)["output"][0]["content"][0]["text"].get<std::string>();
+  };
+  EXPECT_EQ(text(R"({"stop": "lo"})"), "hel");
+  EXPECT_EQ(text(R"({"stop": ["lo"], "include_stop_str_in_output": true})"), "hello");
+  EXPECT_EQ(text(R"({"stop_token_ids": [32]})"), "hello") << "a space";
+  EXPECT_EQ(text(R"({"logit_bias": {"104": -100}})")[0] == 'h', false);
+  EXPECT_EQ(text(R"({"structured_outputs": {"choice": ["yes"]}})"), "yes");
+  EXPECT_EQ(text(R"({"repetition_detection": {"max_pattern_size": 1, "min_count": 2}})"), "hell");
+  const auto bounded = responses::parse_request(Json::parse(R"({"input": "x", "thinking_token_budget": 2})"));
+  EXPECT_EQ(bounded->thinking_token_budget, 2);
+  const char* all = R"({"min_p": 0.1, "top_k": 3, "typical_p": 1, "repetition_penalty": 1, "presence_penalty": 0,
+      "frequency_penalty": 0, "seed": 1, "min_tokens": 1, "ignore_eos": false, "bad_words": ["zz"], "allowed_token_ids": null,
+      "skip_special_tokens": true, "add_special_tokens": true, "truncate_prompt_tokens": -1, "priority": 2, "cache_salt": "s",
+      "stream_interval": 4, "chat_template_kwargs": {"a": 1}})";
+  EXPECT_EQ(text(all), "hello there");
+  EXPECT_EQ(refusal("x", R"({"min_tokens": 3, "max_output_tokens": 2})"),
+            "min_tokens: expected at most max_tokens (2), got 3");
+  EXPECT_EQ(refusal("x", R"({"n": 2})"), "unknown field 'n'");
+}
+
+TEST_F(ResponsesTest, ItsIdMayBeAskedFor) {
+  start();
+  EXPECT_EQ(create("say a", R"({"request_id": "mine"})")["id"], "resp_mine");
+  EXPECT_EQ(ask_json("GET", "/v1/responses/resp_mine")["output"][0]["content"][0]["text"], "a");
+  EXPECT_EQ(refusal("say b", R"({"request_id": "mine"})"), "request_id: there is a response 'resp_mine' already");
+  EXPECT_EQ(create("say c", R"({"request_id": "unkept", "store": false})")["id"], "resp_unkept");
+  EXPECT_EQ(create("say c", R"({"request_id": "unkept", "store": false})")["id"], "resp_unkept");
+}
+
+TEST_F(ResponsesTest, AStreamMayComeInLargerPieces) {
+  EngineConfig engine = FakeModel::default_config();
+  engine.num_speculative_tokens = 0;  // a step is a token
+  start({}, engine);
+  model_->step_ms = 4;  // so that what comes does not gather
+  const auto num_deltas = [&](const char* more) {
+    const auto events = stream("/v1/responses", body("say twelve words", more));
+    return std::ranges::count(events, "response.output_text.delta",
+                              [](const Json& event) { return event["type"].get<std::string>(); });
+  };
+  EXPECT_GT(num_deltas(R"({"stream": true})"), 5);
+  EXPECT_LE(num_deltas(R"({"stream": true, "stream_interval": 6})"), 3);
 }
 
 TEST_F(ResponsesTest, ReasoningIsAnItem) {
@@ -206,7 +253,7 @@ TEST_F(ResponsesTest, RefusesByName) {
   EXPECT_EQ(refusal("x", R"({"include": ["file_search_call.results"]})"),
             "include: 'file_search_call.results' is not supported");
   EXPECT_EQ(refusal("x", R"({"metadata": {"a": 1}})"), "metadata.a: expected a string, got 1");
-  EXPECT_EQ(refusal("x", R"({"max_tokens": 1})"), "unknown field 'max_tokens'");
+  EXPECT_EQ(refusal("x", R"({"max_tokens": 1})"), "max_tokens: not supported; use max_output_tokens");
   EXPECT_EQ(error("/v1/responses", R"({"input": [{"type": "reasoning"}]})", 400),
             "input: holds nothing that could be answered");
   EXPECT_EQ(refusal("x", R"({"text": {"format": {"type": "json_schema", "schema": ""}}})"),

@@ -58,7 +58,9 @@ boost::asio::awaitable<void> messages(ApiContext& api, http::Exchange& exchange)
   const ApiResult<const ServedModel*> model = api.working_model();
   std::optional<Prepared> prepared = co_await prepare_request(api, exchange, model, prepare, error_body);
   if (!prepared) co_return;
-  MessageReply reply(**model, prepared->job, prepared->request, "msg_" + exchange.request().id);
+  const std::string& asked_id = prepared->request.request_id;
+  MessageReply reply(**model, prepared->job, prepared->request,
+                     "msg_" + (asked_id.empty() ? exchange.request().id : asked_id));
   co_await run_job(api, exchange, prepared->request.stream, std::move(prepared->job), reply);
 }
 

@@ -40,7 +40,7 @@ ApiStatus read_thinking(const Json& value, R& request) {
     return expected("thinking.type", "enabled, adaptive or disabled", thinking.type);
   if (thinking.display != "summarized" && thinking.display != "omitted")
     return expected("thinking.display", "summarized or omitted", thinking.display);
-  if (thinking.type != "adaptive") request.chat_template_kwargs["enable_thinking"] = thinking.type == "enabled";
+  if (thinking.type != "adaptive") request.enables_thinking = thinking.type == "enabled";
   request.include_reasoning = thinking.type != "disabled";
   request.thinking_token_budget = thinking.budget_tokens;
   request.omits_thinking = thinking.display == "omitted";
@@ -72,6 +72,7 @@ std::vector<Field<R>> prompt_fields() {
       {"system", described(content_schema(), "A string, or blocks of text."), keep_system},
       {"thinking", described(thinking_table().schema(), "Whether to think first, how much, and what to show of it."),
        read_thinking},
+      openai::template_kwargs_field(),
       ignored_field<R>("cache_control", "The prefix cache needs none."),
       refused_field<R>("speed", {"standard"}, "not supported"),
   };
@@ -84,9 +85,6 @@ std::vector<Field<R>> answer_fields() {
   return {
       std::move(max_tokens),
       bool_field("stream", &R::stream, false, "Server-sent events instead of one body."),
-      number_field("temperature", &R::temperature, {0, 2}, nullptr, "0: greedy. Default: the model's own."),
-      number_field("top_p", &R::top_p, {0, 1, true}, nullptr, "Nucleus sampling."),
-      int_field("top_k", &R::top_k, {-1, kMaxInt}, nullptr, "Sample among the k most likely; 0 or -1: all."),
       {"stop_sequences",
        described(list_schema(text_schema(), 0, kMaxStops),
                  "Up to 16 strings that end the text; empty ones are taken as none."),
@@ -106,7 +104,11 @@ ApiResult<R> parse(const FieldTable<R>& table, const Json& body) {
   RETORT_API_TRY(table.apply(body, request));
   RETORT_API_ASSIGN(request.messages, to_chat_messages(request.system, request.conversation));
   RETORT_API_TRY(check_tool_use(request.tool_use, "tool_choice"));
+  Json& kwargs = request.chat_template_kwargs;
+  if (request.enables_thinking && !kwargs.contains("enable_thinking"))
+    kwargs["enable_thinking"] = *request.enables_thinking;
   openai::apply_reasoning_effort(request);
+  RETORT_API_TRY(check_generate_request(request));
   const Json& last = request.messages.back();
   request.continue_final_message = last["role"] == "assistant" && !last.contains("tool_calls");
   return request;
@@ -115,7 +117,8 @@ ApiResult<R> parse(const FieldTable<R>& table, const Json& body) {
 }  // namespace
 
 const FieldTable<R>& messages_table() {
-  static const FieldTable<R> table = FieldTable<R>(prompt_fields()).with(tool_fields()).with(answer_fields());
+  static const FieldTable<R> table =
+      FieldTable<R>(prompt_fields()).with(tool_fields()).with(answer_fields()).with(openai::engine_fields());
   return table;
 }
 

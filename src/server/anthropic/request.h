@@ -9,6 +9,7 @@ struct Request : openai::ChatRequest {
   Json system;                  // a string or text blocks; null: none
   Json conversation;            // as sent; `messages` is made of it and of `system`
   bool omits_thinking = false;  // thinking blocks are sent empty
+  std::optional<bool> enables_thinking = {};
 };
 
 const FieldTable<Request>& messages_table();

@@ -52,8 +52,7 @@ FieldTable<ChatRequest> make_table() {
       int_field("top_logprobs", &R::top_logprobs, {0, kMaxTopLogprobs}, 0,
                 "And of the most likely ones; needs logprobs."),
       bool_field("include_reasoning", &R::include_reasoning, true, "Send the reasoning beside the answer."),
-      int_field("thinking_token_budget", &R::thinking_token_budget, {kUnbound, kMaxInt}, kUnbound,
-                "After so many tokens of thinking </think> is written and the answer begins; -1: no bound."),
+      thinking_token_budget_field(),
       {"reasoning_effort",
        described(effort_schema(), "A budget of thinking: 0, 128, 512, 2048 tokens, and none for high and xhigh."),
        read_reasoning_effort},
@@ -61,9 +60,7 @@ FieldTable<ChatRequest> make_table() {
                  "End the prompt where the assistant's turn begins."),
       bool_field("continue_final_message", &R::continue_final_message, false,
                  "Go on with the last message instead of answering it."),
-      {"chat_template_kwargs",
-       described(template_kwargs_schema(), "Variables for the chat template, such as enable_thinking."),
-       read_template_kwargs},
+      template_kwargs_field(),
       string_field("chat_template", &R::chat_template, kTemplateDoc),
       refused_field<R>("functions", {Json::array()}, "deprecated and not supported; use tools"),
       refused_field<R>("function_call", {"none", "auto"}, "deprecated and not supported; use tools"),
@@ -94,6 +91,17 @@ ApiStatus check_chat_request(ChatRequest& request) {
 }
 
 }  // namespace
+
+Field<ChatRequest> thinking_token_budget_field() {
+  return int_field("thinking_token_budget", &ChatRequest::thinking_token_budget, {kUnbound, kMaxInt}, kUnbound,
+                   "After so many tokens of thinking </think> is written and the answer begins; -1: no bound.");
+}
+
+Field<ChatRequest> template_kwargs_field() {
+  return {"chat_template_kwargs",
+          described(template_kwargs_schema(), "Variables for the chat template, such as enable_thinking."),
+          read_template_kwargs};
+}
 
 Json effort_schema() {
   Json names = Json::array();

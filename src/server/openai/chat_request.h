@@ -31,6 +31,9 @@ ApiResult<ChatRequest> parse_chat_request(const Json& body);
 void apply_reasoning_effort(ChatRequest& request);
 ApiStatus read_reasoning_effort(const Json& value, ChatRequest& request);
 
+Field<ChatRequest> thinking_token_budget_field();
+Field<ChatRequest> template_kwargs_field();
+
 Json message_schema();
 Json effort_schema();
 // chat_template_kwargs: variables that are no fields of their own.

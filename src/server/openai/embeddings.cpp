@@ -55,6 +55,8 @@ FieldTable<R> make_table() {
       int_field("truncate_prompt_tokens", &R::truncate_prompt_tokens, {-1, kMaxInt}, nullptr,
                 "Keep only the last tokens of each input; -1: as many as the context holds."),
       int_field("priority", &R::priority, {-kMaxInt, kMaxInt}, 0, "Lower is sooner."),
+      string_field("cache_salt", &R::cache_salt, "Prompts are shared in the prefix cache only between equal salts."),
+      ignored_field<R>("request_id", "The answer has no id."),
       ignored_field<R>("user", "For the caller's own records."),
   });
 }
@@ -126,7 +128,10 @@ ApiResult<Prepared> prepare(const ServedModel& model, const Json& body) {
     prompts.push_back(std::move(*tokens));
   }
   Job job = embedding_job(std::move(prompts), request.pooling);
-  for (EngineRequest& asked : job.requests) asked.priority = request.priority;
+  for (EngineRequest& asked : job.requests) {
+    asked.priority = request.priority;
+    asked.cache_salt = request.cache_salt;
+  }
   return Prepared{request.as_base64, std::move(job)};
 }
 

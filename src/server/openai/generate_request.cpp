@@ -132,16 +132,30 @@ std::vector<Field<Request>> sampling_fields() {
   };
 }
 
-std::vector<Field<Request>> length_fields() {
+std::vector<Field<Request>> ending_fields() {
   return {
       int_field("min_tokens", &Request::min_tokens, {0, kMaxInt}, 0, "Stop tokens are not sampled before."),
-      {"stop", stop_schema(), read_stop},
       token_ids_field("stop_token_ids", &Request::stop_token_ids, "Tokens that end the text, besides the model's own."),
       bool_field("include_stop_str_in_output", &Request::include_stop_str_in_output, false,
                  "Keep the stop string in the text."),
       bool_field("ignore_eos", &Request::ignore_eos, false, "Go on after the model's end-of-text token."),
       {"repetition_detection", repetition_schema(), read_repetition},
-      int_field("n", &Request::n, {1, kMaxSamples}, 1, "So many answers, which share the prompt's work."),
+  };
+}
+
+std::vector<Field<Request>> running_fields() {
+  return {
+      int_field("stream_interval", &Request::stream_interval, {1, kMaxInt}, 1,
+                "At least so many tokens a chunk, after the first."),
+      bool_field("skip_special_tokens", &Request::skip_special_tokens, true, "Leave control tokens out of the text."),
+      bool_field("add_special_tokens", &Request::add_special_tokens, nullptr,
+                 "Add BOS as the tokenizer wants it. Default: true for text, false for chats, whose template does it."),
+      int_field("truncate_prompt_tokens", &Request::truncate_prompt_tokens, {-1, kMaxInt}, nullptr,
+                "Keep only the prompt's last tokens; -1: as many as the context holds."),
+      int_field("priority", &Request::priority, {-kMaxInt, kMaxInt}, 0, "Lower is sooner."),
+      {"request_id", described(request_id_schema(), "Becomes part of the answer's id."), read_request_id},
+      string_field("cache_salt", &Request::cache_salt,
+                   "Prompts are shared in the prefix cache only between equal salts."),
   };
 }
 
@@ -149,11 +163,9 @@ std::vector<Field<Request>> output_fields() {
   return {
       bool_field("stream", &Request::stream, false, "Server-sent events instead of one body."),
       {"stream_options", stream_options_table().schema(), read_stream_options},
-      int_field("stream_interval", &Request::stream_interval, {1, kMaxInt}, 1,
-                "At least so many tokens a chunk, after the first."),
+      int_field("n", &Request::n, {1, kMaxSamples}, 1, "So many answers, which share the prompt's work."),
       int_field("prompt_logprobs", &Request::prompt_logprobs, {0, kMaxLogprobs}, nullptr,
                 "Log-probabilities of the prompt's tokens."),
-      bool_field("skip_special_tokens", &Request::skip_special_tokens, true, "Leave control tokens out of the text."),
       bool_field("return_token_ids", &Request::return_token_ids, false, "Token ids beside the text."),
       bool_field("echo", &Request::echo, false,
                  "Begin the text with the prompt (completions) or the last message continued (chat)."),
@@ -163,14 +175,7 @@ std::vector<Field<Request>> output_fields() {
 std::vector<Field<Request>> other_fields() {
   return {
       string_field("model", &Request::model, "The served model's name."),
-      bool_field("add_special_tokens", &Request::add_special_tokens, nullptr,
-                 "Add BOS as the tokenizer wants it. Default: true for text, false for chats, whose template does it."),
-      int_field("truncate_prompt_tokens", &Request::truncate_prompt_tokens, {-1, kMaxInt}, nullptr,
-                "Keep only the prompt's last tokens; -1: as many as the context holds."),
-      int_field("priority", &Request::priority, {-kMaxInt, kMaxInt}, 0, "Lower is sooner."),
-      {"request_id", described(request_id_schema(), "Becomes part of the answer's id."), read_request_id},
-      string_field("cache_salt", &Request::cache_salt,
-                   "Prompts are shared in the prefix cache only between equal salts."),
+      stop_field(),
       ignored_field<Request>("metadata", "For the caller's own records."),
       ignored_field<Request>("store", "Nothing is stored."),
       ignored_field<Request>("prediction", "A hint that changes no answer."),
@@ -181,6 +186,8 @@ std::vector<Field<Request>> other_fields() {
 }
 
 }  // namespace
+
+Field<GenerateRequest> stop_field() { return {"stop", stop_schema(), read_stop}; }
 
 Json stop_schema() {
   return described(any_of({text_schema(), list_schema(text_schema(), 0, kMaxStops)}),
@@ -210,12 +217,23 @@ std::vector<Field<GenerateRequest>> bookkeeping_fields() {
   };
 }
 
+const std::vector<Field<GenerateRequest>>& engine_fields() {
+  static const std::vector<Field<Request>> fields = [] {
+    std::vector<Field<Request>> all;
+    for (const auto& group : {sampling_fields(), ending_fields(), running_fields(), structured_output_fields()})
+      all.insert(all.end(), group.begin(), group.end());
+    return all;
+  }();
+  return fields;
+}
+
 const std::vector<Field<GenerateRequest>>& generate_fields() {
   static const std::vector<Field<Request>> fields = [] {
     std::vector<Field<Request>> all;
-    for (const auto& group : {other_fields(), bookkeeping_fields(), sampling_fields(), length_fields(), output_fields(),
-                              structured_output_fields(), consensus_fields()})
+    for (const auto& group :
+         {other_fields(), bookkeeping_fields(), output_fields(), consensus_fields(), engine_fields()})
       all.insert(all.end(), group.begin(), group.end());
+    all.push_back(response_format_field());
     return all;
   }();
   return fields;

@@ -59,7 +59,11 @@ struct GenerateRequest {
 
 // What SDKs send for the caller's own records and for caches elsewhere: it changes no answer.
 std::vector<Field<GenerateRequest>> bookkeeping_fields();
+// vLLM's that say how an answer is made and leave its shape alone: the other APIs have them beside their own.
+const std::vector<Field<GenerateRequest>>& engine_fields();
+// These, bookkeeping_fields() and what is OpenAI's own.
 const std::vector<Field<GenerateRequest>>& generate_fields();
+Field<GenerateRequest> stop_field();
 
 // Below the least, a logit divided by the penalty is no number that can be counted with.
 inline constexpr NumberRange kRepetitionPenaltyRange{0.01, 10};

@@ -150,10 +150,11 @@ ApiStatus read_response_format(const Json& value, Request& request) {
   return expected("response_format.type", "text, json_object or json_schema", type);
 }
 
+Field<Request> response_format_field() { return {"response_format", response_format_schema(), read_response_format}; }
+
 const std::vector<Field<Request>>& structured_output_fields() {
   static const std::vector<Field<Request>> fields = [] {
     std::vector<Field<Request>> all = {
-        {"response_format", response_format_schema(), read_response_format},
         {"structured_outputs", structured_outputs_schema(), read_structured_outputs},
         ignored_field<Request>("guided_decoding_backend", "There is one."),
         refused_field<Request>("guided_whitespace_pattern", {}, "not supported"),

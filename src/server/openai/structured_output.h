@@ -7,7 +7,8 @@
 
 namespace retort::openai {
 
-const std::vector<Field<GenerateRequest>>& structured_output_fields();
+Field<GenerateRequest> response_format_field();
+const std::vector<Field<GenerateRequest>>& structured_output_fields();  // vLLM's
 
 // {"type": "text" | "json_object" | "json_schema", …}
 ApiStatus read_response_format(const Json& value, GenerateRequest& request);

@@ -48,6 +48,7 @@ std::vector<Field<R>> prompt_fields() {
       string_field("model", &R::model, "The served model's name."),
       string_field("instructions", &R::instructions, "A system message before all others; not kept for later."),
       string_field("previous_response_id", &R::previous_response_id, "A stored response to go on with."),
+      openai::template_kwargs_field(),
       refused_field<R>("conversation", {}, "not supported; use previous_response_id"),
       refused_field<R>("prompt", {}, "not supported"),
       refused_field<R>("truncation", {"disabled"}, "not supported"),
@@ -60,8 +61,9 @@ std::vector<Field<R>> answer_fields() {
       bool_field("stream", &R::stream, false, "Server-sent events instead of one body."),
       int_field("max_output_tokens", &R::max_tokens, {1, kMaxInt}, nullptr,
                 "At most so many generated tokens, reasoning included."),
-      number_field("temperature", &R::temperature, {0, 2}, nullptr, "0: greedy. Default: the model's own."),
-      number_field("top_p", &R::top_p, {0, 1, true}, nullptr, "Nucleus sampling."),
+      refused_field<R>("max_tokens", {}, "not supported; use max_output_tokens"),
+      openai::stop_field(),
+      openai::thinking_token_budget_field(),
       int_field("top_logprobs", &R::top_logprobs, {0, kMaxTopLogprobs}, 0,
                 "So many most likely tokens with include: message.output_text.logprobs."),
       {"include", described(list_schema(words_schema({kLogprobs}), 0, kMaxMetadata), "What to send besides."),
@@ -87,7 +89,8 @@ const FieldTable<R>& request_table() {
                                          .with(answer_fields())
                                          .with(form_fields())
                                          .with(other_fields())
-                                         .with(openai::bookkeeping_fields());
+                                         .with(openai::bookkeeping_fields())
+                                         .with(openai::engine_fields());
   return table;
 }
 
@@ -98,6 +101,7 @@ ApiResult<R> parse_request(const Json& body) {
     return refuse(400, "top_logprobs: only of use with include: [\"message.output_text.logprobs\"]", "top_logprobs");
   RETORT_API_TRY(check_tool_use(request.tool_use, "tool_choice"));
   openai::apply_reasoning_effort(request);
+  RETORT_API_TRY(check_generate_request(request));
   return request;
 }
 

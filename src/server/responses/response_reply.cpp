@@ -12,13 +12,13 @@ std::string ResponseReply::new_id(Kind kind) {
   return (kind == Kind::kMessage ? "msg_" : kind == Kind::kCall ? "fc_" : "rs_") + http::make_request_id();
 }
 
-ResponseReply::ResponseReply(const ServedModel& model, const Job& job, const Request& request, Json conversation,
-                             ResponseStore& store)
+ResponseReply::ResponseReply(const ServedModel& model, const Job& job, const Request& request, std::string id,
+                             Json conversation, ResponseStore& store)
     : Reply(model, job),
       request_(request),
       conversation_(std::move(conversation)),
       store_(store),
-      id_("resp_" + http::make_request_id()),
+      id_(std::move(id)),
       created_at_(std::time(nullptr)),
       temperature_(job.requests[0].params.temperature),
       top_p_(job.requests[0].params.top_p) {}
@@ -280,6 +280,8 @@ void ResponseReply::begin_call(const ToolCallPart& call, std::string& events) {
 }
 
 std::string ResponseReply::chunks() {
+  const Sample& sample = choices()[0].sample;
+  if (has_begun_ && !sample.is_finished() && !sample.delta().is_due(request_.stream_interval)) return {};
   std::string events;
   add_beginning(events);
   add_new(events);

@@ -12,8 +12,8 @@ namespace retort::responses {
 
 class ResponseReply : public Reply {
  public:
-  // `conversation`: the messages that were asked with, without the instructions.
-  ResponseReply(const ServedModel& model, const Job& job, const Request& request, Json conversation,
+  // `id`: "resp_…". `conversation`: the messages that were asked with, without the instructions.
+  ResponseReply(const ServedModel& model, const Job& job, const Request& request, std::string id, Json conversation,
                 ResponseStore& store);
   ~ResponseReply() override;
 

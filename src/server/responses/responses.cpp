@@ -42,12 +42,25 @@ ApiResult<Prepared> prepare(const ServedModel& model, const Json& body, const Re
   return Prepared{std::move(request), std::move(conversation), std::move(job)};
 }
 
+boost::asio::awaitable<void> respond(http::Exchange& exchange, ApiResult<Json> result) {
+  http::Response response = result ? http::json_response(*result) : http::error_response(result.error());
+  co_await exchange.respond(std::move(response));
+}
+
 boost::asio::awaitable<void> create(ApiContext& api, http::Exchange& exchange, ResponseStore& store) {
   const ApiResult<const ServedModel*> model = api.working_model();
   auto with_store = [&store](const ServedModel& served, const Json& body) { return prepare(served, body, store); };
   std::optional<Prepared> prepared = co_await prepare_request(api, exchange, model, std::move(with_store));
   if (!prepared) co_return;
-  ResponseReply reply(**model, prepared->job, prepared->request, std::move(prepared->conversation), store);
+  const std::string& asked_id = prepared->request.request_id;
+  std::string id = "resp_" + (asked_id.empty() ? http::make_request_id() : asked_id);
+  if (store.knows(id)) {
+    co_await respond(exchange,
+                     refuse(400, fmt::format("request_id: there is a response '{}' already", id), "request_id"));
+    co_return;
+  }
+  ResponseReply reply(**model, prepared->job, prepared->request, std::move(id), std::move(prepared->conversation),
+                      store);
   co_await run_job(api, exchange, prepared->request.stream, std::move(prepared->job), reply);
 }
 
@@ -89,11 +102,6 @@ ApiResult<Json> retrieve(const http::Exchange& exchange, const ResponseStore& st
   Retrieval nothing;
   RETORT_API_TRY(retrieval_table().apply(query, nothing));
   return fetch(exchange.rest_of_path(), store);
-}
-
-boost::asio::awaitable<void> respond(http::Exchange& exchange, ApiResult<Json> result) {
-  http::Response response = result ? http::json_response(*result) : http::error_response(result.error());
-  co_await exchange.respond(std::move(response));
 }
 
 }  // namespace

@@ -42,6 +42,12 @@ std::optional<Json> ResponseStore::conversation(const std::string& id) const {
   return Json::parse(it->second.conversation);
 }
 
+bool ResponseStore::knows(const std::string& id) const {
+  if (running_.contains(id)) return true;
+  const std::lock_guard lock(mutex_);
+  return entries_.contains(id);
+}
+
 bool ResponseStore::cancel(const std::string& id) const {
   const auto it = running_.find(id);
   if (it == running_.end()) return false;

@@ -28,6 +28,7 @@ class ResponseStore {
 
   void begin(const std::string& id, std::function<void()> cancel) { running_[id] = std::move(cancel); }
   void end(const std::string& id) { running_.erase(id); }
+  bool knows(const std::string& id) const;   // it is kept, or runs
   bool cancel(const std::string& id) const;  // false: no such one runs
 
  private:
