@@ -59,7 +59,7 @@ constexpr Operation kOperations[] = {
     {"Ollama", "post", "/api/embeddings", "The vector of one text, as it was asked for before",
      "OllamaEmbeddingsAnswer", "OllamaEmbeddings", kEngine},
     {"Ollama", "get", "/api/tags", "The served model", "OllamaModels", nullptr, kModel},
-    {"Ollama", "get", "/api/ps", "The loaded model", "OllamaModels", nullptr, kModel},
+    {"Ollama", "get", "/api/ps", "The loaded model", "OllamaRunning", nullptr, kModel},
     {"Ollama", "post", "/api/show", "What is known of the model", "OllamaShowAnswer", "OllamaShow", kModel},
     {"Ollama", "get", "/api/version", "The server's version", "Version"},
     {"Simple", "post", "/generate", "Answer a prompt; fields in the body or in the query", "SimpleAnswer",

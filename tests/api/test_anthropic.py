@@ -10,7 +10,7 @@ GREEDY = {"extra_body": {"temperature": 0}}
 
 @pytest.fixture(scope="module")
 def client(server):
-    return anthropic.Anthropic(base_url=server.url, api_key="none", max_retries=0, timeout=240)
+    return server.anthropic()
 
 
 def text_of(message) -> str:
@@ -103,9 +103,8 @@ def test_refusals(client):
 
 def test_the_key_is_read_where_the_package_sends_it(start_server):
     guarded = start_server("--api-key", "secret")
-    options = {"base_url": guarded.url, "max_retries": 0}
     model = guarded.client(api_key="secret").models.list().data[0].id
-    answer = anthropic.Anthropic(api_key="secret", **options).messages.count_tokens(model=model, messages=QUESTION)
+    answer = guarded.anthropic(api_key="secret").messages.count_tokens(model=model, messages=QUESTION)
     assert answer.input_tokens > 0
     with pytest.raises(anthropic.AuthenticationError):
-        anthropic.Anthropic(api_key="wrong", **options).messages.count_tokens(model=model, messages=QUESTION)
+        guarded.anthropic(api_key="wrong").messages.count_tokens(model=model, messages=QUESTION)

@@ -184,7 +184,8 @@ def test_several_clients_at_once_get_what_they_get_alone(server, streamed):
 
 
 async def gather_async(server):
-    async with openai.AsyncOpenAI(base_url=server.url + "/v1", api_key="none") as client:
+    options = {"base_url": server.url + "/v1", "api_key": "none", "_strict_response_validation": True}
+    async with openai.AsyncOpenAI(**options) as client:
         stream = await client.chat.completions.create(
             model="smollm2", messages=QUESTION, max_tokens=8, temperature=0, stream=True
         )

@@ -4,6 +4,7 @@ import asyncio
 
 import ollama
 import pytest
+import strict
 
 QUESTION = [{"role": "user", "content": "Name three colours."}]
 OPTIONS = {"temperature": 0, "num_predict": 16}
@@ -11,7 +12,7 @@ OPTIONS = {"temperature": 0, "num_predict": 16}
 
 @pytest.fixture(scope="module")
 def client(server):
-    return ollama.Client(host=server.url)
+    return strict.ollama_client(server.url)
 
 
 def test_chat(client, server):

@@ -2,8 +2,6 @@
 
 import json
 
-import anthropic
-import ollama
 import openai
 import pytest
 import strict
@@ -243,7 +241,7 @@ ANTHROPIC = {
 
 @pytest.fixture(scope="module")
 def claude(server):
-    return anthropic.Anthropic(base_url=server.url, api_key="none", max_retries=0, timeout=240)
+    return server.anthropic()
 
 
 def test_anthropic(claude):
@@ -285,7 +283,7 @@ def test_anthropic_form_and_effort(claude):
 
 
 def test_ollama(server):
-    client = ollama.Client(host=server.url)
+    client = strict.ollama_client(server.url)
     options = {"temperature": 0, "num_predict": 40}
     answer = client.chat("smollm2", QUESTION, tools=TOOLS, options=options)
     assert answer.message.content or answer.message.tool_calls

@@ -14,11 +14,13 @@ Json details(const ServedModel& model) {
 }
 
 Json card(const ServedModel& model) {
-  return {{"name", model.id},
-          {"model", model.id},
-          {"modified_at", timestamp(std::chrono::system_clock::from_time_t(model.created))},
-          {"size", model.weight_bytes},
-          {"details", details(model)}};
+  return {{"name", model.id}, {"model", model.id}, {"size", model.weight_bytes}, {"details", details(model)}};
+}
+
+Json file_card(const ServedModel& model) {
+  Json json = card(model);
+  json["modified_at"] = timestamp(std::chrono::system_clock::from_time_t(model.created));
+  return json;
 }
 
 Json running_card(const ServedModel& model) {
@@ -104,7 +106,7 @@ std::string timestamp(std::chrono::system_clock::time_point time) {
 }
 
 boost::asio::awaitable<void> list_models(ApiContext& api, http::Exchange& exchange) {
-  return answer_list(api, exchange, card);
+  return answer_list(api, exchange, file_card);
 }
 
 boost::asio::awaitable<void> list_running(ApiContext& api, http::Exchange& exchange) {
