@@ -1,0 +1,68 @@
+"""Where `retort serve` takes its settings from: flags, environment, a file; and that it leaves the model's folder alone."""
+
+import shutil
+
+from conftest import MODEL
+
+SHORT = {"prompt": "One, two, three,", "max_tokens": 4, "temperature": 0}
+
+
+def ask(server, key=None, **more):
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return server.ask("POST", "/v1/completions", {**SHORT, **more}, headers)[0]
+
+
+def test_keys_from_a_file(start_server, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("first-key\n\nsecond-key  \r\n")
+    server = start_server("--api-key-file", str(keys), "--api-key", "third-key", "--max-model-len", "512")
+    assert [ask(server, key) for key in ("first-key", "second-key", "third-key")] == [200, 200, 200]
+    assert [ask(server, key) for key in (None, "", "fourth-key", "first-key\n"[:5])] == [401, 401, 401, 401]
+    assert server.client(api_key="second-key").models.list().data
+    assert server.stop() == 0
+    assert "first-key" not in "".join(server.log)
+
+
+def model_of(server) -> tuple[str, int]:
+    model = server.ask("GET", "/v1/models")[1]["data"][0]
+    return model["id"], model["max_model_len"]
+
+
+def test_flags_win_over_the_environment_and_that_over_a_file(start_server, tmp_path):
+    config = tmp_path / "retort.yaml"
+    config.write_text("served-model-name: from-file\nmax_model_len: 320\nmax-num-seqs: 3\napi-key: [file-key]\n")
+    environment = {"RETORT_MAX_MODEL_LEN": "384", "RETORT_SERVED_MODEL_NAME": "from-environment"}
+    server = start_server("--config", str(config), "--max-model-len", "448", environment=environment)
+    key = {"Authorization": "Bearer file-key"}
+    assert server.ask("GET", "/v1/models")[0] == 401
+    status, answer, _ = server.ask("GET", "/v1/models", headers=key)
+    model = answer["data"][0]
+    assert (status, model["id"], model["max_model_len"]) == (200, "from-environment", 448)
+    status, answer, _ = server.ask("POST", "/v1/completions", {**SHORT, "n": 4}, key)
+    assert status == 400 and "n: expected at most 3" in answer["error"]["message"]
+    assert server.stop() == 0
+
+
+def test_the_environment_alone(start_server):
+    server = start_server(environment={"RETORT_MAX_MODEL_LEN": "384", "RETORT_SERVED_MODEL_NAME": "mine"})
+    assert model_of(server) == ("mine", 384)
+    assert server.stop() == 0
+
+
+def test_a_model_in_a_folder_that_may_only_be_read(start_server, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    model = folder / "model.gguf"
+    shutil.copyfile(MODEL, model)
+    model.chmod(0o444)
+    folder.chmod(0o555)  # root may write all the same, so the folder is looked at afterwards
+    before = model.stat()
+    try:
+        server = start_server("--max-model-len", "512", model=model)
+        assert ask(server) == 200
+        assert server.stop() == 0
+        assert list(folder.iterdir()) == [model]
+        assert (model.stat().st_mtime_ns, model.stat().st_size) == (before.st_mtime_ns, before.st_size)
+        assert folder.stat().st_mode & 0o777 == 0o555
+    finally:
+        folder.chmod(0o755)
