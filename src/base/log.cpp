@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 #include <poll.h>
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/ansicolor_sink.h>
 #include <unistd.h>
 
@@ -9,6 +10,8 @@
 #include <iterator>
 #include <mutex>
 #include <utility>
+
+#include "base/visible.h"
 
 namespace retort::log {
 namespace {
@@ -25,6 +28,16 @@ class JsonFormatter : public spdlog::formatter {
     out.push_back('\n');
   }
   std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<JsonFormatter>(); }
+};
+
+// The message of a line for people, who read it on a terminal: it may quote a file or a client.
+class VisibleMessage final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    const auto text = visible({message.payload.data(), message.payload.size()});
+    out.append(text.data(), text.data() + text.size());
+  }
+  std::unique_ptr<spdlog::custom_flag_formatter> clone() const override { return std::make_unique<VisibleMessage>(); }
 };
 
 // Standard error, but never waiting for whoever reads it: a log shipper that hangs must not hold up the server. Lines
@@ -74,10 +87,13 @@ Status init(std::string_view level, std::string_view format) {
     return fail(ErrorKind::kBadInput, "[log] level: expected debug, info, warning, error or off, got '{}'", level);
   auto logger = std::make_shared<spdlog::logger>("retort", std::make_shared<PatientSink>());
   logger->set_level(parsed);
-  if (format == "json")
+  if (format == "json") {
     logger->set_formatter(std::make_unique<JsonFormatter>());
-  else
-    logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
+  } else {
+    auto formatter = std::make_unique<spdlog::pattern_formatter>();
+    formatter->add_flag<VisibleMessage>('v').set_pattern("%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
+    logger->set_formatter(std::move(formatter));
+  }
   spdlog::set_default_logger(std::move(logger));
   return {};
 }

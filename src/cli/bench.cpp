@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "base/visible.h"
 #include "cli/command.h"
 #include "cli/hub/model_cache.h"
 #include "cli/hub/progress.h"
@@ -94,7 +95,7 @@ Result<Report> run_bench(const BenchOptions& options) {
 void print_table(const Report& report) {
   fmt::print("{}, {} threads, {} kernels ({})\n", report.cpu, report.threads, report.isa, report.features);
   fmt::print("limits measured now: reads {:.1f} GB/s, int8 {:.0f} GOP/s\n", report.limits.gbps, report.limits.gops);
-  fmt::print("{}: {} of weights, {} read a token, loaded in {:.1f} s\n\n", report.model_name,
+  fmt::print("{}: {} of weights, {} read a token, loaded in {:.1f} s\n\n", visible_line(report.model_name),
              human_bytes(report.weight_bytes), human_bytes(static_cast<uint64_t>(report.cost.weight_bytes)),
              report.load_seconds);
   fmt::print("{:<22} {:>9} {:>8} {:>8} {:>9} {:>8} {:>9}\n", "", "tokens/s", "spread", "GB/s", "of limit", "GOP/s",

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "base/log.h"
+#include "base/visible.h"
 #include "cli/chat/line_editor.h"
 #include "cli/chat/local_backend.h"
 #include "cli/chat/session.h"
@@ -32,7 +33,7 @@ Result<std::unique_ptr<ChatBackend>> open_backend(ChatOptions& options) {
   RETORT_TRY(log::init("warning"));
   RETORT_ASSIGN(auto chosen, choose_model(options.model));
   chosen.options.engine.max_num_seqs = 1;
-  if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "loading {} …\n", chosen.name);
+  if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "loading {} …\n", visible_line(chosen.name));
   RETORT_ASSIGN(auto llm, Llm::load(chosen.options));
   return chat_with(std::move(llm), {chosen.name, chosen.force_thinking, options.sampling});
 }
@@ -44,10 +45,11 @@ Result<int> chat(ChatOptions& options) {
   const auto style = style_for(STDOUT_FILENO);
   const bool show_reasoning =
       options.reasoning == "show" || (options.reasoning == "auto" && isatty(STDOUT_FILENO) != 0);
-  ChatSession session(*backend, interrupt, {style, show_reasoning});
+  ChatSession session(*backend, interrupt, {style, show_reasoning, isatty(STDOUT_FILENO) != 0});
   session.set_system(options.system);
   if (editor.is_terminal())
-    fmt::print("{}{} · /help lists commands, Ctrl-D leaves{}\n", style.dim, backend->model_name(), style.reset);
+    fmt::print("{}{} · /help lists commands, Ctrl-D leaves{}\n", style.dim, visible_line(backend->model_name()),
+               style.reset);
   while (const auto line = editor.read("> "))
     if (!session.take_line(*line)) break;
   // With nobody at the terminal the exit code says whether the last question was answered.

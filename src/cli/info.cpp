@@ -1,6 +1,7 @@
 // retort info: what a model file holds, what it needs, and what stands in the way of serving it.
 #include <map>
 
+#include "base/visible.h"
 #include "cli/command.h"
 #include "cli/hub/catalogue.h"
 #include "cli/hub/model_cache.h"
@@ -14,7 +15,10 @@
 namespace retort {
 namespace {
 
-void print_row(std::string_view name, const std::string& value) { fmt::print("{:<18} {}\n", name, value); }
+// Much of what is told here stands in the file, whoever wrote it.
+void print_row(std::string_view name, const std::string& value) {
+  fmt::print("{:<18} {}\n", name, visible_line(value));
+}
 
 struct TypeShare {
   uint64_t num_tensors = 0, num_bytes = 0, num_elements = 0;
@@ -121,7 +125,7 @@ int info(const std::string& name) {
   print_row("model", path->string());
   const auto checkpoint = Checkpoint::open(*path);
   if (!checkpoint) {
-    fmt::print("\nwould be refused:\n  {}\n", checkpoint.error().message);
+    fmt::print("\nwould be refused:\n  {}\n", visible(checkpoint.error().message));
     return 1;
   }
   if (const auto* gguf = checkpoint->gguf())
@@ -136,8 +140,8 @@ int info(const std::string& name) {
   print_template(*checkpoint);
   print_memory(*checkpoint);
   const auto list = objections(*checkpoint);
-  fmt::print("\n{}\n", list.empty() ? "can be served: retort serve " + name : "would be refused:");
-  for (const auto& objection : list) fmt::print("  {}\n", objection);
+  fmt::print("\n{}\n", list.empty() ? "can be served: retort serve " + visible_line(name) : "would be refused:");
+  for (const auto& objection : list) fmt::print("  {}\n", visible_line(objection));
   return list.empty() ? 0 : 1;
 }
 

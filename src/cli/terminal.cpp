@@ -5,11 +5,13 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/visible.h"
+
 namespace retort {
 
 int report(const Error& error) {
   const auto style = style_for(STDERR_FILENO);
-  fmt::print(stderr, "{}retort:{} {}\n", style.bold, style.reset, error.message);
+  fmt::print(stderr, "{}retort:{} {}\n", style.bold, style.reset, visible(error.message));
   return error.kind == ErrorKind::kBadInput ? 2 : 1;
 }
 

@@ -5,7 +5,8 @@
 
 namespace retort {
 
-// Prints "retort: message" to stderr; returns the exit code, 2 when what was asked is wrong, else 1.
+// Prints "retort: message" to stderr, its control characters made visible; returns the exit code, 2 when what was asked
+// is wrong, else 1.
 int report(const Error& error);
 
 // Escape codes when `fd` is a terminal and NO_COLOR is not set, else empty strings.

@@ -1,11 +1,13 @@
 // retort tokenize: text to token ids and the pieces they stand for, and back.
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 
+#include "base/visible.h"
 #include "cli/command.h"
 #include "cli/hub/model_cache.h"
 #include "cli/terminal.h"
@@ -54,23 +56,6 @@ Status check_utf8(std::string_view text) {
               static_cast<unsigned char>(text[valid]));
 }
 
-// What is not printable shows as in a C string.
-std::string escaped(std::string_view bytes) {
-  std::string text;
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n')
-      text += "\\n";
-    else if (c == '\t')
-      text += "\\t";
-    else if (byte < 0x20 || byte == 0x7f)
-      text += fmt::format("\\x{:02x}", byte);
-    else
-      text += c;
-  }
-  return text;
-}
-
 void print_ids(const std::vector<TokenId>& ids) { fmt::print("[{}]\n", fmt::join(ids, ", ")); }
 
 void print_pieces(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
@@ -78,7 +63,7 @@ void print_pieces(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
     const auto bytes = tokenizer.token_bytes(id);
     // A piece of a character is shown as the bytes it is.
     const bool whole = tokenizer.decode(std::span(&id, 1), false) == bytes;
-    std::string shown = escaped(bytes);
+    std::string shown = visible_line(bytes);
     if (!whole) {
       shown.clear();
       for (const char c : bytes) shown += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
@@ -109,7 +94,8 @@ Status tokenize(const TokenizeOptions& options) {
   RETORT_ASSIGN(const auto text, input_text(options));
   if (options.decode) {
     RETORT_ASSIGN(const auto ids, parse_ids(text, tokenizer.vocab_size()));
-    fmt::print("{}", tokenizer.decode(ids, false));
+    const auto decoded = tokenizer.decode(ids, false);
+    fmt::print("{}", isatty(STDOUT_FILENO) != 0 ? visible(decoded) : decoded);
     return {};
   }
   RETORT_TRY(check_utf8(text));

@@ -21,6 +21,14 @@ TEST(Log, EscapesWhatWouldBreakAJsonLine) {
   EXPECT_EQ(log::json_escaped("a\"b\\c\nd\x01\x7f"), R"(a\"b\\c\u000ad\u0001\u007f)");
 }
 
+TEST(Log, ShowsControlCharacters) {
+  ASSERT_TRUE(log::init("info"));
+  ::testing::internal::CaptureStderr();
+  log::info("the model {} is loaded\nin two lines", "\x1b[31mred\u009b0m");
+  const auto line = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(line.find("the model \\x1b[31mred\\x9b0m is loaded\nin two lines\n"), std::string::npos) << line;
+}
+
 TEST(Log, DoesNotWaitForItsReader) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);

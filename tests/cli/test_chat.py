@@ -22,6 +22,7 @@ class ChatServer:
 
     def __init__(self):
         self.requests = []
+        self.model = "fake-model"
         self.chunks = [{"role": "assistant"}, {"content": "Hello"}, {"content": " there"}]
         self.status = 200
         self.gone = threading.Event()  # the client left in the middle of a stream
@@ -29,7 +30,7 @@ class ChatServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                body = json.dumps({"object": "list", "data": [{"id": "fake-model", "object": "model"}]}).encode()
+                body = json.dumps({"object": "list", "data": [{"id": chat.model, "object": "model"}]}).encode()
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(body)
@@ -230,6 +231,28 @@ def test_terminal_dims_reasoning_and_edits_lines(server, environment):
     terminal.type("\x1b[A\r")
     terminal.read_until("Yes")
     assert terminal.leave("/quit\r") == 0
+
+
+def test_a_terminal_obeys_no_answer(server, environment):
+    server.model = "fake\x1b[31m-model"
+    server.chunks = [{"reasoning": "hm\x1b[5m"}, {"content": "\x1b]0;title\x07two\n\tlines\u009b2J"}]
+    terminal = Terminal(["--url", server.url], environment)
+    assert r"fake\x1b[31m-model" in terminal.read_until("/help")
+    terminal.read_prompt()
+    terminal.type("hi\r")
+    terminal.read_until("\x1b[2mhm\\x1b[5m\x1b[0m\r\n\r\n\\x1b]0;title\\x07two\r\n")
+    assert terminal.read_until(r"lines\x9b2J").isspace()
+    terminal.read_prompt()
+    server.chunks = [{"error": {"message": "\x1b[2Jbroken"}}]
+    terminal.type("hi\r")
+    terminal.read_until(r"\x1b[2Jbroken")
+    terminal.read_prompt()
+    assert terminal.leave("/quit\r") == 0
+    # A pipe, as cat's, is not the terminal: a program gets what the model said.
+    server.chunks = [{"content": "\x1b[31mred"}]
+    result = chat("--url", server.url, text="hi\n/stats\n", environment=environment)
+    assert result.stdout == "\x1b[31mred\n"
+    assert r"fake\x1b[31m-model" in result.stderr and "\x1b" not in result.stderr
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_program(server, environment):

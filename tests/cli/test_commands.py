@@ -155,6 +155,21 @@ def test_info_tells_of_a_chat_template_that_does_not_compile(tmp_path):
     assert "does not compile, so there is no chat: [chat template] line 1" in said and "can be served" in said
 
 
+def test_info_shows_a_models_control_characters(tmp_path):
+    name = b"Smollm2 135M 8k Lc100K Mix1 Ep2"
+    evil = b"\x1b]0;gone\x07\xc2\x9b31m\ncan be served".ljust(len(name))
+    model = Path(MODEL).read_bytes()
+    assert model.count(name) == 1 and len(evil) == len(name)
+    (tmp_path / "evil.gguf").write_bytes(model.replace(name, evil))
+    text = run("info", str(tmp_path / "evil.gguf")).stdout
+    assert r"name               \x1b]0;gone\x07\x9b31m\ncan be served" in text
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
+
+
+def test_messages_show_control_characters():
+    assert r"no command '\x1b[2Jx'" in run("\x1b[2Jx", expect=2).stderr
+
+
 def test_bench_holds_speed_against_the_machine():
     report = json.loads(run("bench", MODEL, "-p", "64", "-n", "4", "-r", "2", "--batch", "1,3", "--json").stdout)
     assert report["machine"]["read_gbps"] > 0.1 and report["machine"]["int8_gops"] > 1

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/visible.h"
 #include "cli/suggest.h"
 
 namespace retort {
@@ -40,14 +41,12 @@ class Printer {
     if (!look_.show_reasoning) return;
     if (!in_reasoning_) fmt::print("{}", look_.style.dim);
     in_reasoning_ = true;
-    fmt::print("{}", text);
-    std::fflush(stdout);
+    print(text);
   }
   void content(std::string_view text) {
     if (in_reasoning_) fmt::print("{}\n\n", look_.style.reset);
     in_reasoning_ = false;
-    fmt::print("{}", text);
-    std::fflush(stdout);
+    print(text);
   }
   void end() {
     fmt::print("{}\n", in_reasoning_ ? look_.style.reset : "");
@@ -55,6 +54,11 @@ class Printer {
   }
 
  private:
+  void print(std::string_view text) const {
+    fmt::print("{}", look_.is_terminal ? visible(text) : std::string(text));
+    std::fflush(stdout);
+  }
+
   const ChatLook& look_;
   bool in_reasoning_ = false;
 };
@@ -109,7 +113,7 @@ void ChatSession::answer() {
 }
 
 void ChatSession::say(std::string_view text) const {
-  fmt::print(stderr, "{}{}{}\n", look_.style.dim, text, look_.style.reset);
+  fmt::print(stderr, "{}{}{}\n", look_.style.dim, visible(text), look_.style.reset);
 }
 
 void ChatSession::run_command(std::string_view name, std::string_view argument) {

@@ -13,6 +13,7 @@ namespace retort {
 struct ChatLook {
   Style style;  // of standard output
   bool show_reasoning = true;
+  bool is_terminal = false;  // answers show control characters; a pipe or file gets the text as it is
 };
 
 class ChatSession {

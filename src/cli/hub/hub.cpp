@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "base/visible.h"
+
 namespace retort {
 namespace {
 
@@ -57,8 +59,7 @@ Result<uint64_t> parse_size(const nlohmann::json& value) {
 
 bool is_safe_path(std::string_view path) {
   if (path.empty() || path.size() > 512 || path.front() == '/' || path.back() == '/') return false;
-  for (const char c : path)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\') return false;
+  if (path.find('\\') != std::string_view::npos || visible_line(path) != path) return false;
   while (true) {
     const auto slash = path.find('/');
     const auto part = path.substr(0, slash);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/visible.h"
+
 namespace retort {
 
 using std::chrono::duration;
@@ -18,7 +20,7 @@ std::string human_bytes(uint64_t bytes) {
 }
 
 void Progress::begin(std::string name, uint64_t total, uint64_t already) {
-  name_ = std::move(name);
+  name_ = visible_line(name);
   total_ = total;
   already_ = already;
   tenth_ = total == 0 ? 0 : static_cast<int>(already * 10 / total);
