@@ -12,6 +12,7 @@
 namespace retort {
 
 enum class ErrorKind {
+  kBadUsage,     // the command line, the environment or the configuration file is wrong, whatever files there are
   kBadInput,     // what the caller gave is wrong; the message says expected and actual
   kNotFound,     // a file, model, path or id that does not exist
   kUnsupported,  // understood, but not something this build does; the message says what is supported

@@ -53,7 +53,7 @@ Result<int> chat(ChatOptions& options) {
   while (const auto line = editor.read("> "))
     if (!session.take_line(*line)) break;
   // With nobody at the terminal the exit code says whether the last question was answered.
-  return editor.is_terminal() || !session.has_failed() ? 0 : 1;
+  return editor.is_terminal() || !session.has_failed() ? kDone : kFailed;
 }
 
 }  // namespace

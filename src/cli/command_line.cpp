@@ -22,13 +22,28 @@ std::vector<std::string> option_names(const CLI::App& app) {
 int report_unknown(const CLI::App& app, const std::string& argument) {
   const std::string given = argument.substr(0, argument.find('='));
   const auto hint = given.starts_with('-') ? did_you_mean(given, option_names(app)) : "";
-  return report({ErrorKind::kBadInput, fmt::format("[{0}] unexpected argument '{1}'{2}. See: retort {0} --help",
+  return report({ErrorKind::kBadUsage, fmt::format("[{0}] unexpected argument '{1}'{2}. See: retort {0} --help",
                                                    app.get_name(), given, hint)});
 }
 
+// An option where a command is expected: the first command that has it is shown.
+std::string misplaced_option(const CLI::App& app, const std::string& argument) {
+  const std::string given = argument.substr(0, argument.find('='));
+  for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+    if (given.starts_with("--") && sub->get_option_no_throw(given) != nullptr)
+      return fmt::format("expected a command before '{0}', as in: retort {1} {0}. See: retort --help", given,
+                         sub->get_name());
+  return fmt::format("expected a command, got '{}'{}. See: retort --help", given,
+                     did_you_mean(given, option_names(app)));
+}
+
 // CLI11 would only say that a subcommand is required.
-std::optional<std::string> unknown_command(std::span<const Command> commands, const std::vector<std::string>& args) {
-  if (args.empty() || args.front().starts_with('-')) return std::nullopt;
+std::optional<std::string> unknown_command(const CLI::App& app, std::span<const Command> commands,
+                                           const std::vector<std::string>& args) {
+  if (args.empty()) return std::nullopt;
+  if (args.front().starts_with('-'))
+    return app.get_option_no_throw(args.front()) == nullptr ? std::optional(misplaced_option(app, args.front()))
+                                                            : std::nullopt;
   std::vector<std::string> names;
   for (const auto& command : commands) names.emplace_back(command.name);
   if (std::find(names.begin(), names.end(), args.front()) != names.end()) return std::nullopt;
@@ -66,8 +81,9 @@ int run_command_line(std::span<const Command> commands, int argc, const char* co
   app.formatter(std::make_shared<HelpFormatter>());
   app.require_subcommand(1);
   app.footer(
-      "retort COMMAND --help explains each.\nExit code: 0 done; 2 what was asked, or a file, is wrong; 1 it could not "
-      "be had or done.");
+      "retort COMMAND --help explains each.\nExit code: 0 it is done; 1 it failed: a file, a model, the network, "
+      "memory; "
+      "2 the command line, the\nenvironment or the file of --config is wrong.");
   std::map<const CLI::App*, RunCommand> runs;
   for (const auto& command : commands) {
     auto* sub = app.add_subcommand(command.name, command.about);
@@ -75,7 +91,7 @@ int run_command_line(std::span<const Command> commands, int argc, const char* co
   }
 
   std::vector<std::string> args(argv + 1, argv + argc);
-  if (const auto message = unknown_command(commands, args)) return report({ErrorKind::kBadInput, *message});
+  if (const auto message = unknown_command(app, commands, args)) return report({ErrorKind::kBadUsage, *message});
   if (const auto read = insert_config(app, args); !read) return report(read.error());
   if (args.empty()) args = {"--help"};
   std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
@@ -89,7 +105,7 @@ int run_command_line(std::span<const Command> commands, int argc, const char* co
   } catch (const CLI::ParseError& error) {
     const auto chosen = app.get_subcommands();
     const std::string name = chosen.empty() ? "" : chosen.front()->get_name() + " ";
-    return report({ErrorKind::kBadInput, fmt::format("{}. See: retort {}--help", error.what(), name)});
+    return report({ErrorKind::kBadUsage, fmt::format("{}. See: retort {}--help", error.what(), name)});
   }
   return runs.at(app.get_subcommands().front())();
 }

@@ -23,14 +23,14 @@ Status add_arguments(const std::string& name, const CLI::Option& option, const Y
                      std::vector<std::string>& arguments) {
   const bool is_list = option.get_items_expected_max() > 1;
   if (!value.IsScalar() && !(value.IsSequence() && is_list))
-    return fail(ErrorKind::kBadInput, "[config] {}: expected {}", name,
+    return fail(ErrorKind::kBadUsage, "[config] {}: expected {}", name,
                 is_list ? "a value or a list of values" : "a single value");
   if (value.IsScalar()) {
     arguments.push_back("--" + name + "=" + value.Scalar());
     return {};
   }
   for (const auto& item : value) {
-    if (!item.IsScalar()) return fail(ErrorKind::kBadInput, "[config] {}: expected a list of plain values", name);
+    if (!item.IsScalar()) return fail(ErrorKind::kBadUsage, "[config] {}: expected a list of plain values", name);
     arguments.push_back("--" + name + "=" + item.Scalar());
   }
   return {};
@@ -43,10 +43,12 @@ Result<std::vector<std::string>> arguments_from_config(const std::string& path, 
   YAML::Node root;
   try {
     root = YAML::LoadFile(path);
+  } catch (const YAML::BadFile&) {
+    return fail(ErrorKind::kNotFound, "[config] {}: cannot be read", path);
   } catch (const YAML::Exception& error) {
-    return fail(ErrorKind::kBadInput, "[config] {}: {}", path, error.what());
+    return fail(ErrorKind::kBadUsage, "[config] {}: {}", path, error.what());
   }
-  if (!root.IsMap()) return fail(ErrorKind::kBadInput, "[config] {}: expected a mapping of flags to values", path);
+  if (!root.IsMap()) return fail(ErrorKind::kBadUsage, "[config] {}: expected a mapping of flags to values", path);
   std::vector<std::string> known, arguments;
   for (const auto* option : app.get_options())
     for (const auto& name : option->get_lnames()) known.push_back(name);
@@ -55,7 +57,7 @@ Result<std::vector<std::string>> arguments_from_config(const std::string& path, 
     std::replace(name.begin(), name.end(), '_', '-');
     const auto* option = app.get_option_no_throw("--" + name);
     if (option == nullptr || name == "config" || name == "help")
-      return fail(ErrorKind::kBadInput, "[config] {}: no flag is called '{}'{}", path, name, did_you_mean(name, known));
+      return fail(ErrorKind::kBadUsage, "[config] {}: no flag is called '{}'{}", path, name, did_you_mean(name, known));
     if (!is_given(*option, given)) RETORT_TRY(add_arguments(name, *option, entry.second, arguments));
   }
   return arguments;

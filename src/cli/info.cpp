@@ -126,7 +126,7 @@ int info(const std::string& name) {
   const auto checkpoint = Checkpoint::open(*path);
   if (!checkpoint) {
     fmt::print("\nwould be refused:\n  {}\n", visible(checkpoint.error().message));
-    return 1;
+    return kFailed;
   }
   if (const auto* gguf = checkpoint->gguf())
     print_row("format", fmt::format("GGUF v{}, {}", gguf->version(), human_bytes(gguf->file_bytes())));
@@ -142,7 +142,7 @@ int info(const std::string& name) {
   const auto list = objections(*checkpoint);
   fmt::print("\n{}\n", list.empty() ? "can be served: retort serve " + visible_line(name) : "would be refused:");
   for (const auto& objection : list) fmt::print("  {}\n", visible_line(objection));
-  return list.empty() ? 0 : 1;
+  return list.empty() ? kDone : kFailed;
 }
 
 }  // namespace

@@ -132,7 +132,7 @@ Result<ChosenModel> choose_model(const ModelFlags& flags) {
 Result<int> parse_speculative_config(const std::string& json) {
   if (json.empty()) return kMaxDrafts;
   const auto refuse = [&](std::string_view expected) {
-    return fail(ErrorKind::kBadInput, "[flags] --speculative-config: expected {}, got {}", expected, json);
+    return fail(ErrorKind::kBadUsage, "[flags] --speculative-config: expected {}, got {}", expected, json);
   };
   const auto config = nlohmann::json::parse(json, nullptr, false);
   if (!config.is_object() || !config.contains("method")) return refuse(R"(a JSON object like {"method": "ngram"})");
@@ -159,7 +159,7 @@ Result<uint64_t> parse_memory(std::string_view flag, const std::string& text, ui
     return static_cast<uint64_t>(number->first / 100 * static_cast<double>(total));
   const auto unit = number ? kUnits.find(number->second) : kUnits.end();
   if (unit == kUnits.end() || number->first * unit->second > 1e18)
-    return fail(ErrorKind::kBadInput, "[serve] {}: expected auto, bytes (4G, 512MiB) or a share (50%), got '{}'", flag,
+    return fail(ErrorKind::kBadUsage, "[serve] {}: expected auto, bytes (4G, 512MiB) or a share (50%), got '{}'", flag,
                 text);
   return static_cast<uint64_t>(number->first * unit->second);
 }
@@ -170,7 +170,7 @@ Result<int64_t> parse_token_count(std::string_view flag, const std::string& text
   const auto unit = number ? kUnits.find(number->second) : kUnits.end();
   const double count = unit == kUnits.end() ? 0 : number->first * unit->second;
   if (count < 1 || count > 1e9 || count != std::floor(count))
-    return fail(ErrorKind::kBadInput, "[serve] {}: expected auto or a number of tokens (4096, 32K), got '{}'", flag,
+    return fail(ErrorKind::kBadUsage, "[serve] {}: expected auto or a number of tokens (4096, 32K), got '{}'", flag,
                 text);
   return static_cast<int64_t>(count);
 }

@@ -100,7 +100,7 @@ RunCommand add_pull_command(CLI::App& app) {
       return 0;
     }
     if (options->model.empty())
-      return report({ErrorKind::kBadInput, "[pull] MODEL is missing; retort pull --list shows what is known by name"});
+      return report({ErrorKind::kBadUsage, "[pull] MODEL is missing; retort pull --list shows what is known by name"});
     const auto path = pull(*options);
     if (!path) return report(path.error());
     fmt::print("{}\n", path->string());

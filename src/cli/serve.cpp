@@ -249,7 +249,7 @@ Result<double> parse_share(std::string_view flag, const std::string& text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), percent);
   const bool is_share = error == std::errc() && std::string_view(end, text.data() + text.size()) == "%";
   if (!is_share || !(percent >= 0 && percent <= 100))
-    return fail(ErrorKind::kBadInput, "[serve] {}: expected a share from 0% to 100%, got '{}'", flag, text);
+    return fail(ErrorKind::kBadUsage, "[serve] {}: expected a share from 0% to 100%, got '{}'", flag, text);
   return percent / 100;
 }
 
@@ -263,11 +263,11 @@ Status check_quantization(const std::string& asked, const std::filesystem::path&
 // What one flag demands of others.
 Status check_flags(const ServerConfig& server) {
   if (server.enable_admin && server.api_keys.empty())
-    return fail(ErrorKind::kBadInput, "[serve] --enable-admin: expected an --api-key beside it, there is none");
+    return fail(ErrorKind::kBadUsage, "[serve] --enable-admin: expected an --api-key beside it, there is none");
   if (server.max_requests_per_key > 0 && server.api_keys.empty())
-    return fail(ErrorKind::kBadInput, "[serve] --max-requests-per-key: expected an --api-key beside it, there is none");
+    return fail(ErrorKind::kBadUsage, "[serve] --max-requests-per-key: expected an --api-key beside it, there is none");
   if (server.ssl_certfile.empty() != server.ssl_keyfile.empty())
-    return fail(ErrorKind::kBadInput,
+    return fail(ErrorKind::kBadUsage,
                 "[serve] --ssl-certfile and --ssl-keyfile: expected both or none, there is only {}",
                 server.ssl_keyfile.empty() ? "--ssl-certfile" : "--ssl-keyfile");
   return {};

@@ -76,7 +76,7 @@ void print_json(SimulationReport& report) {
 
 Result<SimulationReport> run(SimulateOptions& options) {
   if (options.drawn.min_input > options.drawn.max_input || options.drawn.min_output > options.drawn.max_output)
-    return fail(ErrorKind::kBadInput,
+    return fail(ErrorKind::kBadUsage,
                 "[simulate] --min-input and --min-output: expected at most --max-input and --max-output");
   options.config.scheduler.max_step_seconds = options.max_step_ms / 1e3;
   options.config.price = {options.step_ms / 1e3, options.token_ms / 1e3, options.attended_ns / 1e9};

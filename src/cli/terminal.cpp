@@ -12,7 +12,7 @@ namespace retort {
 int report(const Error& error) {
   const auto style = style_for(STDERR_FILENO);
   fmt::print(stderr, "{}retort:{} {}\n", style.bold, style.reset, visible(error.message));
-  return error.kind == ErrorKind::kBadInput ? 2 : 1;
+  return error.kind == ErrorKind::kBadUsage ? kWrongUse : kFailed;
 }
 
 Style style_for(int fd) {

@@ -5,8 +5,11 @@
 
 namespace retort {
 
-// Prints "retort: message" to stderr, its control characters made visible; returns the exit code, 2 when what was asked
-// is wrong, else 1.
+// The exit codes of every command.
+inline constexpr int kDone = 0, kFailed = 1, kWrongUse = 2;
+
+// Prints "retort: message" to stderr, its control characters made visible; returns kWrongUse for kBadUsage, else
+// kFailed.
 int report(const Error& error);
 
 // Escape codes when `fd` is a terminal and NO_COLOR is not set, else empty strings.

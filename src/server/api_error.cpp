@@ -46,6 +46,7 @@ ApiError to_api_error(const Error& error) {
       return {.status = 404, .message = error.message};
     case ErrorKind::kUnavailable:
       return {.status = 503, .message = error.message, .retry_after = 1};
+    case ErrorKind::kBadUsage:
     case ErrorKind::kIo:
     case ErrorKind::kInternal:
       break;

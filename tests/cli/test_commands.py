@@ -76,6 +76,91 @@ def test_mistakes_are_refused_with_a_hint(arguments, message):
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--version"],
+        ["serve", "--help"],
+        ["pull", "--list"],
+        ["info", MODEL],
+        ["tokenize", MODEL, "a"],
+        ["chat", MODEL],
+        ["simulate", "--requests", "2"],
+    ],
+)
+def test_exit_code_of_what_is_done(arguments):
+    run(*arguments, expect=0, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["serve", "{tmp}"], "it has no config.json"),
+        (["serve", "{tmp}/notes.gguf"], "notes.gguf"),
+        (["serve", "{tmp}/none.gguf"], "no such file or folder"),
+        (["serve", MODEL, "--config", "{tmp}/none.yaml"], "none.yaml: cannot be read"),
+        (["serve", MODEL, "--chat-template", "{tmp}/none"], "--chat-template"),
+        (["serve", MODEL, "--api-key-file", "{tmp}/none"], "--api-key-file"),
+        (["serve", MODEL, "--uds", "{tmp}/none/socket"], "cannot listen"),
+        (["serve", MODEL, "--quantization", "none"], "--quantization: expected gguf"),
+        (["info", "{tmp}/notes.gguf"], "notes.gguf"),
+        (["info", "no-such-model"], "no file, folder or model"),
+        (["tokenize", "{tmp}/notes.gguf", "a"], "notes.gguf"),
+        (["tokenize", MODEL, "--decode", "1 x"], "expected token ids"),
+        (["bench", "{tmp}/notes.gguf"], "notes.gguf"),
+        (["chat", "{tmp}/notes.gguf"], "notes.gguf"),
+        (["chat", "--url", "http://127.0.0.1:9"], "retort serve"),
+        (["pull", "owner/model"], "Failed to connect"),
+        (["simulate", "{tmp}/none"], "cannot be read"),
+        (["simulate", "{tmp}/notes.gguf"], "line 1: expected a JSON object"),
+    ],
+)
+def test_exit_code_of_what_failed(tmp_path, arguments, message):
+    (tmp_path / "notes.gguf").write_text("# What I have noted\n")
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "RETORT_CACHE": str(tmp_path / "cache")}
+    arguments = [argument.replace("{tmp}", str(tmp_path)) for argument in arguments]
+    failed = run(*arguments, expect=1, env=environment, stdin=subprocess.DEVNULL)
+    assert message in failed.stdout + failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--frob"], "expected a command, got '--frob'. See: retort --help"),
+        (["--verison"], "(did you mean '--version'?)"),
+        (["--port=80"], "expected a command before '--port', as in: retort serve --port"),
+        (["frob"], "no command 'frob'"),
+        (["serve", "one", "two"], "unexpected argument 'two'"),
+        (["serve", "--port", "x"], "--port: expected 0 to 65535, got x"),
+        (["serve", "--max-model-len", "many"], "--max-model-len: expected auto"),
+        (["serve", MODEL, "--enable-admin"], "--enable-admin: expected an --api-key"),
+        (["serve", MODEL, "--ssl-certfile", "x"], "expected both or none"),
+        (["serve", "--degrade-memory", "1"], "--degrade-memory: expected a share"),
+        (["serve", MODEL, "--speculative-config", "{"], "--speculative-config: expected"),
+        (["serve", "--config", "{tmp}/list.yaml"], "list.yaml: expected a mapping"),
+        (["serve", "--config", "{tmp}/flags.yaml"], "no flag is called 'prot' (did you mean 'port'?)"),
+        (["chat", "--url"], "--url"),
+        (["info"], "MODEL is required"),
+        (["tokenize"], "MODEL is required"),
+        (["bench", MODEL, "--batch", "0"], "--batch: expected 1 or more"),
+        (["pull"], "MODEL is missing"),
+        (["pull", "a/b/c"], "expected a path, a name of the catalogue or OWNER/REPO"),
+        (["pull", "a/b", "--hub", "c"], "--hub"),
+        (["simulate", "--min-input", "9", "--max-input", "1"], "--min-input"),
+    ],
+)
+def test_exit_code_of_wrong_use(tmp_path, arguments, message):
+    (tmp_path / "list.yaml").write_text("- port\n")
+    (tmp_path / "flags.yaml").write_text("prot: 1\n")
+    arguments = [argument.replace("{tmp}", str(tmp_path)) for argument in arguments]
+    assert message in run(*arguments, expect=2, stdin=subprocess.DEVNULL).stderr
+
+
+def test_exit_code_of_a_wrong_environment():
+    assert "--port: expected" in run("serve", MODEL, expect=2, env={**os.environ, "RETORT_PORT": "many"}).stderr
+
+
+@pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
         ("--max-model-len", "9000", "expected at most the model's own 8192 tokens, got 9000"),
@@ -86,7 +171,7 @@ def test_memory_that_cannot_be_had_is_refused_before_packing(flag, value, messag
     refused = subprocess.run(
         [RETORT, "serve", MODEL, "--port", "0", flag, value], capture_output=True, text=True, timeout=60, check=False
     )
-    assert refused.returncode in (1, 2) and message in refused.stderr
+    assert refused.returncode == 1 and message in refused.stderr
     assert "packed in" not in refused.stderr
 
 
@@ -104,7 +189,7 @@ def test_tokenize_there_and_back():
 
 def test_tokenize_refuses_what_is_no_text():
     refused = subprocess.run([RETORT, "tokenize", MODEL], input=b"ab\xff", capture_output=True, timeout=60, check=False)
-    assert refused.returncode == 2 and b"expected UTF-8, byte 2 is 0xff" in refused.stderr
+    assert refused.returncode == 1 and b"expected UTF-8, byte 2 is 0xff" in refused.stderr
 
 
 def test_a_model_no_hub_has_is_not_said_to_be_pulled(tmp_path):

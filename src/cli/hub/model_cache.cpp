@@ -53,7 +53,7 @@ Result<RepoReference> parse_repo_reference(std::string_view text) {
   RepoReference reference{std::string(text.substr(0, colon)),
                           colon == std::string_view::npos ? "" : std::string(text.substr(colon + 1))};
   if (!is_repo_name(reference.repo) || (colon != std::string_view::npos && reference.quant.empty()))
-    return fail(ErrorKind::kBadInput,
+    return fail(ErrorKind::kBadUsage,
                 "[model] expected a path, a name of the catalogue or OWNER/REPO[:QUANT], got '{}'", text);
   return reference;
 }
