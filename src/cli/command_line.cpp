@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <system_error>
 
 #include "cli/command.h"
 #include "cli/config_file.h"
@@ -73,17 +76,15 @@ Status insert_config(const CLI::App& app, std::vector<std::string>& args) {
   return {};
 }
 
-}  // namespace
-
-int run_command_line(std::span<const Command> commands, int argc, const char* const* argv) {
+int run(std::span<const Command> commands, int argc, const char* const* argv) {
   CLI::App app("Retort serves small reasoning models on CPUs.", "retort");
   app.set_version_flag("--version", "retort " RETORT_VERSION);
   app.formatter(std::make_shared<HelpFormatter>());
   app.require_subcommand(1);
   app.footer(
-      "retort COMMAND --help explains each.\nExit code: 0 it is done; 1 it failed: a file, a model, the network, "
-      "memory; "
-      "2 the command line, the\nenvironment or the file of --config is wrong.");
+      "retort COMMAND --help explains each.\n"
+      "Exit code: 0 it is done; 1 it failed: a file, a model, the network, memory; 2 the command line, the\n"
+      "environment or the file of --config is wrong.");
   std::map<const CLI::App*, RunCommand> runs;
   for (const auto& command : commands) {
     auto* sub = app.add_subcommand(command.name, command.about);
@@ -108,6 +109,25 @@ int run_command_line(std::span<const Command> commands, int argc, const char* co
     return report({ErrorKind::kBadUsage, fmt::format("{}. See: retort {}--help", error.what(), name)});
   }
   return runs.at(app.get_subcommands().front())();
+}
+
+// What was printed must have arrived: that a disk is full may show only when the last of it is written.
+int check_output(int code, std::error_code error) {
+  if (!error && std::fflush(stdout) != 0) error = std::error_code(errno, std::generic_category());
+  if (!error && std::ferror(stdout) == 0) return code;
+  report({ErrorKind::kIo, fmt::format("standard output could not be written{}", error ? ": " + error.message() : "")});
+  return code == kDone ? kFailed : code;
+}
+
+}  // namespace
+
+int run_command_line(std::span<const Command> commands, int argc, const char* const* argv) {
+  try {
+    return check_output(run(commands, argc, argv), {});
+  } catch (const std::system_error& error) {  // of fmt::print
+    if (std::ferror(stdout) == 0) throw;
+    return check_output(kFailed, error.code());
+  }
 }
 
 }  // namespace retort

@@ -161,6 +161,31 @@ def test_exit_code_of_a_wrong_environment():
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["serve", "--help"],
+        ["pull", "--list"],
+        ["info", MODEL],
+        ["tokenize", MODEL, "a"],
+        ["tokenize", MODEL, "--ids", "many words " * 10000],  # more than a buffer holds
+        ["chat", MODEL, "--max-tokens", "2"],
+        ["bench", MODEL, "-p", "0", "-n", "1", "-r", "1", "--batch", "1", "--json"],
+        ["simulate", "--requests", "2"],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:20],
+)
+def test_output_that_cannot_be_written_is_a_failure(arguments):
+    with open("/dev/full", "w") as full:
+        failed = subprocess.run(
+            [RETORT, *arguments], input="hi\n", stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert failed.returncode == 1
+    assert "retort: standard output could not be written" in failed.stderr
+
+
+@pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
         ("--max-model-len", "9000", "expected at most the model's own 8192 tokens, got 9000"),
