@@ -13,7 +13,7 @@
 namespace retort {
 
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a named pipe would wait for its writer
   if (fd < 0) {
     const auto kind = errno == ENOENT ? ErrorKind::kNotFound : ErrorKind::kIo;
     return fail(kind, "[file] {}: {}", path.string(), std::strerror(errno));

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
 
@@ -22,6 +23,14 @@ TEST(MappedFile, HoldsTheFilesBytes) {
   const auto file = MappedFile::open(write_temporary("mapped", "hello"));
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ(text_of(*file), "hello");
+}
+
+TEST(MappedFile, DoesNotWaitForAWriter) {
+  const auto path = std::filesystem::path(testing::TempDir()) / "mapped_pipe";
+  std::filesystem::remove(path);
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  EXPECT_THAT(MappedFile::open(path).error().message, testing::HasSubstr("expected a regular file"));
+  std::filesystem::remove(path);
 }
 
 TEST(MappedFile, MovesAndReleases) {

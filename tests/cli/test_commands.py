@@ -96,14 +96,14 @@ def test_exit_code_of_what_is_done(arguments):
     ("arguments", "message"),
     [
         (["serve", "{tmp}"], "it has no config.json"),
-        (["serve", "{tmp}/notes.gguf"], "notes.gguf"),
+        (["serve", "{tmp}/notes.gguf"], "is not a GGUF file"),
         (["serve", "{tmp}/none.gguf"], "no such file or folder"),
         (["serve", MODEL, "--config", "{tmp}/none.yaml"], "none.yaml: cannot be read"),
         (["serve", MODEL, "--chat-template", "{tmp}/none"], "--chat-template"),
         (["serve", MODEL, "--api-key-file", "{tmp}/none"], "--api-key-file"),
         (["serve", MODEL, "--uds", "{tmp}/none/socket"], "cannot listen"),
         (["serve", MODEL, "--quantization", "none"], "--quantization: expected gguf"),
-        (["info", "{tmp}/notes.gguf"], "notes.gguf"),
+        (["info", "{tmp}/notes.gguf"], "is not a GGUF file"),
         (["info", "no-such-model"], "no file, folder or model"),
         (["tokenize", "{tmp}/notes.gguf", "a"], "notes.gguf"),
         (["tokenize", MODEL, "--decode", "1 x"], "expected token ids"),
@@ -263,6 +263,22 @@ def test_info_tells_of_a_chat_template_that_does_not_compile(tmp_path):
     model = changed_model(tmp_path / "model.gguf", b"{% for message", b"{% fro message")
     said = run("info", model).stdout
     assert "does not compile, so there is no chat: [chat template] line 1" in said and "can be served" in said
+
+
+@pytest.mark.parametrize("command", [["info"], ["tokenize", "--ids"], ["serve"], ["bench"], ["chat"]])
+def test_a_model_that_is_no_file_is_refused_at_once(tmp_path, command):
+    os.mkfifo(tmp_path / "pipe.gguf")
+    (tmp_path / "notes.md").write_text("# What I have noted\n")
+    (tmp_path / "bytes.bin").write_bytes(b"\x7fELF\xff\x00")
+    (tmp_path / "empty.gguf").touch()
+    for name, message in {
+        "pipe.gguf": "pipe.gguf: expected a file or a folder, it is a named pipe",
+        "notes.md": 'notes.md is not a GGUF file: it begins with "# What I have no"; expected "GGUF".',
+        "bytes.bin": r'it begins with "\x7fELF\xff\x00"',
+        "empty.gguf": "empty.gguf is not a GGUF file: it is empty",
+    }.items():
+        refused = run(*command, str(tmp_path / name), expect=1, stdin=subprocess.DEVNULL)
+        assert message in refused.stderr and refused.stdout == ""
 
 
 def test_info_shows_a_models_control_characters(tmp_path):

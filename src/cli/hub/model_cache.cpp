@@ -1,10 +1,13 @@
 #include "cli/hub/model_cache.h"
 
+#include <array>
 #include <cstdlib>
+#include <fstream>
 
 #include "cli/hub/catalogue.h"
 #include "cli/hub/choose_files.h"
 #include "cli/suggest.h"
+#include "formats/mapped_tensors.h"
 
 namespace retort {
 
@@ -39,6 +42,39 @@ Result<fs::path> find_catalogue_model(const CatalogueModel& model) {
   return fail(ErrorKind::kNotFound, "[model] {} is not on this machine. Fetch it first: {}", model.name, ways);
 }
 
+std::string_view kind_name(fs::file_type type) {
+  switch (type) {
+    case fs::file_type::fifo:
+      return "a named pipe";
+    case fs::file_type::socket:
+      return "a socket";
+    case fs::file_type::block:
+    case fs::file_type::character:
+      return "a device";
+    default:
+      return "something else";
+  }
+}
+
+// A file that was named by mistake is told in simpler words than a parser has.
+Status check_looks_like_model(const fs::path& path) {
+  constexpr std::string_view kMagic = "GGUF";
+  const auto type = fs::status(path).type();
+  if (type == fs::file_type::directory) return {};
+  if (type != fs::file_type::regular)
+    return fail(ErrorKind::kBadInput, "[model] {}: expected a file or a folder, it is {}", path.string(),
+                kind_name(type));
+  std::array<char, 16> bytes{};
+  std::ifstream file(path, std::ios::binary);
+  file.read(bytes.data(), bytes.size());
+  const std::string_view beginning(bytes.data(), static_cast<size_t>(file.gcount()));
+  if (!file.is_open() || beginning.starts_with(kMagic)) return {};
+  return fail(ErrorKind::kBadInput,
+              "[model] {} is not a GGUF file: {}; expected \"{}\". A model in safetensors is named by its folder",
+              path.string(),
+              beginning.empty() ? "it is empty" : fmt::format("it begins with \"{}\"", printable(beginning)), kMagic);
+}
+
 }  // namespace
 
 fs::path models_folder() {
@@ -60,7 +96,10 @@ Result<RepoReference> parse_repo_reference(std::string_view text) {
 
 Result<fs::path> find_model(const std::string& name) {
   std::error_code error;
-  if (fs::exists(name, error)) return fs::path(name);
+  if (fs::exists(name, error)) {
+    RETORT_TRY(check_looks_like_model(name));
+    return fs::path(name);
+  }
   if (const auto* model = find_in_catalogue(name)) return find_catalogue_model(*model);
   if (name.ends_with(".gguf") || name.starts_with('/') || name.starts_with('.'))
     return fail(ErrorKind::kNotFound, "[model] {}: no such file or folder", name);

@@ -15,10 +15,11 @@ std::filesystem::path models_folder();  // RETORT_CACHE (default ~/.cache/retort
 struct RepoReference {
   std::string repo, quant;  // "OWNER/REPO", "Q4_K_M" or ""
 };
-// Error kBadInput: not OWNER/REPO or OWNER/REPO:QUANT.
+// Error kBadUsage: not OWNER/REPO or OWNER/REPO:QUANT.
 Result<RepoReference> parse_repo_reference(std::string_view text);
 
-// The file or folder to open. Error kNotFound with the remedy when it is not here.
+// The file or folder to open. Errors: kNotFound with the remedy when it is not here, kBadInput for a path to what is no
+// model by its first bytes.
 Result<std::filesystem::path> find_model(const std::string& name);
 
 }  // namespace retort
