@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/environment.h"
 #include "cli/model_flags.h"
 #include "cli/ranges.h"
 #include "cli/terminal.h"
@@ -358,6 +359,7 @@ Result<int> serve(ServeOptions& options, const CLI::App& app) {
   log::info("Retort " RETORT_VERSION " on {} ({}), {} kernels, {} threads", cpu_model(), cpu_features(), isa_name(isa),
             threads);
   note_accepted_flags(app);
+  for (const auto& sentence : unread_variables(app)) log::warn("{}", sentence);
   RETORT_ASSIGN(const auto llm, Llm::load(chosen.options));
   if (llm->chat_template() == nullptr)
     log::warn("the model {}: only /v1/completions works (--chat-template gives it one)", llm->chat_fault());
@@ -381,13 +383,7 @@ RunCommand add_serve_command(CLI::App& app) {
   add_prompt_flags(app, *options);
   app.add_option("--config", options->config_file, "A YAML file of these flags: \"port: 8001\"")->group("Other");
   add_vllm_flags(app, *options);
-  for (auto* option : app.get_options()) {
-    if (option->get_lnames().empty() || option->get_name() == "--help" || option->get_name() == "--config") continue;
-    std::string name = "RETORT_" + option->get_lnames().front();
-    std::replace(name.begin(), name.end(), '-', '_');
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::toupper(c); });
-    option->envname(name);
-  }
+  read_environment(app);
   app.footer(
       "Each flag can also be set by an environment variable (RETORT_PORT=8001) or in the file of --config;\n"
       "the command line goes before the environment, the environment before the file.\n\n"

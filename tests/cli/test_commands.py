@@ -200,6 +200,28 @@ def test_memory_that_cannot_be_had_is_refused_before_packing(flag, value, messag
     assert "packed in" not in refused.stderr
 
 
+def test_variables_that_set_nothing_are_told(tmp_path):
+    environment = {
+        "RETORT_PORT": "tcp://10.0.0.1:8000",
+        "RETORT_PORT_8000_TCP_ADDR": "10.0.0.1",
+        "RETORT_SERVICE_HOST": "10.0.0.1",
+        "RETORT_API_SERVICE_PORT_HTTP": "8000",
+        "RETORT_API_PORT": "tcp://10.0.0.2:8000",
+        "RETORT_API_KEYS": "secret",
+        "RETORT_VERSION": "2",
+        "RETORT_MAX_MODEL_LEN": "9000",  # over the model's own: the start ends there
+    }
+    refused = run("serve", MODEL, "--uds", str(tmp_path / "socket"), expect=1, env={**os.environ, **environment})
+    assert "got 9000" in refused.stderr
+    warnings = [line.split("warning", 1)[1].strip() for line in refused.stderr.splitlines() if "warning" in line]
+    assert sorted(warnings) == [
+        "RETORT_API_KEYS sets nothing: no flag is called so (did you mean 'RETORT_API_KEY'?)",
+        "RETORT_PORT=tcp://10.0.0.1:8000 is not taken for a flag's: it is an address as Kubernetes sets it for a service "
+        "of that name",
+        "RETORT_VERSION sets nothing: no flag is called so",
+    ]
+
+
 def test_an_empty_folder_is_told_what_belongs_there(tmp_path):
     assert "config.json, tokenizer.json and model.safetensors" in run("serve", str(tmp_path), expect=1).stderr
 
