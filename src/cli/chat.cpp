@@ -35,6 +35,11 @@ Result<std::unique_ptr<ChatBackend>> open_backend(ChatOptions& options) {
   chosen.options.engine.max_num_seqs = 1;
   if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "loading {} …\n", visible_line(chosen.name));
   RETORT_ASSIGN(auto llm, Llm::load(chosen.options));
+  if (llm->chat_template() == nullptr)
+    return fail(ErrorKind::kUnsupported,
+                "[chat] {} {}: nothing tells where a question ends and an answer begins. --chat-template gives it one: "
+                "chatml, llama3, deepseek-r1 or a Jinja file, as the model was trained",
+                chosen.name, llm->chat_fault());
   return chat_with(std::move(llm), {chosen.name, chosen.force_thinking, options.sampling});
 }
 

@@ -42,8 +42,9 @@ class EchoBackend : public ChatBackend {
                      .answer_tokens = 11,
                      .seconds_to_first = 1,
                      .seconds = 2,
-                     .finish_reason = "stop"};
+                     .finish_reason = finish_reason};
   }
+  std::string finish_reason = "stop";
   Json asked;
   bool fails = false;
 };
@@ -83,6 +84,23 @@ TEST_F(Session, SystemAndReset) {
   take("/reset");
   take("again");
   EXPECT_EQ(backend.asked.size(), 2u);
+  take("/system off");
+  EXPECT_THAT(err, HasSubstr("no system message"));
+  take("/reset");
+  take("and again");
+  EXPECT_EQ(backend.asked.size(), 1u);
+}
+
+TEST_F(Session, TellsWhyAnAnswerEnded) {
+  take("hello");
+  EXPECT_EQ(err, "");
+  for (const auto& [reason, said] :
+       {std::pair("length", "limit of tokens: --max-tokens"), std::pair("repetition", "went round in a circle"),
+        std::pair("abort", "the server ended the answer early")}) {
+    backend.finish_reason = reason;
+    take("hello");
+    EXPECT_THAT(err, HasSubstr(said));
+  }
 }
 
 TEST_F(Session, QuitLeaves) {
@@ -126,8 +144,11 @@ TEST_F(Session, SavesMarkdownAndJson) {
   std::ifstream markdown(folder / "retort_chat.md");
   EXPECT_THAT(std::string(std::istreambuf_iterator<char>(markdown), {}),
               HasSubstr("## assistant\n\nyou said: hello\n"));
+  EXPECT_THAT(err, HasSubstr("saved 2 messages to "));
   take("/save /nowhere/at/all");
-  EXPECT_THAT(err, HasSubstr("could not be written"));
+  EXPECT_THAT(err, HasSubstr("/nowhere/at/all could not be written: No such file or directory"));
+  take("/save /dev/full");
+  EXPECT_THAT(err, HasSubstr("/dev/full could not be written: No space left on device"));
   take("/save");
   EXPECT_THAT(err, HasSubstr("needs the name"));
 }
@@ -139,6 +160,18 @@ TEST_F(Session, Stats) {
   take("/stats");
   EXPECT_THAT(err, HasSubstr("10.0 tokens/s"));
   EXPECT_THAT(err, HasSubstr("5 tokens, 2 of them cached"));
+  take("/reset");
+  take("/stats");
+  EXPECT_THAT(err, HasSubstr("no answer yet"));
+  take("hello");
+  take("/stats");
+  EXPECT_THAT(err, HasSubstr("1 answer, 5 prompt and 11 answer tokens"));
+}
+
+TEST_F(Session, OneMessageIsNotSeveral) {
+  take("/system be brief");
+  take("/save " + ::testing::TempDir() + "retort_chat_one.json");
+  EXPECT_THAT(err, HasSubstr("saved 1 message to "));
 }
 
 TEST(InterruptFlag, CtrlCIsAFlagWhileItLives) {

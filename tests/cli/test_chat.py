@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import termios
@@ -24,6 +25,7 @@ class ChatServer:
         self.requests = []
         self.model = "fake-model"
         self.chunks = [{"role": "assistant"}, {"content": "Hello"}, {"content": " there"}]
+        self.finish = {"finish_reason": "stop"}
         self.status = 200
         self.gone = threading.Event()  # the client left in the middle of a stream
         chat = self
@@ -65,7 +67,8 @@ class ChatServer:
                 continue
             event = chunk if "error" in chunk else {"choices": [{"index": 0, "delta": chunk}]}
             out.write(b"data: " + json.dumps(event).encode() + b"\n\n")
-        out.write(b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n')
+        end = {"choices": [{"index": 0, "delta": {}, **self.finish}]}
+        out.write(b"data: " + json.dumps(end).encode() + b"\n\n")
         out.write(b'data: {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}\n\ndata: [DONE]\n\n')
 
 
@@ -155,6 +158,11 @@ def test_reasoning_of_every_kind_of_server(server, environment, chunks):
         == "I think so\n\nYes\n"
     )
     assert chat("--url", server.url, text="hi\n", environment=environment).stdout == "Yes\n"
+
+
+def test_a_guard_that_ended_the_answer_is_told(server, environment):
+    server.finish = {"finish_reason": "stop", "stop_reason": "repetition"}
+    assert "went round in a circle" in chat("--url", server.url, text="hi\n", environment=environment).stderr
 
 
 def test_errors(server, environment):
@@ -255,6 +263,29 @@ def test_a_terminal_obeys_no_answer(server, environment):
     assert r"fake\x1b[31m-model" in result.stderr and "\x1b" not in result.stderr
 
 
+def test_a_paste_is_one_message(server, environment):
+    terminal = Terminal(["--url", server.url], environment)
+    terminal.read_until("\x1b[?2004h")  # asks the terminal to mark what is pasted
+    terminal.read_prompt()
+    terminal.type("Look: \x1b[200~def f():\r\treturn '日本'\rf()\r\x1b[201~ - right?\r")
+    terminal.read_until("Hello there")
+    terminal.read_until("\x1b[?2004h")
+    terminal.read_prompt()
+    terminal.type("\x1b[A\r")  # up: the whole of it
+    terminal.read_until("Hello there")
+    terminal.read_prompt()
+    assert terminal.leave("/quit\r") == 0
+    asked = [request[2]["messages"][-1]["content"] for request in server.requests]
+    assert asked == ["Look: def f():\n\treturn '日本'\nf() - right?"] * 2
+
+    terminal = Terminal(["--url", server.url], environment)  # it is kept as one, too
+    terminal.read_prompt()
+    terminal.type("\x1b[A\x1b[A\r")  # beyond /quit
+    terminal.read_until("Hello there")
+    assert terminal.leave("/quit\r") == 0
+    assert server.requests[-1][2]["messages"][-1]["content"] == asked[0]
+
+
 def test_ctrl_c_stops_the_answer_and_not_the_program(server, environment):
     server.chunks = [{"content": "Once upon"}, 30, {"content": "never seen"}]
     terminal = Terminal(["--url", server.url], environment)
@@ -273,6 +304,36 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(server, environment):
     terminal.read_until("Still here")
     assert terminal.leave("/quit\r") == 0
     assert [message["content"] for message in server.requests[1][2]["messages"]] == ["hi", "Once upon", "and?"]
+
+
+def test_a_model_without_a_chat_template_is_told_what_helps(environment, tmp_path):
+    model = Path(MODEL).read_bytes()
+    assert model.count(b"tokenizer.chat_template") == 1
+    plain = tmp_path / "plain.gguf"
+    model = model.replace(b"tokenizer.chat_template", b"tokenizer.chat_somethng")
+    plain.write_bytes(model.replace(b"<|im_start|>", b"<|no_start|>"))  # which tells the family
+    refused = chat(str(plain), text="hi\n", environment=environment, expect=1).stderr
+    assert "plain has no chat template" in refused and "--chat-template gives it one: chatml" in refused
+    assert chat(
+        str(plain), "--chat-template", "chatml", "--max-tokens", "2", text="hi\n", environment=environment
+    ).stdout.strip()
+
+
+def test_tokens_are_counted_as_the_server_counts_them(environment):
+    served = subprocess.Popen(
+        [RETORT, "serve", MODEL, "--port", "0"], stderr=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        url = next(line for line in served.stderr if "is ready at" in line).split()[-1]
+        counts = []
+        for where in ([MODEL], ["--url", url]):
+            asked = chat(*where, "--temperature", "0", text="What is 2 + 2?\n/stats\n", environment=environment)
+            assert "limit of tokens" not in asked.stderr
+            counts.append(re.search(r"last answer +(\d+) tokens", asked.stderr).group(1))
+    finally:
+        served.terminate()
+        served.communicate()
+    assert counts[0] == counts[1]
 
 
 def test_model_in_this_process(environment):

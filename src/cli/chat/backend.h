@@ -22,7 +22,7 @@ struct ChatSampling {
 struct ChatStats {
   int prompt_tokens = 0, cached_tokens = 0, answer_tokens = 0;
   double seconds_to_first = 0, seconds = 0;
-  std::string finish_reason;  // "stop", "length", "abort"
+  std::string finish_reason;  // "stop", "length", "repetition", "abort"
 };
 
 // The two kinds of text of an answer as they come.

@@ -1,20 +1,56 @@
 #include "cli/chat/line_editor.h"
 
-#include <editline/readline.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <array>
 #include <clocale>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
-#include <memory>
+#include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace retort {
 namespace {
 
 constexpr int kMaxHistory = 1000;
+constexpr const char* kMarkPastes = "\x1b[?2004h";  // the terminal then sends ESC [200~ and ESC [201~ around a paste
+constexpr const char* kDoNotMark = "\x1b[?2004l";
+constexpr std::wstring_view kPasteEnd = L"\x1b[201~";
+
+// Keys that libedit does not know by itself, as terminals send them.
+constexpr std::array<std::pair<const char*, const char*>, 11> kKeys = {{{"\\e[200~", "retort-paste"},
+                                                                        {"^R", "em-inc-search-prev"},
+                                                                        {"\\e[1~", "ed-move-to-beg"},
+                                                                        {"\\e[7~", "ed-move-to-beg"},
+                                                                        {"\\e[H", "ed-move-to-beg"},
+                                                                        {"\\e[4~", "ed-move-to-end"},
+                                                                        {"\\e[8~", "ed-move-to-end"},
+                                                                        {"\\e[F", "ed-move-to-end"},
+                                                                        {"\\e[3~", "ed-delete-next-char"},
+                                                                        {"\\e[1;5C", "em-next-word"},
+                                                                        {"\\e[1;5D", "ed-prev-word"}}};
+
+// Called at the beginning of a paste: puts it in the line, breaks and all; the Enter key still ends the line.
+unsigned char take_paste(EditLine* editor, int) {
+  std::wstring text;
+  while (!text.ends_with(kPasteEnd)) {
+    wchar_t next = 0;
+    if (el_wgetc(editor, &next) != 1) return CC_EOF;
+    text += next;
+  }
+  text.resize(text.size() - kPasteEnd.size());
+  while (text.ends_with(L'\n')) text.pop_back();
+  if (!text.empty() && el_winsertstr(editor, text.c_str()) != 0) return CC_ERROR;
+  return CC_REFRESH;
+}
+
+bool is_plain_terminal() {
+  const char* name = std::getenv("TERM");
+  return name == nullptr || std::string_view(name) == "dumb";
+}
 
 }  // namespace
 
@@ -22,16 +58,35 @@ LineEditor::LineEditor(Interrupt& interrupt, std::filesystem::path history)
     : interrupt_(interrupt), history_(std::move(history)), is_terminal_(isatty(STDIN_FILENO) != 0) {
   if (!is_terminal_) return;
   std::setlocale(LC_CTYPE, "");  // libedit counts characters, not bytes
-  using_history();
-  stifle_history(kMaxHistory);
-  if (!history_.empty()) read_history(history_.c_str());
+  marks_pastes_ = !is_plain_terminal();
+  lines_.reset(history_init());
+  editor_.reset(el_init("retort", stdin, stdout, stderr));
+  HistEvent event{};
+  ::history(lines_.get(), &event, H_SETSIZE, kMaxHistory);
+  if (!history_.empty()) ::history(lines_.get(), &event, H_LOAD, history_.c_str());
+  el_set(editor_.get(), EL_CLIENTDATA, this);
+  el_set(editor_.get(), EL_PROMPT, &LineEditor::prompt_of);
+  el_set(editor_.get(), EL_EDITOR, "emacs");
+  el_set(editor_.get(), EL_SIGNAL, 0);
+  el_set(editor_.get(), EL_HIST, ::history, lines_.get());
+  el_set(editor_.get(), EL_ADDFN, "retort-paste", "Take what is pasted", &take_paste);
+  for (const auto& [key, function] : kKeys) el_set(editor_.get(), EL_BIND, key, function, nullptr);
+  el_source(editor_.get(), nullptr);  // ~/.editrc
 }
 
 LineEditor::~LineEditor() {
   if (!is_terminal_ || history_.empty()) return;
   std::error_code error;
   std::filesystem::create_directories(history_.parent_path(), error);
-  if (write_history(history_.c_str()) == 0) std::filesystem::permissions(history_, std::filesystem::perms(0600), error);
+  HistEvent event{};
+  if (::history(lines_.get(), &event, H_SAVE, history_.c_str()) != -1)
+    std::filesystem::permissions(history_, std::filesystem::perms(0600), error);
+}
+
+char* LineEditor::prompt_of(EditLine* editor) {
+  LineEditor* self = nullptr;
+  el_get(editor, EL_CLIENTDATA, &self);
+  return self->prompt_.data();
 }
 
 std::optional<std::string> LineEditor::read_one(const std::string& prompt) {
@@ -40,16 +95,23 @@ std::optional<std::string> LineEditor::read_one(const std::string& prompt) {
     if (!std::getline(std::cin, line)) return std::nullopt;
     return line;
   }
+  prompt_ = prompt;
   while (true) {
+    if (marks_pastes_) fmt::print("{}", kMarkPastes);
     std::fflush(stdout);
-    const std::unique_ptr<char, void (*)(void*)> line(::readline(prompt.c_str()), std::free);
+    int size = 0;
+    const char* text = el_gets(editor_.get(), &size);
+    std::string line(text == nullptr ? "" : text, text == nullptr ? 0 : static_cast<size_t>(size));
+    if (marks_pastes_) fmt::print("{}", kDoNotMark);
     if (interrupt_.take()) {
       fmt::print("\n");
       continue;
     }
-    if (!line) return std::nullopt;
-    if (line.get()[0] != '\0') add_history(line.get());
-    return line.get();
+    if (line.empty()) return std::nullopt;
+    if (line.ends_with('\n')) line.pop_back();
+    HistEvent event{};
+    if (!line.empty()) ::history(lines_.get(), &event, H_ENTER, line.c_str());
+    return line;
   }
 }
 

@@ -1,7 +1,10 @@
 // Lines from the person: with editing and history (libedit) on a terminal, plain otherwise.
 #pragma once
 
+#include <histedit.h>
+
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -14,18 +17,30 @@ class LineEditor {
   // history: a file that past lines are read from and kept in; empty: none.
   LineEditor(Interrupt& interrupt, std::filesystem::path history);
   ~LineEditor();
+  LineEditor(const LineEditor&) = delete;
+  LineEditor& operator=(const LineEditor&) = delete;
 
   bool is_terminal() const { return is_terminal_; }
-  // A line without its line break; lines that end in \ go on in the next. None at the end of the input. Ctrl-C gives up
-  // what was typed and asks again.
+  // A line without its line break; lines that end in \ go on in the next, and what is pasted may have several. None at
+  // the end of the input. Ctrl-C gives up what was typed and asks again.
   std::optional<std::string> read(const std::string& prompt);
 
  private:
+  struct End {
+    void operator()(EditLine* editor) const { el_end(editor); }
+    void operator()(History* lines) const { history_end(lines); }
+  };
+
   std::optional<std::string> read_one(const std::string& prompt);
+  static char* prompt_of(EditLine* editor);
 
   Interrupt& interrupt_;
   std::filesystem::path history_;
   bool is_terminal_;
+  bool marks_pastes_ = false;  // the terminal is asked to bracket what is pasted
+  std::string prompt_;
+  std::unique_ptr<History, End> lines_;
+  std::unique_ptr<EditLine, End> editor_;  // ends before the lines it looks through
 };
 
 }  // namespace retort

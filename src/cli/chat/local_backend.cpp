@@ -39,8 +39,9 @@ class Inbox {
 std::string finish_name(FinishReason reason) {
   switch (reason) {
     case FinishReason::kStop:
-    case FinishReason::kRepetition:
       return "stop";
+    case FinishReason::kRepetition:
+      return "repetition";
     case FinishReason::kLength:
       return "length";
     default:
@@ -121,7 +122,7 @@ Result<ChatStats> LocalBackend::answer(const Json& messages, const ChatSink& sin
     const auto event = inbox->pop();
     if (!event) continue;
     if (stats.answer_tokens == 0 && !event->tokens.empty()) stats.seconds_to_first = now();
-    stats.answer_tokens += static_cast<int>(event->tokens.size());
+    stats.answer_tokens += static_cast<int>(event->tokens.size()) + (event->stop_token ? 1 : 0);  // as usage has it
     stats.cached_tokens = event->num_cached_tokens;
     for (const auto& token : event->tokens) show(parser.push(detokenizer.push(token.id)));
     if (!event->finish) continue;

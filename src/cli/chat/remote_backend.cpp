@@ -50,6 +50,7 @@ class Answer {
     if (choices == chunk.end() || !choices->is_array() || choices->empty() || !choices->front().is_object()) return {};
     const auto& choice = choices->front();
     if (const auto reason = text_at(choice, "finish_reason"); !reason.empty()) stats_.finish_reason = reason;
+    if (text_at(choice, "stop_reason") == "repetition") stats_.finish_reason = "repetition";  // Retort's guard
     if (const auto delta = choice.find("delta"); delta != choice.end() && delta->is_object()) read_delta(*delta);
     return {};
   }

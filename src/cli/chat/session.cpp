@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 
 #include "base/visible.h"
 #include "cli/suggest.h"
@@ -14,12 +13,12 @@ namespace retort {
 namespace {
 
 constexpr std::string_view kHelp =
-    "/system TEXT   what the model is told before anything else; without TEXT: show it\n"
-    "/reset         forget the conversation (the system message stays)\n"
+    "/system TEXT   what the model is told before anything else; /system: show it; /system off: nothing\n"
+    "/reset         forget the conversation and its figures (the system message stays)\n"
     "/save FILE     write the conversation: Markdown, or JSON when FILE ends in .json\n"
     "/stats         tokens and speed of the last answer\n"
     "/quit          leave (or Ctrl-D)\n"
-    "Ctrl-C stops an answer. A line that ends in \\ goes on in the next.\n";
+    "Ctrl-C stops an answer. A line that ends in \\ goes on in the next; what is pasted is one message.\n";
 
 std::string_view trimmed(std::string_view text) {
   const auto begin = text.find_first_not_of(" \t"), end = text.find_last_not_of(" \t");
@@ -30,6 +29,16 @@ std::string_view trimmed(std::string_view text) {
 bool is_command(std::string_view word) {
   return word.size() > 1 && word[0] == '/' &&
          std::all_of(word.begin() + 1, word.end(), [](unsigned char c) { return std::isalpha(c) != 0; });
+}
+
+// 0, or the errno of what failed: streams' own would be that of whatever they did last.
+int write_file(const std::string& path, std::string_view text) {
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  if (file == nullptr) return errno;
+  int error = 0;
+  if (std::fwrite(text.data(), 1, text.size(), file) != text.size() || std::fflush(file) != 0) error = errno;
+  if (std::fclose(file) != 0 && error == 0) error = errno;
+  return error;
 }
 
 // Dims reasoning and sets it apart from the answer by an empty line.
@@ -96,7 +105,7 @@ void ChatSession::answer() {
                       }};
   const auto stats = backend_.answer(messages(), sink, interrupt_.flag());
   printer.end();
-  interrupt_.take();
+  const bool was_stopped = interrupt_.take();
   has_failed_ = !stats;
   if (!stats) {
     turns_.erase(turns_.size() - 1);  // as if it had not been asked, so that it can be tried again
@@ -109,7 +118,12 @@ void ChatSession::answer() {
   num_answers_ += 1;
   total_prompt_tokens_ += stats->prompt_tokens;
   total_answer_tokens_ += stats->answer_tokens;
-  if (stats->finish_reason == "length") say("(the answer ended at its limit of tokens)");
+  if (stats->finish_reason == "length")
+    say("(the answer ended at its limit of tokens: --max-tokens, or what the context leaves)");
+  else if (stats->finish_reason == "repetition")
+    say("(the answer was ended: it went round in a circle)");
+  else if (stats->finish_reason == "abort" && !was_stopped)
+    say("(the server ended the answer early)");
 }
 
 void ChatSession::say(std::string_view text) const {
@@ -120,10 +134,12 @@ void ChatSession::run_command(std::string_view name, std::string_view argument) 
   if (name == "quit" || name == "exit") {
     wants_to_leave_ = true;
   } else if (name == "system") {
-    if (!argument.empty()) system_ = argument;
+    if (!argument.empty()) system_ = argument == "off" ? "" : argument;
     say(system_.empty() ? "no system message" : "system: " + system_);
   } else if (name == "reset") {
     turns_ = Json::array();
+    last_ = {};
+    num_answers_ = total_prompt_tokens_ = total_answer_tokens_ = 0;
     say("the conversation is forgotten");
   } else if (name == "save") {
     save(std::string(argument));
@@ -139,16 +155,17 @@ void ChatSession::run_command(std::string_view name, std::string_view argument) 
 
 void ChatSession::save(const std::string& path) const {
   if (path.empty()) return say("/save needs the name of a file");
-  std::ofstream file(path);
+  std::string text;
   if (path.ends_with(".json")) {
-    file << messages().dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+    text = messages().dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   } else {
     for (const auto& message : messages())
-      file << "## " << message["role"].get<std::string>() << "\n\n" << message["content"].get<std::string>() << "\n\n";
+      text += fmt::format("## {}\n\n{}\n\n", message["role"].get<std::string>(), message["content"].get<std::string>());
   }
-  file.close();
-  say(file ? fmt::format("saved {} messages to {}", messages().size(), path)
-           : fmt::format("{} could not be written: {}", path, std::strerror(errno)));
+  if (const int error = write_file(path, text); error != 0)
+    return say(fmt::format("{} could not be written: {}", path, std::strerror(error)));
+  const auto count = messages().size();
+  say(fmt::format("saved {} message{} to {}", count, count == 1 ? "" : "s", path));
 }
 
 void ChatSession::print_stats() const {
