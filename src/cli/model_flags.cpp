@@ -95,7 +95,10 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->check(at_least(1))
       ->default_str(fmt::format("physical cores, {} here", cores))
       ->group("Model");
-  app.add_option("--seed", flags.seed, "For requests that bring none: the same seed, the same text")
+  app.add_option(
+         "--seed", flags.seed,
+         "For what requests without a seed draw: each draws anew, and after another start with this seed the same "
+         "requests in the same order draw the same")
       ->default_str("0")
       ->group("Model");
 }

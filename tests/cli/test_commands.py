@@ -43,6 +43,7 @@ def test_help_of_serve_tells_every_flag_and_its_default():
     assert defaults["--fold-system"].group(1) == "off"
     assert defaults["--port"].group(1) == "8000"
     assert "--max-prompt-chars N" in "\n".join(lines)
+    assert "the same requests in the same order" in " ".join(flags["--seed"])
     assert all(len(line) <= 112 for line in lines)
 
 
