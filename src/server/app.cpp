@@ -111,6 +111,7 @@ App::App(const ServerConfig& config)
   api_.request_timeout = config.request_timeout;
   api_.step_timeout = config.step_timeout;
   api_.json_limits.max_depth = config.max_json_depth;
+  api_.json_limits.refuses_repeated_keys = true;
   api_.logs_requests = config.logs_requests;
   api_.degradation = Degradation(config.degrade);
   service_.on_exchange_change = [this] {

@@ -1,5 +1,6 @@
 """What a client is told when it asks for something wrong."""
 
+import http.client
 import re
 
 import openai
@@ -27,6 +28,16 @@ def test_unknown_and_wrong_fields_are_named(server):
         'temperature: expected a number from 0 to 2, got "hot"'
     )
     assert refusal(server, "/v1/completions", {"prompt": "x", "top_p": 0})["param"] == "top_p"
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions", "/v1/messages", "/api/chat"])
+def test_a_field_given_twice_is_refused_by_name(server, path):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("POST", path, b'{"max_tokens": 4, "max_tokens": 5}', {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    assert response.status == 400
+    assert b"max_tokens: given twice in the body" in response.read()
+    connection.close()
 
 
 @pytest.mark.parametrize(

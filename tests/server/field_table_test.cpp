@@ -150,6 +150,18 @@ TEST(JsonInput, SaysWhereItIsNot) {
   EXPECT_FALSE(parse_json("1e999"));
 }
 
+TEST(JsonInput, NamesAFieldGivenTwice) {
+  const JsonInputLimits limits{.refuses_repeated_keys = true};
+  const auto twice = parse_json(R"({"a": 1, "b": {"a": [1, 2]}, "a": 1, "c": "}{,"})", limits);
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().message, "a: given twice in the body");
+  EXPECT_EQ(twice.error().param, "a");
+  for (const auto* once :
+       {"{}", "[]", R"({"a": 1})", R"({"a": {"b": 1, "b": 2}, "c": [1, 2]})", R"([{"a": 1}, 2])", "3"})
+    EXPECT_TRUE(parse_json(once, limits)) << once;
+  EXPECT_EQ((*parse_json(R"({"a": 1, "a": 2})"))["a"], 2) << "what a model wrote";
+}
+
 TEST(JsonInput, LimitsDepth) {
   EXPECT_TRUE(parse_json(std::string(100, '[') + std::string(100, ']')));
   const auto deep = parse_json(std::string(101, '[') + std::string(101, ']'));

@@ -1,5 +1,6 @@
 #include "server/fields/json_input.h"
 
+#include <set>
 #include <vector>
 
 namespace retort {
@@ -16,10 +17,11 @@ size_t skip_string(std::string_view text, size_t at) {
   return text.size();
 }
 
-// Walks over brackets and commas alone; whether the rest is JSON is the parser's question.
-ApiStatus check_limits(std::string_view text, const JsonInputLimits& limits) {
+// Walks over brackets and commas alone; whether the rest is JSON is the parser's question. Returns how many members the
+// outermost object or array has.
+ApiResult<size_t> check_limits(std::string_view text, const JsonInputLimits& limits) {
   std::vector<size_t> members;  // of each open object or array
-  size_t num_values = 1, num_comparisons = 0;
+  size_t num_values = 1, num_comparisons = 0, num_outermost = 0;
   for (size_t at = 0; at < text.size();) {
     const char c = text[at];
     if (c == '"') {
@@ -36,6 +38,7 @@ ApiStatus check_limits(std::string_view text, const JsonInputLimits& limits) {
       ++num_values;
     } else if ((c == '}' || c == ']') && !members.empty()) {
       if (c == '}') num_comparisons += members.back() * members.back();
+      if (members.size() == 1) num_outermost = members.back();
       members.pop_back();
     }
     if (num_values > limits.max_values)
@@ -47,7 +50,20 @@ ApiStatus check_limits(std::string_view text, const JsonInputLimits& limits) {
   // An object that is never closed is not JSON, but the parser would read it to its end first.
   for (const size_t count : members) num_comparisons += count * count;
   if (num_comparisons > limits.max_key_comparisons) return refuse(400, "the JSON body has objects with too many keys");
-  return {};
+  return num_outermost;
+}
+
+// The parser keeps the last of a key's values, and says nothing.
+std::string repeated_key(std::string_view text) {
+  std::set<std::string> seen;
+  std::string repeated;
+  const auto note = [&](int depth, Json::parse_event_t event, Json& key) {
+    if (event == Json::parse_event_t::key && depth == 1 && !seen.insert(key.get<std::string>()).second)
+      repeated = key.get<std::string>();
+    return true;
+  };
+  static_cast<void>(Json::parse(text, note));
+  return repeated;
 }
 
 // "[json.exception.parse_error.101] parse error at line 1, column 5: …" without its first word.
@@ -59,9 +75,13 @@ std::string_view without_exception_name(std::string_view what) {
 }  // namespace
 
 ApiResult<Json> parse_json(std::string_view text, const JsonInputLimits& limits) {
-  RETORT_API_TRY(check_limits(text, limits));
+  RETORT_API_ASSIGN(const size_t num_outermost, check_limits(text, limits));
   try {
-    return Json::parse(text);
+    Json json = Json::parse(text);
+    const bool repeats = json.is_object() && !json.empty() && json.size() < num_outermost;
+    if (!repeats || !limits.refuses_repeated_keys) return json;
+    const std::string key = repeated_key(text);
+    return refuse(400, fmt::format("{}: given twice in the body", key), key);
   } catch (const Json::exception& e) {
     auto error = refuse(400, "the body is not valid JSON");
     error.value().message += fmt::format(": {}", without_exception_name(e.what()));
