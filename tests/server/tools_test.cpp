@@ -387,6 +387,14 @@ TEST_F(ToolsTest, OllamasShape) {
   EXPECT_EQ(answer["done_reason"], "stop");
   const std::string lines = ask("POST", "/api/chat", body(fmt::format("say {}", kNowCall), ""));
   EXPECT_EQ(status_of(lines), 200);
+  Json strict = Json::parse(body(fmt::format("say {}", kWeatherCall), ""));
+  strict["tools"][0]["function"]["strict"] = true;
+  model_->step_ms = 4;  // so that what comes does not gather
+  testing::Client client(port_);
+  client.send(request("POST", "/api/chat", strict.dump()));
+  EXPECT_THAT(client.read_until("\r\n0\r\n\r\n"),
+              HasSubstr(R"("tool_calls":[{"function":{"name":"get_weather","arguments":{"city":"Oslo"}}}])"))
+      << "a stream has its arguments as one object, also where they are bound";
   const Json formed =
       ask_json("POST", "/api/chat", R"({"model": "fake", "stream": false, "format": {"const": 7}, "messages": [
       {"role": "user", "content": "hi"},

@@ -102,6 +102,9 @@ ToolCallParser::Step ToolCallParser::read_bound_call() {
   if (!json_) json_.emplace();
   const JsonScanner::State state = json_->scan(std::string_view(held_).substr(bound_->json_at));
   if (state == JsonScanner::State::kComplete) {
+    const std::string_view arguments = std::string_view(held_).substr(bound_->json_at, json_->end());
+    if (binding_ == CallBinding::kWhole && !make_call(*bound_, arguments))
+      return refuse_call(bound_->json_at + json_->end());
     tell_arguments(json_->end(), true);
     end_of_call_ = call_frame(format_, bound_->name).after;
     is_fence_open_ = false;

@@ -2,9 +2,9 @@
 // call is told when it is whole and valid, for what has been sent cannot be taken back. Anything else is content: a
 // call that is cut off, is not JSON or names no tool that was offered comes out as it was written. How the text is cut
 // does not change what comes out.
-// A call that a grammar holds to its form cannot turn out to be none, and may be told while it is being written. (What
-// JSON's grammar allows and its readers do not, half a surrogate pair or a number that no double holds, is told as it
-// stands.) Belongs to one answer, used by one thread at a time.
+// A call that a grammar holds to its form may be told while it is being written: what it turns out to be is a call, but
+// for what JSON's grammar allows and its readers do not, half a surrogate pair or a number that no double holds.
+// Belongs to one answer, used by one thread at a time.
 #pragma once
 
 #include <memory>

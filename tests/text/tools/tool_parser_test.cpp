@@ -329,6 +329,16 @@ TEST(ToolParser, ABoundCallMayBeCutOff) {
   EXPECT_EQ(parse_every_way(ToolFormat::kHermes, head, CallBinding::kPieces), content(head.data()));
 }
 
+TEST(ToolParser, ABoundCallThatNoReaderTakesIsNone) {
+  for (const char* value : {"1e999", "\"\\ud800\""}) {
+    const std::string text =
+        "<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": " + std::string(value) + "}}\n</tool_call>";
+    EXPECT_EQ(parse_every_way(ToolFormat::kHermes, text, CallBinding::kWhole), content(text.c_str()));
+    EXPECT_EQ(parse_every_way(ToolFormat::kHermes, text, CallBinding::kPieces),
+              calls({{"add", "{\"a\":" + std::string(value) + "}"}}));
+  }
+}
+
 TEST(ToolFormat, ReadsWhatItWrites) {
   const std::vector<ToolCall> list = {kNow, kWeather, kNow};
   for (const ToolFormat format : {ToolFormat::kHermes, ToolFormat::kLlama3Json, ToolFormat::kDeepSeek})
