@@ -39,9 +39,9 @@ bench: build ## Speed of the model, against what this machine's memory and arith
 	@model=$$(scripts/fetch_model.py $(if $(MODEL),'$(MODEL)')) && build/release/retort bench "$$model" $(ARGS)
 
 .PHONY: bench-peers
-bench-peers: build ## The same beside llama.cpp, compiled here for this CPU (ISA=avx2: both held to that)
+bench-peers: build ## The same beside llama.cpp, compiled for this CPU, and OpenVINO (ISA=avx2: llama.cpp alone, both held to that)
 	@bench/peers/set_up.sh $(if $(ISA),$(ISA),native)
-	@model=$$(scripts/fetch_model.py $(if $(MODEL),'$(MODEL)')) && build/venv-peers-$(if $(ISA),$(ISA),native)/bin/python bench/peers/run.py "$$model" $(if $(ISA),--isa $(ISA)) $(ARGS)
+	@model=$$(scripts/fetch_model.py $(if $(MODEL),'$(MODEL)')) && build/venv-peers-$(if $(ISA),$(ISA),native)/bin/python bench/peers/run.py "$$model" $(if $(ISA),--isa $(ISA) --peers llama.cpp) $(ARGS)
 
 .PHONY: bench-serve
 bench-serve: ## Load on a running server: ARGS="closed --concurrency 16"; see bench/serve/run.py --help

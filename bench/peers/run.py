@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Retort beside llama.cpp on the same file and machine: runs take turns, so that both meet the same weather.
+"""Retort beside its peers on the same file and machine: runs take turns, so that all meet the same weather.
 
-`make bench-peers` sets up what this needs. Figures are tokens/s, medians over rounds with the whole range; the ratio is
-the median of each round's own ratio.
+`make bench-peers` sets up what this needs. Figures are tokens/s, medians over rounds with the whole range; a ratio is
+the median of each round's own ratio of Retort to the peer.
 """
 
 import argparse
@@ -42,9 +42,12 @@ def retort(args, model: Path) -> dict:
     return {"machine": report["machine"], "load_seconds": report["model"]["load_seconds"], "tokens_per_second": speeds}
 
 
-def llama_cpp(args, model: Path) -> dict:
-    command = [sys.executable, str(HERE / "llama_cpp_speed.py"), str(model), "--threads", str(args.threads)]
+def peer(script: str, args, model: Path) -> dict:
+    command = [sys.executable, str(HERE / script), str(model), "--threads", str(args.threads)]
     return run([*command, "--prompt", str(args.prompt), "--generate", str(args.generate), "--batch", args.batch], None)
+
+
+PEERS = {"llama.cpp": "llama_cpp_speed.py", "OpenVINO": "openvino_speed.py"}
 
 
 def summary(values: list[float]) -> dict:
@@ -52,25 +55,25 @@ def summary(values: list[float]) -> dict:
 
 
 def compare(args, model: Path) -> dict:
-    ours, theirs = [], []
+    runs = {name: [] for name in ["Retort", *args.peers]}
     for i in range(args.rounds):
         print(f"{model.name}: round {i + 1} of {args.rounds}", file=sys.stderr)
-        ours.append(retort(args, model))
-        theirs.append(llama_cpp(args, model))
-    rows = {}
-    for test in ours[0]["tokens_per_second"]:
-        a = [r["tokens_per_second"][test] for r in ours]
-        b = [r["tokens_per_second"][test] for r in theirs]
-        rows[test] = {
-            "retort": summary(a),
-            "llama.cpp": summary(b),
-            "ratio": summary([x / y for x, y in zip(a, b, strict=True)]),
+        runs["Retort"].append(retort(args, model))
+        for name in args.peers:
+            runs[name].append(peer(PEERS[name], args, model))
+    tests = {}
+    for test in runs["Retort"][0]["tokens_per_second"]:
+        values = {name: [r["tokens_per_second"][test] for r in results] for name, results in runs.items()}
+        ratios = {
+            name: summary([x / y for x, y in zip(values["Retort"], values[name], strict=True)]) for name in args.peers
         }
-    loads = {
-        "retort": summary([r["load_seconds"] for r in ours]),
-        "llama.cpp": summary([r["load_seconds"] for r in theirs]),
-    }
-    return {"model": model.name, "machine": ours[0]["machine"], "tests": rows, "load_seconds": loads}
+        tests[test] = {"tokens_per_second": {name: summary(v) for name, v in values.items()}, "ratio": ratios}
+    loads = {name: summary([r["load_seconds"] for r in results]) for name, results in runs.items()}
+    return {"model": model.name, "machine": runs["Retort"][0]["machine"], "tests": tests, "load_seconds": loads}
+
+
+def with_range(values: dict, digits: int) -> str:
+    return f"{values['median']:.{digits}f} ({values['min']:.{digits}f}–{values['max']:.{digits}f})"
 
 
 def print_table(report: dict):
@@ -79,15 +82,35 @@ def print_table(report: dict):
         f"\n{report['model']} on {machine['cpu']}, {machine['threads']} threads, {machine['isa']}; "
         f"reads {machine['read_gbps']:.1f} GB/s, int8 {machine['int8_gops']:.0f} GOP/s"
     )
-    print(f"{'':<14} {'Retort':>24} {'llama.cpp':>24} {'ratio':>20}")
+    names = list(report["load_seconds"])
+    print(f"{'':<14}" + "".join(f"{name:>24}" for name in names) + "".join(f"{'ratio':>20}" for _ in names[1:]))
     for test, row in report["tests"].items():
-        cells = [f"{s['median']:8.1f} ({s['min']:.1f}–{s['max']:.1f})" for s in (row["retort"], row["llama.cpp"])]
-        ratio = row["ratio"]
-        print(
-            f"{test:<14} {cells[0]:>24} {cells[1]:>24} {ratio['median']:8.2f} ({ratio['min']:.2f}–{ratio['max']:.2f})"
-        )
-    loads = report["load_seconds"]
-    print(f"load           {loads['retort']['median']:22.2f} s {loads['llama.cpp']['median']:22.2f} s")
+        speeds = "".join(f"{with_range(row['tokens_per_second'][name], 1):>24}" for name in names)
+        print(f"{test:<14}{speeds}" + "".join(f"{with_range(row['ratio'][name], 2):>20}" for name in names[1:]))
+    print(f"{'load, s':<14}" + "".join(f"{with_range(report['load_seconds'][name], 2):>24}" for name in names))
+
+
+def plot(reports: list[dict], path: Path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(reports), figsize=(7 * len(reports), 5), squeeze=False)
+    for axis, report in zip(axes[0], reports, strict=True):
+        names, tests = list(report["load_seconds"]), list(report["tests"])
+        width = 0.8 / len(names)
+        for i, name in enumerate(names):
+            speeds = [report["tests"][test]["tokens_per_second"][name] for test in tests]
+            medians = [s["median"] for s in speeds]
+            reach = [[s["median"] - s["min"] for s in speeds], [s["max"] - s["median"] for s in speeds]]
+            axis.bar([x + i * width for x in range(len(tests))], medians, width, yerr=reach, label=name)
+        axis.set_xticks([x + 0.4 - width / 2 for x in range(len(tests))], tests)
+        axis.set_title(report["model"])
+        axis.set_ylabel("tokens/s")
+        axis.legend()
+    figure.tight_layout()
+    figure.savefig(path)
 
 
 def main():
@@ -100,13 +123,20 @@ def main():
     parser.add_argument("--generate", type=int, default=64)
     parser.add_argument("--batch", default="1,8")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", default=",".join(PEERS), help="of " + ", ".join(PEERS))
     parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--plot", type=Path, help="a PNG")
     args = parser.parse_args()
+    args.peers = args.peers.split(",")
+    if unknown := set(args.peers) - set(PEERS):
+        parser.error(f"--peers: expected some of {', '.join(PEERS)}, got {', '.join(unknown)}")
     reports = [compare(args, model) for model in args.models]
     for report in reports:
         print_table(report)
     if args.json:
         args.json.write_text(json.dumps(reports, indent=1) + "\n")
+    if args.plot:
+        plot(reports, args.plot)
 
 
 if __name__ == "__main__":
