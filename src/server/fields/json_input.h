@@ -13,8 +13,8 @@ struct JsonInputLimits {
   // Σ over objects of members². ordered_json compares each new key with those before it, so this bounds the parser's
   // time; one object may have 4,472.
   size_t max_key_comparisons = 20'000'000;
-  bool refuses_repeated_keys =
-      false;  // in the outermost object, where the fields of a request stand; else the last counts
+  // In the outermost object, where a request's fields stand. Else the last of a key's values counts.
+  bool refuses_repeated_keys = false;
 };
 
 // 400 with line and column for what is not JSON, naming the limit for what is over one, or the key that stands there
