@@ -16,9 +16,9 @@ namespace retort {
 namespace {
 
 // Read by other parts of the program, or by its tests and scripts.
-constexpr std::array<std::string_view, 8> kOwnVariables = {
-    "RETORT_CACHE",      "RETORT_CONFIG",     "RETORT_ISA",         "RETORT_BINARY",
-    "RETORT_TEST_MODEL", "RETORT_REAL_MODEL", "RETORT_ALL_SCHEMAS", "RETORT_OPENAPI"};
+constexpr std::array<std::string_view, 7> kOwnVariables = {"RETORT_CACHE",  "RETORT_CONFIG",     "RETORT_ISA",
+                                                           "RETORT_BINARY", "RETORT_TEST_MODEL", "RETORT_REAL_MODEL",
+                                                           "RETORT_OPENAPI"};
 
 std::string variable_of(const CLI::Option& option) {
   if (option.get_lnames().empty() || option.get_name() == "--help" || option.get_name() == "--config") return "";
