@@ -328,3 +328,28 @@ def test_names_that_are_not_models(serve_hub, pull, name):
     hub = serve_hub(FILES)
     pull(hub, name, expect=[1, 2])
     assert not hub.requests
+
+
+def test_two_pulls_of_one_file_bring_it_once(serve_hub, pull, tmp_path):
+    hub = serve_hub(FILES)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(handler, data):
+        begun.set()
+        assert go_on.wait(20)
+        send_range(handler, data)
+
+    hub.faults["model-Q4_K_M.gguf"] = [slowly]
+    environment = {**os.environ, "RETORT_CACHE": str(tmp_path), "HF_ENDPOINT": hub.url}
+    command = [RETORT, "pull", "owner/model"]
+    first = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    assert begun.wait(20)
+    second = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    assert "is being downloaded already" in second.stderr.readline()
+    go_on.set()
+    assert (first.wait(20), second.wait(20)) == (0, 0)
+    for process in (first, second):
+        process.stderr.close()
+    assert (pull.folder / "model-Q4_K_M.gguf").read_bytes() == DATA
+    assert len(hub.requested("/owner/model/resolve/main/model-Q4_K_M.gguf")) == 1
+    assert names_below(pull.folder) == ["model-Q4_K_M.gguf"]

@@ -1,6 +1,8 @@
 #include "cli/hub/download.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -63,10 +65,30 @@ class PartialFile {
   uint64_t total_ = 0, size_ = 0;
 };
 
+// Whether the name still is that of the open file: whoever held the lock before may have renamed or removed it.
+bool is_named(int fd, const fs::path& path) {
+  struct stat opened{}, named{};
+  return ::fstat(fd, &opened) == 0 && ::stat(path.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
+
+// Open, and locked for this process alone until it is closed: two that wrote to it at once would spoil it.
+Result<int> open_locked(const fs::path& path) {
+  while (true) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) return fail(ErrorKind::kIo, "[download] {}: {}", path.string(), std::strerror(errno));
+    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      fmt::print(stderr, "{} is being downloaded already: waiting for that\n", path.stem().string());
+      ::flock(fd, LOCK_EX);
+    }
+    if (is_named(fd, path)) return fd;
+    ::close(fd);
+  }
+}
+
 Result<PartialFile> PartialFile::open(const Download& request) {
   fs::path path = request.destination.string() + ".partial";
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return fail(ErrorKind::kIo, "[download] {}: {}", path.string(), std::strerror(errno));
+  RETORT_ASSIGN(const int fd, open_locked(path));
   PartialFile file(fd, path, request);
   std::ifstream(file.etag_path()) >> file.etag_;
   RETORT_TRY(file.hash_what_is_there());
@@ -245,6 +267,11 @@ Status download(HttpClient& http, const Download& request, Progress& progress) {
   if (error)
     return fail(ErrorKind::kIo, "[download] {}: {}", request.destination.parent_path().string(), error.message());
   RETORT_ASSIGN(auto file, PartialFile::open(request));
+  if (request.num_bytes > 0 && fs::file_size(request.destination, error) == request.num_bytes && !error) {
+    // Another process has brought it while this one waited.
+    file.discard();
+    return {};
+  }
   RETORT_TRY(check_space(request, file.size()));
 
   std::string reason;
