@@ -36,11 +36,12 @@ struct PreTokenizerKind {
   std::vector<std::string_view> patterns;  // applied one after another, each match a piece of its own
   bool ignore_merges = false;
   bool add_bos = false;  // unless the file says otherwise
+  bool nfc = false;      // text is composed first, as by the model's own tokenizer.json; llama.cpp leaves it as it is
 };
 
 const std::vector<PreTokenizerKind>& pre_tokenizer_kinds() {
   static const std::vector<PreTokenizerKind> kKinds = {
-      {"qwen2", {kQwen2}},
+      {"qwen2", {kQwen2}, false, false, true},
       {"deepseek-r1-qwen", {kQwen2}},
       {"llama-bpe", {kLlama3}, true, true},
       {"llama3", {kLlama3}, true, true},
@@ -159,6 +160,7 @@ Status load_gpt2(const Gguf& file, const RawVocabulary& vocabulary, TokenizerPar
   if (kind == kinds.end())
     return fail(ErrorKind::kUnsupported, "[tokenizer] tokenizer.ggml.pre: expected one of {}, file holds '{}'",
                 supported_names(), pre);
+  if (kind->nfc) parts.normalizer.add(Normalizer::Nfc{});
   for (const std::string_view pattern : kind->patterns) {
     RETORT_ASSIGN(auto regex, SplitRegex::compile(pattern));
     parts.pre_tokenizer.add(PreTokenizer::Split{std::move(regex)});

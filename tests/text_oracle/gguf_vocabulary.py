@@ -72,6 +72,8 @@ def tokenizer_of(path: Path) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [*steps, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
+    if pre == "qwen2":
+        tokenizer.normalizer = normalizers.NFC()
     tokenizer.decoder = decoders.ByteLevel()
     added = [(token, kind) for token, kind in zip(meta["tokens"], meta["token_type"], strict=True) if kind in (3, 4)]
     tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t, k in added if k == CONTROL])
