@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "cli/suggest.h"
+#include "cli/text_file.h"
 
 namespace retort {
 namespace {
@@ -40,11 +41,11 @@ Status add_arguments(const std::string& name, const CLI::Option& option, const Y
 
 Result<std::vector<std::string>> arguments_from_config(const std::string& path, const CLI::App& app,
                                                        const std::vector<std::string>& given) {
+  const auto text = read_text_file(path);
+  if (!text) return fail(text.error().kind, "[config] {}: {}", path, text.error().message);
   YAML::Node root;
   try {
-    root = YAML::LoadFile(path);
-  } catch (const YAML::BadFile&) {
-    return fail(ErrorKind::kNotFound, "[config] {}: cannot be read", path);
+    root = YAML::Load(*text);
   } catch (const YAML::Exception& error) {
     return fail(ErrorKind::kBadUsage, "[config] {}: {}", path, error.what());
   }

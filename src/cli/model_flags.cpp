@@ -1,7 +1,6 @@
 #include "cli/model_flags.h"
 
 #include <cmath>
-#include <fstream>
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -9,6 +8,7 @@
 #include "cli/hub/catalogue.h"
 #include "cli/hub/model_cache.h"
 #include "cli/ranges.h"
+#include "cli/text_file.h"
 #include "model/checkpoint.h"
 
 namespace retort {
@@ -26,13 +26,14 @@ std::optional<std::pair<double, std::string>> split_number(const std::string& te
 
 Result<std::string> template_source(const std::string& name_or_file) {
   if (const char* builtin = builtin_chat_template(name_or_file)) return builtin;
-  std::ifstream file(name_or_file, std::ios::binary);
-  if (!file)
+  auto source = read_text_file(name_or_file);
+  if (!source && source.error().kind == ErrorKind::kNotFound)
     return fail(
         ErrorKind::kNotFound,
         "[serve] --chat-template: no file, and no built-in template (chatml, llama3, deepseek-r1), is called '{}'",
         name_or_file);
-  return std::string(std::istreambuf_iterator<char>(file), {});
+  if (!source) return fail(source.error().kind, "[serve] --chat-template {}: {}", name_or_file, source.error().message);
+  return source;
 }
 
 Result<fs::path> default_model() {

@@ -1,9 +1,10 @@
 // retort serve: the OpenAI-compatible server.
 #include "server/server.h"
 
+#include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <set>
+#include <sstream>
 
 #include "base/log.h"
 #include "cli/command.h"
@@ -11,6 +12,7 @@
 #include "cli/model_flags.h"
 #include "cli/ranges.h"
 #include "cli/terminal.h"
+#include "cli/text_file.h"
 #include "text/tools/tool_format.h"
 
 namespace retort {
@@ -304,10 +306,15 @@ void add_vllm_flags(CLI::App& app, ServeOptions& options) {
 }
 
 Status read_api_keys(ServeOptions& options) {
+  // As --api-key "$KEY" is when KEY is not set: every request would have that key.
+  if (std::ranges::count(options.server.api_keys, "") > 0)
+    return fail(ErrorKind::kBadUsage, "[serve] --api-key: expected a key, got an empty one");
   if (options.api_key_file.empty()) return {};
-  std::ifstream file(options.api_key_file);
-  if (!file) return fail(ErrorKind::kNotFound, "[serve] --api-key-file {}: cannot be read", options.api_key_file);
-  for (std::string key; std::getline(file, key);) {
+  const auto text = read_text_file(options.api_key_file);
+  if (!text)
+    return fail(text.error().kind, "[serve] --api-key-file {}: {}", options.api_key_file, text.error().message);
+  std::istringstream lines(*text);
+  for (std::string key; std::getline(lines, key);) {
     while (!key.empty() && std::isspace(static_cast<unsigned char>(key.back())) != 0) key.pop_back();
     if (!key.empty()) options.server.api_keys.push_back(key);
   }

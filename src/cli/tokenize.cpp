@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 
@@ -11,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/hub/model_cache.h"
 #include "cli/terminal.h"
+#include "cli/text_file.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 
@@ -39,13 +39,10 @@ Result<std::string> input_text(const TokenizeOptions& options) {
     for (size_t i = 1; i < options.text.size(); ++i) joined += " " + options.text[i];
     return joined;
   }
-  std::ifstream file;
-  if (!options.file.empty()) {
-    file.open(options.file, std::ios::binary);
-    if (!file) return fail(ErrorKind::kNotFound, "[tokenize] {}: cannot be read", options.file);
-  }
-  std::istream& in = options.file.empty() ? std::cin : file;
-  return std::string(std::istreambuf_iterator<char>(in), {});
+  if (options.file.empty()) return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  auto text = read_text_file(options.file);
+  if (!text) return fail(text.error().kind, "[tokenize] {}: {}", options.file, text.error().message);
+  return text;
 }
 
 // Bytes that are no UTF-8 belong to no text: they would be left out without a word.

@@ -1,9 +1,10 @@
 #include "cli/trace.h"
+#include "cli/text_file.h"
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "engine/philox.h"
 
@@ -43,11 +44,12 @@ Result<SimulatedRequest> parse_line(const std::string& text) {
 }  // namespace
 
 Result<std::vector<SimulatedRequest>> read_trace(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  if (!file) return fail(ErrorKind::kNotFound, "[simulate] {}: cannot be read", path.string());
+  const auto whole = read_text_file(path.string());
+  if (!whole) return fail(whole.error().kind, "[simulate] {}: {}", path.string(), whole.error().message);
+  std::istringstream lines(*whole);
   std::vector<SimulatedRequest> trace;
   int number = 0;
-  for (std::string text; std::getline(file, text);) {
+  for (std::string text; std::getline(lines, text);) {
     ++number;
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
     auto request = parse_line(text);

@@ -66,6 +66,13 @@ def test_help_of_serve_tells_every_flag_and_its_default():
         (["bench", MODEL, "--prompt", "9999999"], "expected at most the model's 8192 positions, got 9999999"),
         (["bench", MODEL, "--context", "8000", "--generate", "193"], "positions, got 8193"),
         (["serve", MODEL, "--port", "99999"], "--port: expected 0 to 65535, got 99999"),
+        (["tokenize", MODEL, "--file", "/tmp"], "/tmp: is a folder, expected a file"),
+        (["serve", MODEL, "--config", "/tmp"], "/tmp: is a folder, expected a file"),
+        (["serve", MODEL, "--chat-template", "/tmp"], "/tmp: is a folder, expected a file"),
+        (["serve", MODEL, "--api-key-file", "/tmp"], "/tmp: is a folder, expected a file"),
+        (["serve", MODEL, "--api-key", ""], "--api-key: expected a key, got an empty one"),
+        (["serve", MODEL, "--api-key", "real", "--api-key", ""], "--api-key: expected a key, got an empty one"),
+        (["simulate", "/tmp"], "/tmp: is a folder, expected a file"),
         (["simulate", "--rate", "0"], "--rate: expected 0.001 or more, got 0"),
     ],
 )
