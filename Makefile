@@ -7,7 +7,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
-export JOBS FUZZ_SECONDS
+export JOBS FUZZ_SECONDS MODEL
 # Objects compiled in one clone are found again by ccache in another.
 export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
@@ -28,20 +28,20 @@ build: setup ## Build build/release/retort
 
 .PHONY: serve
 serve: build ## Build, fetch the model, serve it on http://127.0.0.1:8000
-	@model=$$(scripts/fetch_model.py $(if $(MODEL),'$(MODEL)')) && exec build/release/retort serve "$$model" --host $(HOST) --port $(PORT) $(ARGS)
+	@model=$$(scripts/fetch_model.py $${MODEL:+"$$MODEL"}) && exec build/release/retort serve "$$model" --host $(HOST) --port $(PORT) $(ARGS)
 
 .PHONY: chat
 chat: build ## Build, fetch the model, talk to it in this terminal
-	@model=$$(scripts/fetch_model.py $(if $(MODEL),'$(MODEL)')) && exec build/release/retort chat "$$model" $(ARGS)
+	@model=$$(scripts/fetch_model.py $${MODEL:+"$$MODEL"}) && exec build/release/retort chat "$$model" $(ARGS)
 
 .PHONY: bench
 bench: build ## Speed of the model, against what this machine's memory and arithmetic allow
-	@model=$$(scripts/fetch_model.py $(if $(MODEL),'$(MODEL)')) && build/release/retort bench "$$model" $(ARGS)
+	@model=$$(scripts/fetch_model.py $${MODEL:+"$$MODEL"}) && build/release/retort bench "$$model" $(ARGS)
 
 .PHONY: bench-peers
 bench-peers: build ## The same beside llama.cpp, compiled for this CPU, and OpenVINO (ISA=avx2: llama.cpp alone, both held to that)
 	@bench/peers/set_up.sh $(if $(ISA),$(ISA),native)
-	@model=$$(scripts/fetch_model.py $(if $(MODEL),'$(MODEL)')) && build/venv-peers-$(if $(ISA),$(ISA),native)/bin/python bench/peers/run.py "$$model" $(if $(ISA),--isa $(ISA) --peers llama.cpp) $(ARGS)
+	@model=$$(scripts/fetch_model.py $${MODEL:+"$$MODEL"}) && build/venv-peers-$(if $(ISA),$(ISA),native)/bin/python bench/peers/run.py "$$model" $(if $(ISA),--isa $(ISA) --peers llama.cpp) $(ARGS)
 
 .PHONY: bench-serve
 bench-serve: ## Load on a running server: ARGS="closed --concurrency 16"; see bench/serve/run.py --help

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -175,11 +176,12 @@ def test_every_model_of_the_catalogue_says_what_is_needed(fetcher):
 
 
 def test_make_takes_a_path_with_spaces(tmp_path):
-    model = tmp_path / "my model.gguf"
+    model = tmp_path / "my model's.gguf"
     model.touch()
     plan = subprocess.run(
         ["make", "--dry-run", "serve", f"MODEL={model}"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     fetch = re.search(r"\$\((scripts/fetch_model.py.*)\) &&", plan.stdout).group(1)
-    found = subprocess.run(["bash", "-c", fetch], cwd=ROOT, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "MODEL": str(model)}
+    found = subprocess.run(["bash", "-c", fetch], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert found.stdout == f"{model}\n"
