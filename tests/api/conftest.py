@@ -150,7 +150,7 @@ def start_server():
 @pytest.fixture(scope="session")
 def server(start_server):
     """The server that most tests share. It must end well after all of them."""
-    shared = start_server("--served-model-name", "smollm2", "--max-model-len", "2048")
+    shared = start_server("--served-model-name", "smollm2", "--max-model-len", "2048", "--generation-config", "vllm")
     yield shared
     assert shared.stop() == 0, "".join(shared.log[-40:])
     assert not any("ERROR: " in line or "WARNING: ThreadSanitizer" in line for line in shared.log), "".join(

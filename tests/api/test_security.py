@@ -245,11 +245,19 @@ def test_json_logs(start_server):
 
 
 @pytest.mark.parametrize(
-    ("config", "plain"), [("auto", {"temperature": 0.6, "top_p": 0.95}), ("vllm", {"temperature": 1, "top_p": 1})]
+    ("config", "name", "plain"),
+    [
+        ("auto", "other.gguf", {"temperature": 0.6, "top_p": 0.95}),
+        ("auto", MODEL.name, {"temperature": 0.2, "top_p": 0.9}),
+        ("vllm", "other.gguf", {"temperature": 1, "top_p": 1}),
+    ],
 )
-def test_generation_config(start_server, config, plain):
-    """A model that thinks is sampled as R1's makers recommend, unless told otherwise."""
-    server = start_server("--force-thinking", "on", "--generation-config", config, "--max-model-len", "512")
+def test_generation_config(start_server, tmp_path, config, name, plain):
+    """A model of the catalogue as its makers recommend, another that thinks as R1's do, unless told otherwise."""
+    (tmp_path / name).symlink_to(MODEL)
+    server = start_server(
+        "--force-thinking", "on", "--generation-config", config, "--max-model-len", "512", model=tmp_path / name
+    )
     question = {"prompt": "The sea is", "max_tokens": 12, "seed": 3}
     answers = [server.ask("POST", "/v1/completions", {**question, **more})[1]["choices"] for more in ({}, plain)]
     assert answers[0] == answers[1]

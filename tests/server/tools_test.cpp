@@ -211,6 +211,17 @@ TEST_F(ToolsTest, WhatIsDemandedIsHeldTo) {
   EXPECT_THAT(named[0]["arguments"].get<std::string>(), ::testing::AnyOf(R"({"city":"Paris"})", R"({"city":"Oslo"})"));
 }
 
+// Though the model goes on calling, and the request does not say parallel_tool_calls.
+TEST_F(ToolsTest, ANamedToolIsCalledOnce) {
+  const std::string calls = fmt::format("say {}\n{}", kWeatherCall, kWeatherCall);
+  const char* named = R"("tool_choice": {"type": "function", "function": {"name": "get_weather"}})";
+  for (const Json& choice : {answer(calls, named), streamed(calls, named)}) {
+    EXPECT_EQ(functions_of(choice).size(), 1u);
+    EXPECT_EQ(choice["finish_reason"], "tool_calls");
+  }
+  EXPECT_EQ(functions_of(answer(calls, R"("tool_choice": "required")")).size(), 2u);
+}
+
 TEST_F(ToolsTest, CallsOfStrictToolsAreHeldToTheirSchemas) {
   const auto functions = [&](std::string_view strict, std::string_view call) {
     const Json body = {{"model", "fake"},

@@ -68,6 +68,9 @@ ApiResult<std::shared_ptr<const TokenConstraint>> constraint_of(const ServedMode
   return constrain_answer(std::move(rules));
 }
 
+// A named choice asks for that one call, as vLLM and OpenAI have it.
+bool allows_many_calls(const ToolUse& use) { return use.parallel && use.choice != ToolChoice::kNamed; }
+
 // `is_bound`: every call that stands in the grammar's form is held to it.
 OfferedTools offered_tools(const ServedModel& model, const ChatRequest& request, bool is_bound) {
   const ToolUse& use = request.tool_use;
@@ -76,7 +79,7 @@ OfferedTools offered_tools(const ServedModel& model, const ChatRequest& request,
   const bool in_pieces = request.stream && request.takes_parts_of_calls;
   return {.format = model.tool_format,
           .names = std::move(names),
-          .is_one_call_enough = !use.parallel,
+          .is_one_call_enough = !allows_many_calls(use),
           .binding = !is_bound   ? CallBinding::kNone
                      : in_pieces ? CallBinding::kPieces
                                  : CallBinding::kWhole};
@@ -109,7 +112,8 @@ ApiResult<std::optional<GrammarText>> answer_grammar(const ServedModel& model, c
   for (const Tool* tool : tools) signatures.push_back({tool->name, dump_json(tool->parameters)});
   std::optional<std::string_view> answer_schema;
   if (!use.must_call()) answer_schema = request.grammar->text;
-  return GrammarText{GrammarKind::kLark, tool_calls_grammar(model.tool_format, signatures, use.parallel, answer_schema),
+  return GrammarText{GrammarKind::kLark,
+                     tool_calls_grammar(model.tool_format, signatures, allows_many_calls(use), answer_schema),
                      use.must_call() ? "tool_choice" : request.grammar->field};
 }
 
