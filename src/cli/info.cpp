@@ -1,4 +1,7 @@
 // retort info: what a model file holds, what it needs, and what stands in the way of serving it.
+#include <algorithm>
+#include <cctype>
+#include <cstring>
 #include <map>
 
 #include "base/visible.h"
@@ -108,15 +111,32 @@ std::vector<std::string> objections(const Checkpoint& checkpoint) {
   return list;
 }
 
-void print_template(const Checkpoint& checkpoint) {
+// False: it has one that does not work.
+bool print_template(const Checkpoint& checkpoint) {
   const auto source = checkpoint.chat_template();
-  if (source.empty()) return print_row("chat template", "none: only plain completion, or --chat-template");
+  if (source.empty()) {
+    print_row("chat template",
+              "none: its family's, if Retort knows that; else only plain completion, or --chat-template");
+    return true;
+  }
   const auto compiled = ChatTemplate::compile(source, "", "");
-  if (!compiled)
-    return print_row("chat template", "does not compile, so there is no chat: " + compiled.error().message);
+  if (!compiled) {
+    print_row("chat template", "does not compile, so there is no chat: " + compiled.error().message);
+    return false;
+  }
   print_row("chat template",
             fmt::format("{} characters{}{}", source.size(), compiled->supports_tools() ? ", tools" : "",
                         source.find("</think>") != std::string::npos ? ", reasoning" : ""));
+  return true;
+}
+
+// As a shell takes it for one word.
+std::string quoted(const std::string& word) {
+  const auto is_plain = [](unsigned char c) { return std::isalnum(c) != 0 || std::strchr("/._-:+,@%=", c) != nullptr; };
+  if (!word.empty() && std::ranges::all_of(word, is_plain)) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? "'\\''" : std::string(1, c);
+  return text + "'";
 }
 
 int info(const std::string& name) {
@@ -137,10 +157,14 @@ int info(const std::string& name) {
   if (const auto* model = catalogue_model_of(*path)) recommend(model->sampling, config);
   print_shape(config);
   print_types(checkpoint->gguf() != nullptr ? checkpoint->gguf()->tensors() : checkpoint->hf()->tensors());
-  print_template(*checkpoint);
+  const bool has_chat = print_template(*checkpoint);
   print_memory(*checkpoint);
   const auto list = objections(*checkpoint);
-  fmt::print("\n{}\n", list.empty() ? "can be served: retort serve " + visible_line(name) : "would be refused:");
+  if (list.empty())
+    fmt::print("\ncan be served{}: retort serve {}\n", has_chat ? "" : ", but not for chat",
+               visible_line(quoted(name)));
+  else
+    fmt::print("\nwould be refused:\n");
   for (const auto& objection : list) fmt::print("  {}\n", visible_line(objection));
   return list.empty() ? kDone : kFailed;
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -290,9 +291,12 @@ def test_info_and_serve_refuse_the_same_tensors(tmp_path):
 
 
 def test_info_tells_of_a_chat_template_that_does_not_compile(tmp_path):
-    model = changed_model(tmp_path / "model.gguf", b"{% for message", b"{% fro message")
+    model = changed_model(tmp_path / "a model's.gguf", b"{% for message", b"{% fro message")
     said = run("info", model).stdout
-    assert "does not compile, so there is no chat: [chat template] line 1" in said and "can be served" in said
+    assert "does not compile, so there is no chat: [chat template] line 1" in said
+    assert said.endswith(
+        f"\ncan be served, but not for chat: retort serve {shlex.quote(model)}\n".replace("'\"'\"'", "'\\''")
+    )
 
 
 @pytest.mark.parametrize("command", [["info"], ["tokenize", "--ids"], ["serve"], ["bench"], ["chat"]])
