@@ -59,6 +59,14 @@ Status check_lengths(const BenchOptions& options, int64_t max_context) {
               max_context, asked);
 }
 
+Status check_tests(const BenchOptions& options) {
+  if (options.breakdown && options.generate == 0)
+    return fail(ErrorKind::kBadUsage, "[bench] --breakdown is of decoding: expected --generate 1 or more, got 0");
+  if (options.prompt == 0 && options.generate == 0)
+    return fail(ErrorKind::kBadUsage, "[bench] nothing to measure: --prompt and --generate are both 0");
+  return {};
+}
+
 Result<Report> run_bench(const BenchOptions& options) {
   RETORT_ASSIGN(const auto isa, select_isa());
   RETORT_ASSIGN(const auto path, find_model(options.model));
@@ -220,6 +228,7 @@ RunCommand add_bench_command(CLI::App& app) {
       "an\n"
       "instruction set.");
   return [options] {
+    if (const auto checked = check_tests(*options); !checked) return report(checked.error());
     if (options->breakdown) return bench_breakdown(*options);
     const auto report_or_error = run_bench(*options);
     if (!report_or_error) return report(report_or_error.error());

@@ -6,8 +6,10 @@
 #include <optional>
 #include <system_error>
 
+#include "base/visible.h"
 #include "cli/command.h"
 #include "cli/config_file.h"
+#include "cli/environment.h"
 #include "cli/help.h"
 #include "cli/suggest.h"
 #include "cli/terminal.h"
@@ -76,6 +78,9 @@ Status insert_config(const CLI::App& app, std::vector<std::string>& args) {
   return {};
 }
 
+// Whose notes belong in its log, in the log's own form.
+bool keeps_log(const CLI::App& app) { return app.get_option_no_throw("--log-level") != nullptr; }
+
 int run(std::span<const Command> commands, int argc, const char* const* argv) {
   CLI::App app("Retort serves small reasoning models on CPUs.", "retort");
   app.set_version_flag("--version", "retort " RETORT_VERSION);
@@ -89,6 +94,7 @@ int run(std::span<const Command> commands, int argc, const char* const* argv) {
   for (const auto& command : commands) {
     auto* sub = app.add_subcommand(command.name, command.about);
     runs[sub] = command.add(*sub);
+    read_environment(*sub);
   }
 
   std::vector<std::string> args(argv + 1, argv + argc);
@@ -108,7 +114,10 @@ int run(std::span<const Command> commands, int argc, const char* const* argv) {
     const std::string name = chosen.empty() ? "" : chosen.front()->get_name() + " ";
     return report({ErrorKind::kBadUsage, fmt::format("{}. See: retort {}--help", error.what(), name)});
   }
-  return runs.at(app.get_subcommands().front())();
+  const CLI::App& chosen = *app.get_subcommands().front();
+  if (!keeps_log(chosen))
+    for (const auto& sentence : unread_variables(chosen)) fmt::print(stderr, "note: {}\n", visible_line(sentence));
+  return runs.at(&chosen)();
 }
 
 // What was printed must have arrived: that a disk is full may show only when the last of it is written.

@@ -11,7 +11,8 @@ namespace retort {
 
 // Each flag of `app` but --help and --config can be set by its variable from now on.
 void read_environment(CLI::App& app);
-// A sentence for each variable that begins with RETORT_ and sets nothing, with the one that may have been meant.
+// A sentence for each variable that begins with RETORT_ and is no flag of any command, with the one that may have been
+// meant, and for those that Kubernetes sets in place of a flag of `app`.
 std::vector<std::string> unread_variables(const CLI::App& app);
 
 }  // namespace retort

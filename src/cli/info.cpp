@@ -105,6 +105,7 @@ std::vector<std::string> objections(const Checkpoint& checkpoint) {
   const auto tokenizer =
       checkpoint.gguf() != nullptr ? Tokenizer::from_gguf(*checkpoint.gguf()) : Tokenizer::from_hf(*checkpoint.hf());
   if (!tokenizer) list.push_back(tokenizer.error().message);
+  if (const auto isa = select_isa(); !isa) list.push_back(isa.error().message);
   if (const auto memory = memory_of_machine(); checkpoint.weight_bytes() > memory.available)
     list.push_back(fmt::format("the weights need {}, {} are free", human_bytes(checkpoint.weight_bytes()),
                                human_bytes(memory.available)));
@@ -144,10 +145,7 @@ int info(const std::string& name) {
   if (!path) return report(path.error());
   print_row("model", path->string());
   const auto checkpoint = Checkpoint::open(*path);
-  if (!checkpoint) {
-    fmt::print("\nwould be refused:\n  {}\n", visible(checkpoint.error().message));
-    return kFailed;
-  }
+  if (!checkpoint) return report(checkpoint.error());
   if (const auto* gguf = checkpoint->gguf())
     print_row("format", fmt::format("GGUF v{}, {}", gguf->version(), human_bytes(gguf->file_bytes())));
   else
@@ -166,7 +164,7 @@ int info(const std::string& name) {
   else
     fmt::print("\nwould be refused:\n");
   for (const auto& objection : list) fmt::print("  {}\n", visible_line(objection));
-  return list.empty() ? kDone : kFailed;
+  return list.empty() ? kDone : report({ErrorKind::kUnsupported, "[info] serve would refuse it: " + list.front()});
 }
 
 }  // namespace

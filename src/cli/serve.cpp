@@ -390,7 +390,6 @@ RunCommand add_serve_command(CLI::App& app) {
   add_prompt_flags(app, *options);
   app.add_option("--config", options->config_file, "A YAML file of these flags: \"port: 8001\"")->group("Other");
   add_vllm_flags(app, *options);
-  read_environment(app);
   app.footer(
       "Each flag can also be set by an environment variable (RETORT_PORT=8001) or in the file of --config;\n"
       "the command line goes before the environment, the environment before the file.\n\n"

@@ -24,7 +24,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string did_you_mean(std::string_view given, const std::vector<std::string>& known) {
+std::optional<std::string> nearest(std::string_view given, const std::vector<std::string>& known) {
   const std::string* best = nullptr;
   size_t best_distance = std::max<size_t>(2, given.size() / 3) + 1;
   for (const auto& name : known) {
@@ -36,7 +36,12 @@ std::string did_you_mean(std::string_view given, const std::vector<std::string>&
       best_distance = distance;
     }
   }
-  return best == nullptr ? "" : " (did you mean '" + *best + "'?)";
+  return best == nullptr ? std::nullopt : std::optional(*best);
+}
+
+std::string did_you_mean(std::string_view given, const std::vector<std::string>& known) {
+  const auto name = nearest(given, known);
+  return name ? " (did you mean '" + *name + "'?)" : "";
 }
 
 }  // namespace retort

@@ -1,6 +1,7 @@
 // Small files that a flag names.
 #pragma once
 
+#include <istream>
 #include <string>
 
 #include "base/result.h"
@@ -8,6 +9,9 @@
 namespace retort {
 
 // All of it. The message is the reason alone: "no such file", "is a folder"; the caller says whose file it is.
+// At most 256 MiB.
 Result<std::string> read_text_file(const std::string& path);
+
+Result<std::string> read_text(std::istream& stream);
 
 }  // namespace retort

@@ -4,7 +4,6 @@
 
 #include <cstring>
 #include <iostream>
-#include <iterator>
 
 #include "base/visible.h"
 #include "cli/command.h"
@@ -39,9 +38,10 @@ Result<std::string> input_text(const TokenizeOptions& options) {
     for (size_t i = 1; i < options.text.size(); ++i) joined += " " + options.text[i];
     return joined;
   }
-  if (options.file.empty()) return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  auto text = read_text_file(options.file);
-  if (!text) return fail(text.error().kind, "[tokenize] {}: {}", options.file, text.error().message);
+  auto text = options.file.empty() ? read_text(std::cin) : read_text_file(options.file);
+  if (!text)
+    return fail(text.error().kind, "[tokenize] {}: {}", options.file.empty() ? "standard input" : options.file,
+                text.error().message);
   return text;
 }
 

@@ -131,10 +131,13 @@ def test_url_forms_and_key(server, environment):
         text="hi\n",
         environment={**environment, "OPENAI_API_KEY": "from-env"},
     )
-    assert [path for path, _, _ in server.requests] == ["/v1/chat/completions"] * 2
+    both = {**environment, "OPENAI_API_KEY": "from-env", "RETORT_API_KEY": "our-own"}
+    chat("--url", server.url, text="hi\n", environment=both)
+    assert [path for path, _, _ in server.requests] == ["/v1/chat/completions"] * 3
     assert server.requests[0][1]["Authorization"] == "Bearer secret"
     assert server.requests[1][1]["Authorization"] == "Bearer from-env"
     assert server.requests[1][2]["model"] == "other-model"
+    assert server.requests[2][1]["Authorization"] == "Bearer our-own"
 
 
 @pytest.mark.parametrize(
@@ -268,7 +271,7 @@ def test_a_paste_is_one_message(server, environment):
     terminal.read_until("\x1b[?2004h")  # asks the terminal to mark what is pasted
     terminal.read_prompt()
     terminal.type("Look: \x1b[200~def f():\r\treturn '日本'\rf()\r\x1b[201~ - right?\r")
-    terminal.read_until("Hello there")
+    assert "^M" not in terminal.read_until("Hello there")
     terminal.read_until("\x1b[?2004h")
     terminal.read_prompt()
     terminal.type("\x1b[A\r")  # up: the whole of it

@@ -57,6 +57,9 @@ def test_help_of_serve_tells_every_flag_and_its_default():
         (["serve", MODEL, "--tensor-parallel-size", "2"], "--tensor-parallel-size"),
         (["serve", "nobody/nothing:Q4_0"], "retort pull nobody/nothing:Q4_0"),
         (["serve", MODEL, "--config", "/nowhere.yaml"], "/nowhere.yaml"),
+        (["bench", MODEL, "-p", "0", "-n", "0"], "nothing to measure"),
+        (["bench", MODEL, "-n", "0", "--breakdown"], "expected --generate 1 or more"),
+        (["bench", MODEL, "--batch", "1,x"], "expected 1 or more, got x"),
         (["bench", MODEL, "--repetition", "1"], "did you mean '--repetitions'?"),
         (["info", "smollm2"], "did you mean 'smollm2-135m'?"),
         (["info"], "MODEL is required"),
@@ -231,6 +234,15 @@ def test_variables_that_set_nothing_are_told(tmp_path):
     ]
 
 
+def test_variables_set_the_flags_of_every_command():
+    with_variable = {**os.environ, "RETORT_NO_BOS": "1", "RETORT_IDS": "1", "RETORT_NOSUCH": "1", "RETORT_PORT": "1"}
+    shown = run("tokenize", MODEL, "Hello", env=with_variable)
+    assert json.loads(shown.stdout)
+    assert shown.stderr.splitlines() == ["note: RETORT_NOSUCH sets nothing: no flag is called so"]
+    refused = run("bench", MODEL, expect=2, env={**os.environ, "RETORT_BATCH": "0"})
+    assert "expected 1 or more, got 0" in refused.stderr
+
+
 def test_an_empty_folder_is_told_what_belongs_there(tmp_path):
     assert "config.json, tokenizer.json and model.safetensors" in run("serve", str(tmp_path), expect=1).stderr
 
@@ -246,6 +258,12 @@ def test_tokenize_there_and_back():
 def test_tokenize_refuses_what_is_no_text():
     refused = subprocess.run([RETORT, "tokenize", MODEL], input=b"ab\xff", capture_output=True, timeout=60, check=False)
     assert refused.returncode == 1 and b"expected UTF-8, byte 2 is 0xff" in refused.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--file", "/dev/zero"], []])
+def test_tokenize_ends_where_a_file_does_not(arguments):
+    with open("/dev/zero", "rb") as endless:
+        assert "at most 256 MiB" in run("tokenize", MODEL, *arguments, stdin=endless, expect=1).stderr
 
 
 def test_a_model_no_hub_has_is_not_said_to_be_pulled(tmp_path):
@@ -268,7 +286,7 @@ def test_info():
 def test_info_says_what_would_be_refused(tmp_path):
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(Path(MODEL).read_bytes()[:50_000_000])
-    assert "would be refused" in run("info", str(broken), expect=1).stdout
+    assert "file holds 48214336 bytes" in run("info", str(broken), expect=1).stderr
 
 
 def changed_model(path, old, new):
@@ -278,6 +296,11 @@ def changed_model(path, old, new):
     assert data.count(old) >= 1
     path.write_bytes(data.replace(old, new, 1))
     return str(path)
+
+
+def test_info_knows_the_instruction_set_that_is_forced():
+    refused = run("info", MODEL, expect=1, env={**os.environ, "RETORT_ISA": "sse9"})
+    assert "RETORT_ISA" in refused.stdout and "RETORT_ISA" in refused.stderr
 
 
 def test_info_and_serve_refuse_the_same_tensors(tmp_path):

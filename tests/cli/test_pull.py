@@ -209,6 +209,22 @@ def test_wrong_bytes_are_thrown_away(serve_hub, pull):
     assert names_below(pull.folder) == []
 
 
+@pytest.mark.parametrize("left", [b"x" * len(DATA), b"x" * 1000])
+def test_what_an_earlier_run_left_and_does_not_fit_is_fetched_anew(serve_hub, pull, left):
+    pull.folder.mkdir(parents=True)
+    (pull.folder / "model-Q4_K_M.gguf.partial").write_bytes(left)
+    assert "does not fit" in pull(serve_hub(FILES), "owner/model").stderr
+    assert (pull.folder / "model-Q4_K_M.gguf").read_bytes() == DATA
+    assert names_below(pull.folder) == ["model-Q4_K_M.gguf"]
+
+
+def test_nothing_is_left_of_what_never_came(serve_hub, pull):
+    hub = serve_hub(FILES)
+    hub.faults["model-Q4_K_M.gguf"] = [status(404)]
+    pull(hub, "owner/model", expect=[1])
+    assert names_below(pull.folder) == []
+
+
 @pytest.mark.parametrize("length", [len(DATA) + 1, len(DATA) * 2])
 def test_more_bytes_than_promised(serve_hub, pull, length):
     hub = serve_hub(FILES)

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <clocale>
 #include <cstdio>
@@ -42,6 +43,7 @@ unsigned char take_paste(EditLine* editor, int) {
     text += next;
   }
   text.resize(text.size() - kPasteEnd.size());
+  std::ranges::replace(text, L'\r', L'\n');  // as terminals send the breaks of what is pasted
   while (text.ends_with(L'\n')) text.pop_back();
   if (!text.empty() && el_winsertstr(editor, text.c_str()) != 0) return CC_ERROR;
   return CC_REFRESH;

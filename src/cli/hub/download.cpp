@@ -32,11 +32,14 @@ class PartialFile {
   PartialFile(PartialFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)) { swap_rest(other); }
   PartialFile& operator=(PartialFile&&) = delete;
   ~PartialFile() {
-    if (fd_ >= 0) ::close(fd_);
+    if (fd_ < 0) return;
+    if (size_ == 0) discard();  // nothing came: nothing is left to go on from
+    ::close(fd_);
   }
 
   uint64_t size() const { return size_; }
   const std::string& etag() const { return etag_; }
+  bool was_wrong() const { return was_wrong_; }  // said finish, and threw it away
   Status append(std::string_view bytes);
   Status start_over();
   void remember_etag(const std::string& etag);
@@ -53,6 +56,7 @@ class PartialFile {
     hasher_ = std::move(other.hasher_);
     total_ = other.total_;
     size_ = other.size_;
+    was_wrong_ = other.was_wrong_;
   }
   fs::path etag_path() const { return path_.string() + ".etag"; }
   Status hash_what_is_there();
@@ -63,6 +67,7 @@ class PartialFile {
   Digest digest_;
   std::unique_ptr<Hasher> hasher_;
   uint64_t total_ = 0, size_ = 0;
+  bool was_wrong_ = false;
 };
 
 // Whether the name still is that of the open file: whoever held the lock before may have renamed or removed it.
@@ -147,6 +152,7 @@ void PartialFile::discard() {
 Status PartialFile::finish(const Download& request) {
   const std::string hex = hasher_->hex();
   if (hex != digest_.hex) {
+    was_wrong_ = true;
     discard();
     return fail(ErrorKind::kBadInput, "[download] {}: expected {} {}, the bytes from {} have {}; they were thrown away",
                 request.destination.filename().string(),
@@ -259,21 +265,8 @@ Status check_space(const Download& request, uint64_t already) {
   return {};
 }
 
-}  // namespace
-
-Status download(HttpClient& http, const Download& request, Progress& progress) {
-  std::error_code error;
-  fs::create_directories(request.destination.parent_path(), error);
-  if (error)
-    return fail(ErrorKind::kIo, "[download] {}: {}", request.destination.parent_path().string(), error.message());
-  RETORT_ASSIGN(auto file, PartialFile::open(request));
-  if (request.num_bytes > 0 && fs::file_size(request.destination, error) == request.num_bytes && !error) {
-    // Another process has brought it while this one waited.
-    file.discard();
-    return {};
-  }
-  RETORT_TRY(check_space(request, file.size()));
-
+// As many requests as it takes, while each brings something.
+Status fetch_rest(HttpClient& http, const Download& request, PartialFile& file, Progress& progress) {
   std::string reason;
   uint64_t furthest = file.size();
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
@@ -289,12 +282,33 @@ Status download(HttpClient& http, const Download& request, Progress& progress) {
     if (file.size() > furthest) attempt = 0;
     furthest = std::max(furthest, file.size());
   }
-  if (file.size() == 0) {
-    file.discard();
-    return fail(ErrorKind::kIo, "[download] {}: {}", request.url, reason);
-  }
+  if (file.size() == 0) return fail(ErrorKind::kIo, "[download] {}: {}", request.url, reason);
   return fail(ErrorKind::kIo, "[download] {}: {}. What has come is kept: the same command goes on from {}", request.url,
               reason, human_bytes(file.size()));
+}
+
+}  // namespace
+
+Status download(HttpClient& http, const Download& request, Progress& progress) {
+  std::error_code error;
+  fs::create_directories(request.destination.parent_path(), error);
+  if (error)
+    return fail(ErrorKind::kIo, "[download] {}: {}", request.destination.parent_path().string(), error.message());
+  RETORT_ASSIGN(auto file, PartialFile::open(request));
+  if (request.num_bytes > 0 && fs::file_size(request.destination, error) == request.num_bytes && !error) {
+    // Another process has brought it while this one waited.
+    file.discard();
+    return {};
+  }
+  RETORT_TRY(check_space(request, file.size()));
+  const uint64_t found = file.size();
+  auto fetched = fetch_rest(http, request, file, progress);
+  if (found == 0 || !file.was_wrong()) return fetched;
+  // The wrong bytes may be those that lay here.
+  fmt::print(stderr, "{}: what an earlier run left of it ({}) does not fit: fetching all of it anew\n",
+             request.destination.filename().string(), human_bytes(found));
+  RETORT_ASSIGN(auto anew, PartialFile::open(request));
+  return fetch_rest(http, request, anew, progress);
 }
 
 }  // namespace retort
