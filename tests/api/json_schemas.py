@@ -131,6 +131,12 @@ SCHEMAS = [("tree", TREE)] + [
     if "$ref" not in leaf or place == "alone"
 ]
 
+# Each refers to the next one.
+CHAIN = {
+    "$ref": "#/$defs/0",
+    "$defs": {"3000": {}} | {f"{i}": {"properties": {"a": {"$ref": f"#/$defs/{i + 1}"}}} for i in range(3000)},
+}
+
 # With the word that the refusal names.
 REFUSED = [
     ({"type": "array", "uniqueItems": True}, "uniqueItems"),
@@ -143,6 +149,11 @@ REFUSED = [
     ({"type": "integer", "minimum": 5, "maximum": 3}, "minimum"),
     ({"$ref": "#/nowhere"}, "nowhere"),
     ({"type": "object", "propertyNames": {"maxLength": 3}}, "propertyNames"),
+    ({"items": {"const": 9007199254740993}}, "items.const: expected numbers from -2^53 to 2^53"),
+    ({"enum": [1, -9223372036854775808]}, "enum[1]: expected numbers from -2^53 to 2^53"),
+    ({"$ref": "#"}, "lead back to itself, got '#'"),
+    ({"type": "string", "pattern": "^[a-z&&[^b]]$"}, "pattern: '&&'"),
+    (CHAIN, "600 schemas inside each other"),
 ]
 
 if __name__ == "__main__":

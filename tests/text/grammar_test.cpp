@@ -8,6 +8,8 @@
 namespace retort {
 namespace {
 
+using ::testing::HasSubstr;
+
 constexpr TokenId kStride = 29;  // so many tokens further is the next one tried: all would take a minute and a half
 
 struct Vocabulary {
@@ -67,6 +69,23 @@ class GrammarTest : public ::testing::Test {
     EXPECT_EQ(num_wrong, 0);
   }
 
+  // Empty: none.
+  static std::string refusal(std::string_view grammar, GrammarKind kind = GrammarKind::kJsonSchema) {
+    const auto matcher = vocabulary("qwen2").grammars.compile(kind, grammar);
+    return matcher ? "" : matcher.error().message;
+  }
+
+  // Whether the text is one of the grammar's.
+  static bool writes(std::string_view grammar, std::string_view text, GrammarKind kind = GrammarKind::kJsonSchema) {
+    const Vocabulary& qwen = vocabulary("qwen2");
+    auto matcher = qwen.grammars.compile(kind, grammar);
+    if (!matcher) ADD_FAILURE() << grammar << ": " << matcher.error().message;
+    if (!matcher) return false;
+    for (const TokenId id : qwen.tokenizer.encode(text, {.add_special = false}))
+      if (!matcher->accept(id)) return false;
+    return matcher->is_complete() || qwen.may_end(qwen.mask(*matcher));
+  }
+
   void SetUp() override {
     for (const char* name : {"qwen2", "llama-bpe"}) RETORT_SKIP_WITHOUT(vocabulary_path(name));
   }
@@ -116,7 +135,33 @@ TEST_F(GrammarTest, NumbersComeToAnEnd) {
   const auto positive = mask(R"({"type": "number", "exclusiveMinimum": 0})", "0." + zeros);
   EXPECT_FALSE(qwen.allows(positive, "0"));
   EXPECT_TRUE(qwen.allows(positive, "1"));
-  EXPECT_TRUE(qwen.allows(mask(R"({"enum": [300000000000000000000001, 300000000000000000000002]})", "3" + zeros), "0"));
+  EXPECT_TRUE(qwen.allows(mask(R"({"enum": [1e-23, 2e-23]})", "0." + zeros), "0"));
+}
+
+// Of no more than two digits: what is written is finite in a double.
+TEST_F(GrammarTest, ExponentsAreShort) {
+  const auto mask = [](const std::string& name, std::string_view schema, const std::string& text) {
+    GrammarMatcher matcher = vocabulary(name).after(GrammarKind::kJsonSchema, schema, text);
+    return vocabulary(name).mask(matcher);
+  };
+  const std::string number = R"({"type": "number"})";
+  const Vocabulary &qwen = vocabulary("qwen2"), &llama = vocabulary("llama-bpe");  // of which the second has "123"
+  for (const char* text : {"1e3", "1E-3", "0.5e+3"}) {
+    EXPECT_TRUE(qwen.allows(mask("qwen2", number, text), "3")) << text;
+    const auto full = mask("qwen2", number, text + std::string("0"));
+    EXPECT_FALSE(qwen.allows(full, "3")) << text;
+    EXPECT_TRUE(qwen.may_end(full)) << text;
+  }
+  const auto begun = mask("llama-bpe", number, "1e");
+  EXPECT_TRUE(llama.allows(begun, "12"));
+  EXPECT_FALSE(llama.allows(begun, "123"));
+  EXPECT_FALSE(llama.allows(mask("llama-bpe", number, "1e1"), "12"));
+  // What only looks like an exponent.
+  EXPECT_TRUE(qwen.allows(mask("qwen2", R"({"type": "string"})", "\"1e30"), "3"));
+  EXPECT_TRUE(
+      qwen.allows(mask("qwen2", R"({"type": "array", "items": {"type": ["boolean", "number"]}})", "[true,30"), "3"));
+  GrammarMatcher name = qwen.after(GrammarKind::kLark, "start: /a3e[0-9]+/ %json {}", "a3e30");
+  EXPECT_TRUE(qwen.allows(qwen.mask(name), "3"));
 }
 
 TEST_F(GrammarTest, TokensOfSeveralDigitsCount) {
@@ -128,6 +173,165 @@ TEST_F(GrammarTest, TokensOfSeveralDigitsCount) {
   EXPECT_TRUE(llama.allows(words, "1"));
   EXPECT_TRUE(llama.allows(words, "12"));
   EXPECT_FALSE(llama.allows(words, "123"));
+}
+
+// llguidance counts in doubles.
+TEST_F(GrammarTest, ConstantsKeepTheirDigits) {
+  for (const char* kept : {"9007199254740992", "-9007199254740992", "9007199254740994", "4611686018427387904", "0.1"})
+    EXPECT_TRUE(writes(fmt::format(R"({{"const": {}}})", kept), kept)) << kept;
+  EXPECT_TRUE(writes(R"({"const": 0.30000000000000004})", "0.30000000000000004"));
+  for (const char* lost : {"9007199254740993", "-9007199254740993", "9223372036854775807", "18446744073709551615",
+                           "-9223372036854775808", "1e300", "100000000000000000000000001"}) {
+    EXPECT_THAT(refusal(fmt::format(R"({{"const": {}}})", lost)), HasSubstr("const: expected numbers from -2^53"));
+    EXPECT_THAT(refusal(fmt::format(R"({{"properties": {{"a": {{"enum": [0, {{"b": {}}}]}}}}}})", lost)),
+                HasSubstr("[grammar] properties.a.enum[1].b: expected numbers from -2^53"));
+    EXPECT_THAT(refusal(fmt::format(R"(start: "a" %json {{"const": {}}})", lost), GrammarKind::kLark),
+                HasSubstr("const: expected numbers from -2^53"));
+  }
+  EXPECT_THAT(refusal(R"({"const": 9007199254740993})"), HasSubstr("got 9007199254740993"));
+  // No schemas: what is called const, and what is only shown.
+  EXPECT_EQ(refusal(R"({"properties": {"const": {}}, "examples": [{"const": 9007199254740993}]})"), "");
+}
+
+TEST_F(GrammarTest, BoundsAreNeverExceeded) {
+  const auto integer = [](std::string_view bounds) { return fmt::format(R"({{"type": "integer", {}}})", bounds); };
+  const auto number = [](std::string_view bounds) { return fmt::format(R"({{"type": "number", {}}})", bounds); };
+  const std::string odd = R"("minimum": 9007199254740993, "maximum": 9007199254740997)";
+  for (const auto& schema : {integer(odd), number(odd)}) {
+    EXPECT_FALSE(writes(schema, "9007199254740992"));
+    EXPECT_TRUE(writes(schema, "9007199254740995"));
+    EXPECT_TRUE(writes(schema, "9007199254740996"));
+    EXPECT_FALSE(writes(schema, "9007199254740998"));
+  }
+  EXPECT_FALSE(
+      writes(integer(R"("minimum": 9007199254740990, "exclusiveMaximum": 9007199254740996)"), "9007199254740996"));
+  EXPECT_FALSE(writes(integer(R"("minimum": 9007199254740990, "maximum": 9007199254740996, "exclusiveMaximum": true)"),
+                      "9007199254740996"));
+  EXPECT_FALSE(
+      writes(integer(R"("exclusiveMinimum": 9007199254740992, "maximum": 9007199254740998)"), "9007199254740992"));
+  const std::string int64 = R"("minimum": -9223372036854775808, "maximum": 9223372036854775807)";
+  for (const auto& schema :
+       {integer(int64), number(int64), integer(R"("minimum": -1, "maximum": 18446744073709551615)"),
+        number(R"("minimum": -1, "maximum": 1e300)")}) {
+    EXPECT_TRUE(writes(schema, "9223372036854774784")) << schema;
+    EXPECT_FALSE(writes(schema, "9223372036854775808")) << schema;
+    EXPECT_TRUE(writes(schema, "-1")) << schema;
+  }
+  EXPECT_FALSE(writes(number(R"("minimum": 1, "maximum": 9223372036854774784)"), "9223372036854775000"))
+      << "as llguidance writes this double";
+  EXPECT_THAT(refusal(integer(R"("minimum": 9007199254740993, "maximum": 9007199254740993)")),
+              HasSubstr("expected bounds with an integer that a double holds between them"));
+  for (const char* outside : {R"("maximum": -9223372036854775808)", R"("minimum": 9223372036854775808)",
+                              R"("minimum": -1e300, "maximum": -1e300)"})
+    EXPECT_THAT(refusal(integer(outside)), HasSubstr("imum: expected a bound from -2^63 to 2^63")) << outside;
+}
+
+TEST_F(GrammarTest, ReferencesAreJsonPointers) {
+  for (const char* reference : {"a~1b", "a%7E1b", "a~1b/properties/c~1~0d", "e%20f", "g~0h", "i%25j", "k l"}) {
+    const auto schema = fmt::format(
+        R"({{"type": "array", "items": {{"$ref": "#/$defs/{}"}}, "$defs": {{"e f": {{"const": 7}}, "g~h": {{"const": 7}},
+            "i%j": {{"const": 7}}, "k l": {{"const": 7}},
+            "a/b": {{"type": ["object", "integer"], "maximum": 9, "properties": {{"c/~d": {{"const": 7}}}}}}}}}})",
+        reference);
+    EXPECT_TRUE(writes(schema, "[7]")) << reference;
+    EXPECT_FALSE(writes(schema, "[10]")) << reference;
+    EXPECT_FALSE(writes(schema, "[\"a\"]")) << reference;
+  }
+  // One in itself, and one in another.
+  const std::string_view tree =
+      R"({"$ref": "#/$defs/a~1b", "$defs": {"a/b": {"type": "object", "additionalProperties": false,
+      "properties": {"c/d": {"enum": [7]}, "e": {"$ref": "#/$defs/a~1b"}, "f": {"$ref": "#/$defs/a~1b/properties/c~1d"}}}}})";
+  EXPECT_TRUE(writes(tree, R"({"c/d":7,"e":{"e":{},"f":7}})"));
+  EXPECT_FALSE(writes(tree, R"({"c/d":8})"));
+  EXPECT_FALSE(writes(tree, R"({"f":8})"));
+  EXPECT_TRUE(writes(R"({"const": {"$ref": "#/$defs/a%20b"}, "$defs": {"a b": {}}})", R"({"$ref":"#/$defs/a%20b"})"))
+      << "what is no schema stays as it is";
+  EXPECT_THAT(refusal(R"({"$ref": "#/$defs/a~1c", "$defs": {"a/b": {}}})"), HasSubstr("'#/$defs/a~1c'"));
+}
+
+TEST_F(GrammarTest, ReferencesThatLeadToNothingAreNamed) {
+  const auto with = [](std::string_view schema) {
+    return refusal(
+        fmt::format(R"({{"type": "object", "properties": {{"x": {}}}, "$defs": {{"a": {{"$ref": "#/$defs/b"}},
+        "b": {{"$ref": "#/$defs/a"}}, "c": {{"type": "object", "properties": {{"d": {{"$ref": "#/$defs/c"}}}}}},
+        "e": {{"anyOf": [{{"$ref": "#/$defs/e"}}, {{"const": 1}}]}}}}}})",
+                    schema));
+  };
+  EXPECT_THAT(refusal(R"({"$ref": "#"})"), HasSubstr("$ref: expected one that does not lead back to itself, got '#'"));
+  EXPECT_THAT(with(R"({"$ref": "#/$defs/a"})"), HasSubstr("lead back to itself, got '#/$defs/"));
+  EXPECT_THAT(with(R"({"anyOf": [{"$ref": "#/$defs/a"}]})"), HasSubstr("lead back to itself"));
+  EXPECT_EQ(with(R"({"$ref": "#/$defs/c"})"), "");
+  EXPECT_EQ(with(R"({"$ref": "#/$defs/e"})"), "");
+  EXPECT_EQ(with(R"({"$ref": "#"})"), "");
+}
+
+// The compiler goes down every chain of references on the stack.
+TEST_F(GrammarTest, ReferencesGoSoDeep) {
+  const auto chain = [](std::string_view link, int length) {
+    std::string schema = R"({"$ref": "#/$defs/0", "$defs": {)";
+    for (int i = 0; i < length; ++i)
+      schema += fmt::format(R"("{}": {}, )", i, fmt::format(fmt::runtime(link), fmt::format("#/$defs/{}", i + 1)));
+    return fmt::format(R"({}"{}": {{"enum": [7]}}}}}})", schema, length);
+  };
+  for (const char* link :
+       {R"({{"$ref": "{}"}})", R"({{"items": {{"$ref": "{}"}}}})", R"({{"properties": {{"a": {{"$ref": "{}"}}}}}})",
+        R"({{"allOf": [{{"type": "object", "patternProperties": {{"a": {{"$ref": "{}"}}}}}}]}})"}) {
+    EXPECT_EQ(refusal(chain(link, 190)), "") << link;
+    EXPECT_THAT(refusal(chain(link, 2000)), HasSubstr("expected at most 600 schemas inside each other and behind $ref"))
+        << link;
+  }
+}
+
+TEST_F(GrammarTest, ExpressionsMeanWhatTheyMeanElsewhere) {
+  const auto in_schema = [](std::string expression) {
+    for (size_t at = 0; (at = expression.find('\\', at)) != std::string::npos; at += 2) expression.insert(at, "\\");
+    return fmt::format(R"({{"type": "string", "pattern": "^{}$"}})", expression);
+  };
+  const std::pair<const char*, const char*> refused[] = {{"[a&&b]", "character 2: put a backslash"},
+                                                         {"[a-z--b]", "put a backslash"},
+                                                         {"[a~~b]", "put a backslash"},
+                                                         {"[a[bc]]", "'[' within a class at character 3"},
+                                                         {"[[:alpha:]]", "'[' within a class"},
+                                                         {"a*+b", "a repetition right after another at character 3"},
+                                                         {"a{2}{3}", "a repetition right after another"},
+                                                         {"(?x)a b", "the flag x at character 3"},
+                                                         {"(?x:a b)", "the flag x"},
+                                                         {"\\0", "\\0"},
+                                                         {"\\cJ", "\\cJ"},
+                                                         {"\\uD83D\\uDE00", "\\uD83D"},
+                                                         {"\\Z", "\\Z"},
+                                                         {"[\\b]", "[\\b]"},
+                                                         {"a\\b", "a\\b"}};
+  for (const auto& [expression, named] : refused) {
+    EXPECT_THAT(refusal(expression, GrammarKind::kRegex), HasSubstr(named)) << expression;
+    EXPECT_NE(refusal(in_schema(expression)), "") << expression;
+  }
+  EXPECT_THAT(refusal(in_schema("[a&&b]")), HasSubstr("pattern: '&&', '--' or '~~' within a class"));
+  EXPECT_THAT(refusal(R"({"patternProperties": {"[a&&b]": {}}})"), HasSubstr("patternProperties: '&&'"));
+  const auto matches = [](const char* expression, std::string_view text) {
+    return writes(expression, text, GrammarKind::kRegex);
+  };
+  EXPECT_TRUE(matches("[a\\&\\&b]", "&"));
+  EXPECT_TRUE(matches("(a{2}){3}", "aaaaaa"));
+  EXPECT_TRUE(matches("(?i)[^\\W\\d]", "A"));
+  EXPECT_TRUE(matches("[]a\\]]", "]"));
+  EXPECT_TRUE(matches("(?P<start>[0-9]+)-(?P<stop>[0-9]+)-(?<stop_>.)", "12-34-5"))
+      << "llguidance's name for where to stop";
+  EXPECT_TRUE(writes(in_schema("(?<stop>b{2})c"), "\"bbc\""));
+  for (const char* text : {"&", "[", "~", "-", "/", "+"})
+    EXPECT_TRUE(writes("root ::= [+--a&&b~~[\\/]", text, GrammarKind::kLark)) << text;
+}
+
+// llguidance writes what must come ahead, however long it is.
+TEST_F(GrammarTest, TextsThatMustBeLongAreRefused) {
+  for (const char* expression : {"a{1000000000}", "((a{1000}){1000}){1000}x?", "b+(ab){99999}"}) {
+    EXPECT_THAT(refusal(expression, GrammarKind::kRegex), HasSubstr("of at most 100000 bytes")) << expression;
+    EXPECT_THAT(refusal(fmt::format(R"({{"type": "string", "pattern": "{}"}})", expression)),
+                HasSubstr("pattern: expected to match some text of at most 100000 bytes"));
+  }
+  EXPECT_THAT(refusal(R"({"items": {"type": "string", "minLength": 1000000000, "pattern": "^a*$"}})"),
+              HasSubstr("items.minLength: expected at most 100000, got 1000000000"));
+  EXPECT_EQ(refusal("a{0,1000000000}b{1000}", GrammarKind::kRegex), "");
 }
 
 TEST_F(GrammarTest, OnlyJsonBoundsNumbers) {

@@ -54,8 +54,7 @@ fn split(text: &str) -> Result<Vec<Token>, String> {
             }
             '[' => {
                 let length = closing(rest, ']')?;
-                let class: String = rest[..length].iter().collect();
-                tokens.push(Token::Other(format!("/{}/", class.replace('/', r"\/"))));
+                tokens.push(Token::Other(format!("/[{}]/", class_body(&rest[1..length - 1]))));
                 length
             }
             '.' => {
@@ -89,6 +88,20 @@ fn split(text: &str) -> Result<Vec<Token>, String> {
         };
     }
     Ok(tokens)
+}
+
+/// What Lark's expressions would take for more than a character gets a backslash.
+fn class_body(chars: &[char]) -> String {
+    let mut body = String::new();
+    let mut before = ' ';
+    for &c in chars {
+        if before != '\\' && (matches!(c, '/' | '[' | '&' | '~') || (c == '-' && before == '-')) {
+            body.push('\\');
+        }
+        body.push(c);
+        before = if before == '\\' { ' ' } else { c };
+    }
+    body
 }
 
 /// Characters up to and with the closing one; a backslash takes the next along.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use llguidance::api::{ParserLimits, TopLevelGrammar};
 use llguidance::{Matcher, ParserFactory};
-use serde_json::{json, Value};
+use serde_json::{json, Deserializer, Value};
 use toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 
+use crate::dialect;
 use crate::gbnf;
 use crate::numbers::{NumberBound, NumberTokens};
+use crate::schema;
 use crate::short_strings::{self, ShortStringBias};
 
 pub type Encode = extern "C" fn(*const c_void, *const c_char, usize, *mut TokenId, usize) -> usize;
@@ -97,9 +99,10 @@ impl Grammars {
         let is_json = kind == 0 || (kind == 3 && text.contains("%json"));
         let grammar = match kind {
             0 => json_schema(text)?,
-            1 => TopLevelGrammar::from_regex(text),
+            1 => TopLevelGrammar::from_regex(&dialect::plain(text)?),
             2 => choice(text)?,
-            3 => TopLevelGrammar::from_lark(if gbnf::is_gbnf(text) { gbnf::to_lark(text)? } else { text.to_string() }),
+            3 if gbnf::is_gbnf(text) => TopLevelGrammar::from_lark(gbnf::to_lark(text)?),
+            3 => TopLevelGrammar::from_lark(lark(text)?),
             _ => return Err(format!("grammar: expected a kind from 0 to 3, got {kind}")),
         };
         let matcher = Matcher::new(self.factory.create_parser(grammar).map(|mut parser| {
@@ -121,10 +124,35 @@ fn json_schema(text: &str) -> Result<TopLevelGrammar, String> {
     if schema == Value::Bool(true) {
         schema = json!({});
     }
+    schema::prepare(&mut schema)?;
     if let Value::Object(fields) = &mut schema {
         fields.insert("x-guidance".into(), json!({"whitespace_pattern": JSON_WHITE_SPACE}));
     }
     Ok(TopLevelGrammar::from_json_schema(schema))
+}
+
+/// With the schemas within it made ready.
+fn lark(text: &str) -> Result<String, String> {
+    let mut lark = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("%json") {
+        let (before, after) = rest.split_at(at + "%json".len());
+        lark.push_str(before);
+        rest = after;
+        let mut values = Deserializer::from_str(rest).into_iter::<Value>();
+        let Some(Ok(given)) = values.next() else { continue };
+        let (given_text, after) = rest.split_at(values.byte_offset());
+        let mut ready = given.clone();
+        schema::prepare(&mut ready)?;
+        if ready == given {
+            lark.push_str(given_text);
+        } else {
+            lark.push_str(&format!(" {ready}"));
+        }
+        rest = after;
+    }
+    lark.push_str(rest);
+    Ok(lark)
 }
 
 /// An expression over escaped strings: many of them cost far less this way than as a Lark rule.
@@ -136,7 +164,10 @@ fn choice(text: &str) -> Result<TopLevelGrammar, String> {
 
 /// The first line; those after it show the parser's state.
 fn reason(error: impl ToString) -> String {
-    error.to_string().lines().next().unwrap_or_default().into()
+    match error.to_string().lines().next().unwrap_or_default() {
+        "NoExtensionBias" => "nothing that may come next fits it".into(),
+        line => line.into(),
+    }
 }
 
 /// Where one text stands in its grammar.

@@ -1,10 +1,12 @@
 //! The C interface of `include/text_bridge.h`.
 
+mod dialect;
 mod gbnf;
 mod grammar;
 mod methods;
 mod numbers;
 mod python;
+mod schema;
 mod short_strings;
 mod template;
 
