@@ -66,7 +66,7 @@ void read_parts(const Json& body) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const auto parsed = parse_json({reinterpret_cast<const char*>(data), size});
+  const auto parsed = parse_json({reinterpret_cast<const char*>(data), size}, {.refuses_repeated_keys = true});
   const Json* body = read(parsed);
   if (body == nullptr) return 0;
   read_chat(*body);

@@ -89,9 +89,9 @@ class Server:
         return Connection(self.port, **options)
 
     def ask(self, method: str, path: str, body=None, headers=None) -> tuple[int, dict, dict]:
-        """Status, JSON (or {}), headers (names in lower case)."""
+        """Status, JSON (or {}), headers (names in lower case). `body`: bytes as they are, or what JSON is made of."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=240)
-        data = None if body is None else json.dumps(body).encode()
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
         response = connection.getresponse()
         text = response.read()

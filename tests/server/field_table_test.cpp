@@ -152,12 +152,22 @@ TEST(JsonInput, SaysWhereItIsNot) {
 
 TEST(JsonInput, NamesAFieldGivenTwice) {
   const JsonInputLimits limits{.refuses_repeated_keys = true};
-  const auto twice = parse_json(R"({"a": 1, "b": {"a": [1, 2]}, "a": 1, "c": "}{,"})", limits);
-  ASSERT_FALSE(twice);
-  EXPECT_EQ(twice.error().message, "a: given twice in the body");
-  EXPECT_EQ(twice.error().param, "a");
+  const std::pair<const char*, const char*> twice[] = {
+      {R"({"a": 1, "b": {"a": [1, 2]}, "a": 1, "c": "}{,"})", "a"},
+      {R"({"a": {"b": 1, "b": 2}, "c": [1, 2]})", "a.b"},
+      {R"({"a": {"b": {"c": [1, 2, 3]}, "b": {}}})", "a.b"},
+      {R"({"a": [[], {}, 3, {"b c": {"d": {}, "e": [{}], "d": 1}}]})", "a[3].b c.d"},
+      {R"([{"a": 1, "b": 2}, {"a": 1, "\u0061": 1}])", "[1].a"},
+      {R"({"a": {"b": 1, "b": 1}, "a": {"c": 1}})", "a.b"}};
+  for (const auto& [text, path] : twice) {
+    const auto refused = parse_json(text, limits);
+    ASSERT_FALSE(refused) << text;
+    EXPECT_EQ(refused.error().message, std::string(path) + ": given twice in the body");
+    EXPECT_EQ(refused.error().param, path);
+  }
   for (const auto* once :
-       {"{}", "[]", R"({"a": 1})", R"({"a": {"b": 1, "b": 2}, "c": [1, 2]})", R"([{"a": 1}, 2])", "3"})
+       {"{}", "[]", R"({"a": 1})", R"({"a": {"b": 1}, "b": {"b": [{}, [], {"b": [[]]}]}, "c": [1, 2]})",
+        R"([{"a": 1}, {"a": 1}])", "3"})
     EXPECT_TRUE(parse_json(once, limits)) << once;
   EXPECT_EQ((*parse_json(R"({"a": 1, "a": 2})"))["a"], 2) << "what a model wrote";
 }

@@ -17,11 +17,11 @@ size_t skip_string(std::string_view text, size_t at) {
   return text.size();
 }
 
-// Walks over brackets and commas alone; whether the rest is JSON is the parser's question. Returns how many members the
-// outermost object or array has.
+// Walks over brackets and commas alone; whether the rest is JSON is the parser's question. Returns how many commas part
+// members.
 ApiResult<size_t> check_limits(std::string_view text, const JsonInputLimits& limits) {
   std::vector<size_t> members;  // of each open object or array
-  size_t num_values = 1, num_comparisons = 0, num_outermost = 0;
+  size_t num_values = 1, num_comparisons = 0, num_commas = 0;
   for (size_t at = 0; at < text.size();) {
     const char c = text[at];
     if (c == '"') {
@@ -36,9 +36,9 @@ ApiResult<size_t> check_limits(std::string_view text, const JsonInputLimits& lim
     } else if (c == ',') {
       if (!members.empty()) ++members.back();
       ++num_values;
+      ++num_commas;
     } else if ((c == '}' || c == ']') && !members.empty()) {
       if (c == '}') num_comparisons += members.back() * members.back();
-      if (members.size() == 1) num_outermost = members.back();
       members.pop_back();
     }
     if (num_values > limits.max_values)
@@ -50,21 +50,61 @@ ApiResult<size_t> check_limits(std::string_view text, const JsonInputLimits& lim
   // An object that is never closed is not JSON, but the parser would read it to its end first.
   for (const size_t count : members) num_comparisons += count * count;
   if (num_comparisons > limits.max_key_comparisons) return refuse(400, "the JSON body has objects with too many keys");
-  return num_outermost;
+  return num_commas;
 }
 
-// The parser keeps the last of a key's values, and says nothing.
-std::string repeated_key(std::string_view text) {
-  std::set<std::string> seen;
-  std::string repeated;
-  const auto note = [&](int depth, Json::parse_event_t event, Json& key) {
-    if (event == Json::parse_event_t::key && depth == 1 && !seen.insert(key.get<std::string>()).second)
-      repeated = key.get<std::string>();
-    return true;
-  };
-  static_cast<void>(Json::parse(text, note));
-  return repeated;
+// So many would part the members of what was parsed: fewer than in the text where the parser dropped a member.
+size_t count_commas(const Json& json) {
+  if (!json.is_structured() || json.empty()) return 0;
+  size_t count = json.size() - 1;
+  for (const Json& member : json) count += count_commas(member);
+  return count;
 }
+
+// Follows the parser and knows the path of what it reads.
+class RepeatedKey {
+ public:
+  // The parser keeps the last of a key's values, and says nothing. Empty: there is none.
+  static std::string find(std::string_view text) {
+    RepeatedKey finder;
+    const auto note = [&](int, Json::parse_event_t event, Json& value) { return finder.note(event, value); };
+    static_cast<void>(Json::parse(text, note));
+    return finder.found_;
+  }
+
+ private:
+  using Event = Json::parse_event_t;
+
+  struct Level {
+    bool is_array;
+    std::set<std::string> keys;
+    std::string key;
+    size_t index = 0;
+  };
+
+  bool note(Event event, const Json& value) {
+    if (event == Event::object_start || event == Event::array_start) {
+      levels_.push_back({.is_array = event == Event::array_start, .keys = {}, .key = {}});
+    } else if (event == Event::key) {
+      levels_.back().key = value.get<std::string>();
+      if (!levels_.back().keys.insert(levels_.back().key).second && found_.empty()) found_ = path();
+    } else {
+      if (event != Event::value) levels_.pop_back();
+      if (!levels_.empty()) ++levels_.back().index;
+    }
+    return true;
+  }
+
+  std::string path() const {
+    std::string path;
+    for (const Level& level : levels_)
+      path += level.is_array ? fmt::format("[{}]", level.index) : (path.empty() ? "" : ".") + level.key;
+    return path;
+  }
+
+  std::vector<Level> levels_;
+  std::string found_;
+};
 
 // "[json.exception.parse_error.101] parse error at line 1, column 5: …" without its first word.
 std::string_view without_exception_name(std::string_view what) {
@@ -75,12 +115,11 @@ std::string_view without_exception_name(std::string_view what) {
 }  // namespace
 
 ApiResult<Json> parse_json(std::string_view text, const JsonInputLimits& limits) {
-  RETORT_API_ASSIGN(const size_t num_outermost, check_limits(text, limits));
+  RETORT_API_ASSIGN(const size_t num_commas, check_limits(text, limits));
   try {
     Json json = Json::parse(text);
-    const bool repeats = json.is_object() && !json.empty() && json.size() < num_outermost;
-    if (!repeats || !limits.refuses_repeated_keys) return json;
-    const std::string key = repeated_key(text);
+    if (!limits.refuses_repeated_keys || count_commas(json) == num_commas) return json;
+    const std::string key = RepeatedKey::find(text);
     return refuse(400, fmt::format("{}: given twice in the body", key), key);
   } catch (const Json::exception& e) {
     auto error = refuse(400, "the body is not valid JSON");

@@ -13,12 +13,11 @@ struct JsonInputLimits {
   // Σ over objects of members². ordered_json compares each new key with those before it, so this bounds the parser's
   // time; one object may have 4,472.
   size_t max_key_comparisons = 20'000'000;
-  // In the outermost object, where a request's fields stand. Else the last of a key's values counts.
-  bool refuses_repeated_keys = false;
+  bool refuses_repeated_keys = false;  // else the last of a key's values counts
 };
 
-// 400 with line and column for what is not JSON, naming the limit for what is over one, or the key that stands there
-// twice.
+// 400 with line and column for what is not JSON, naming the limit for what is over one, or the path of the key that
+// stands in one object twice: "tools[0].function.name".
 ApiResult<Json> parse_json(std::string_view text, const JsonInputLimits& limits = {});
 
 // For output: text that is not valid UTF-8 gets U+FFFD.
