@@ -10,8 +10,7 @@ namespace {
 
 tl::unexpected<ApiError> engine_failure(const TokenEvent& event) {
   if (event.error_kind == ErrorKind::kTooLarge)
-    return refuse(400, "the form that the answer must have is too complex to be held to: " + event.error, {},
-                  "form_too_complex");
+    return refuse(400, "the form that the answer must have cannot be held to: " + event.error, {}, "form_too_complex");
   return refuse(500, event.error.empty() ? "the engine failed" : event.error);
 }
 

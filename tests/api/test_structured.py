@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import math
 import re
 
 import openai
@@ -73,6 +74,23 @@ def test_json_object(client):
     assert all(isinstance(json.loads(c.message.content), dict) for c in whole)
 
 
+def test_numbers_are_finite(client):
+    """An answer to so high a temperature is mostly digits, and often an exponent."""
+    choices = answer(client, n=32, temperature=2, response_format=schema_format({"type": "number"})).choices
+    whole = [c.message.content for c in choices if c.finish_reason == "stop"]
+    assert any("e" in number.lower() for number in whole)
+    assert all(math.isfinite(json.loads(number)) for number in whole)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_key_given_twice_in_a_schema_is_named(server, strict):
+    body = {"messages": QUESTION, "response_format": schema_format({"properties": {"a": {"const": 1}}}, strict=strict)}
+    text = json.dumps(body).replace('"a": {"const": 1}', '"a": {"const": 1, "const": 2}')
+    status, answer, _ = server.ask("POST", "/v1/chat/completions", text.encode())
+    assert status == 400
+    assert answer["error"]["param"] == "response_format.json_schema.schema.properties.a.const"
+
+
 def test_stream_and_logprobs(client):
     schema = {"type": "array", "items": {"enum": ["copper", "tin"]}, "minItems": 2, "maxItems": 2}
     stream = answer(client, response_format=schema_format(schema), stream=True)
@@ -114,6 +132,13 @@ def test_forms(client, form, expression):
         ({"guided_regex": "a", "guided_choice": ["b"]}, "guided_"),
         ({"guided_regex": "a", "bad_words": ["b"]}, "bad_words"),
         ({"guided_regex": "a" * 300_000}, "guided_regex"),
+        ({"guided_regex": "[a&&b]"}, "guided_regex"),
+        ({"guided_json": '{"enum": [1], "enum": [2]}'}, "guided_json"),
+        ({"guided_json": '{"enum":' + "[" * 1_000_000 + "]" * 1_000_000 + "}"}, "guided_json"),
+        ({"structured_outputs": {}}, "structured_outputs"),
+        ({"structured_outputs": {"json": None, "json_object": False}}, "structured_outputs"),
+        ({"allowed_token_ids": []}, "allowed_token_ids"),
+        ({"bad_words": ["a", ""]}, "bad_words[1]"),
     ],
 )
 def test_bad_forms(server, body, named):

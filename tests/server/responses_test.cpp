@@ -258,6 +258,8 @@ TEST_F(ResponsesTest, RefusesByName) {
             "input: holds nothing that could be answered");
   EXPECT_EQ(refusal("x", R"({"text": {"format": {"type": "json_schema", "schema": ""}}})"),
             "text.format.schema: expected a JSON schema or its text, got \"\"");
+  EXPECT_EQ(refusal("x", R"({"text": {"format": {"type": "json_schema", "schema": "{\"a\": 1, \"a\": 2}"}}})"),
+            "text.format.schema: expected every key once, a is there twice");
   EXPECT_EQ(refusal("x", R"({"text": {"format": {"type": "json_schema", "schema": "3"}}})"),
             "text.format.schema: expected a JSON schema, got \"3\"");
 }

@@ -19,7 +19,15 @@ using Request = GenerateRequest;
 
 ApiStatus read_bad_words(const Json& value, Request& request) {
   RETORT_API_ASSIGN(request.bad_words, read_strings(value, "bad_words", kMaxBadWords));
-  std::erase(request.bad_words, "");
+  for (size_t i = 0; i < request.bad_words.size(); ++i)
+    if (request.bad_words[i].empty())
+      return expected(fmt::format("bad_words[{}]", i), "a string that is not empty", value[i]);
+  return {};
+}
+
+ApiStatus read_allowed_token_ids(const Json& value, Request& request) {
+  RETORT_API_ASSIGN(request.allowed_token_ids, read_token_ids(value, "allowed_token_ids"));
+  if (request.allowed_token_ids.empty()) return expected("allowed_token_ids", "at least one token id", value);
   return {};
 }
 
@@ -126,8 +134,10 @@ std::vector<Field<Request>> sampling_fields() {
        described(logit_bias_schema(), "Token id to a number from -100 to 100 that is added to its logit."),
        read_logit_bias},
       int_field("seed", &Request::seed, {}, nullptr, "The same seed gives the same text."),
-      token_ids_field("allowed_token_ids", &Request::allowed_token_ids, "Only these are ever sampled."),
-      {"bad_words", described(list_schema(text_schema(), 0, kMaxBadWords), "Strings that are never completed."),
+      {"allowed_token_ids", described(list_schema(token_id_schema(), 1), "Only these are ever sampled."),
+       read_allowed_token_ids},
+      {"bad_words",
+       described(list_schema(text_not_empty_schema(), 0, kMaxBadWords), "Strings that are never completed."),
        read_bad_words},
   };
 }

@@ -86,6 +86,7 @@ const std::vector<Form>& forms() {
 
 ApiStatus read_structured_outputs(const Json& value, Request& request) {
   if (!value.is_object()) return expected("structured_outputs", "an object", value);
+  bool is_asked = false;
   for (const auto& [key, item] : value.items()) {
     const std::string path = fmt::format("structured_outputs.{}", key);
     const auto form = std::find_if(forms().begin(), forms().end(), [&](const Form& f) { return f.name == key; });
@@ -94,8 +95,10 @@ ApiStatus read_structured_outputs(const Json& value, Request& request) {
       return refuse(400, fmt::format("{}: not supported; expected json, regex, choice, grammar or json_object", path),
                     path, "unsupported_parameter");
     RETORT_API_TRY(form->set(item, path, request));
+    is_asked = true;
   }
-  return {};
+  if (is_asked) return {};
+  return expected("structured_outputs", "one of json, regex, choice, grammar and json_object", value);
 }
 
 Json response_format_schema() {
@@ -106,20 +109,29 @@ Json response_format_schema() {
                        {"strict", or_null(type_schema("boolean"))},
                        {"schema", or_null(schema_of_schemas())}}},
                      {"additionalProperties", false}};
+  const Json without = {
+      {"properties", {{"type", words_schema({"text", "json_object"})}, {"json_schema", type_schema("null")}}}};
+  const Json with = {{"properties", {{"json_schema", type_schema("object")}}}, {"required", {"json_schema"}}};
   return {{"type", "object"},
           {"properties", {{"type", words_schema({"text", "json_object", "json_schema"})}, {"json_schema", form}}},
           {"required", {"type"}},
+          {"anyOf", {without, with}},
           {"additionalProperties", type_schema("null")},
           {"description", "What the answer must be: text, any JSON object, or JSON that a schema describes."}};
 }
 
 Json structured_outputs_schema() {
-  Json properties = Json::object();
+  Json properties = Json::object(), one = Json::array();
   const Json off = Json::object({{"enum", {false, nullptr}}});
-  for (const Form& form : forms()) properties[std::string(form.name)] = described(any_of({form.schema, off}), form.doc);
+  for (const Form& form : forms()) {
+    properties[std::string(form.name)] = described(any_of({form.schema, off}), form.doc);
+    const Json on = Json::object({{std::string(form.name), Json::object({{"not", off}})}});
+    one.push_back({{"properties", on}, {"required", {form.name}}});
+  }
   return {{"type", "object"},
           {"properties", std::move(properties)},
           {"additionalProperties", off},
+          {"anyOf", std::move(one)},
           {"description", "One of these forms."}};
 }
 
@@ -130,8 +142,12 @@ Json schema_of_schemas() { return any_of({type_schema("object"), type_schema("bo
 ApiStatus set_json_schema(const Json& schema, std::string_view field, Request& request) {
   Json parsed = schema;
   if (schema.is_string()) {
-    parsed = Json::parse(schema.get_ref<const std::string&>(), nullptr, false);
-    if (parsed.is_discarded()) return expected(field, "a JSON schema or its text", schema);
+    ApiResult<Json> text = parse_json(schema.get_ref<const std::string&>(), {.refuses_repeated_keys = true});
+    if (!text && !text.error().param.empty())
+      return refuse(400, fmt::format("{}: expected every key once, {} is there twice", field, text.error().param),
+                    std::string(field));
+    if (!text) return expected(field, "a JSON schema or its text", schema);
+    parsed = *std::move(text);
   }
   if (!parsed.is_object() && !parsed.is_boolean()) return expected(field, "a JSON schema", schema);
   return set_grammar(GrammarKind::kJsonSchema, dump_json(parsed), field, request);
