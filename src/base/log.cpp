@@ -70,13 +70,18 @@ class PatientSink final : public spdlog::sinks::ansicolor_stderr_sink_mt {
 
 std::string json_escaped(std::string_view text) {
   std::string escaped;
+  unsigned char before = 0;
   for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool is_c1 = before == 0xC2 && byte >= 0x80 && byte < 0xA0;  // U+0080 … U+009F steer terminals too
+    if (is_c1) escaped.pop_back();
     if (c == '"' || c == '\\')
       escaped += {'\\', c};
-    else if (static_cast<unsigned char>(c) < ' ' || c == 0x7F)
-      fmt::format_to(std::back_inserter(escaped), "\\u{:04x}", static_cast<unsigned>(c));
+    else if (byte < ' ' || byte == 0x7F || is_c1)
+      fmt::format_to(std::back_inserter(escaped), "\\u{:04x}", byte);
     else
       escaped += c;
+    before = byte;
   }
   return escaped;
 }

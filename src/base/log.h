@@ -18,7 +18,7 @@ using spdlog::warn;
 // json: each line an object {"time", "level", "message"}.
 Status init(std::string_view level, std::string_view format = "text");
 
-// For a string in JSON: what must be escaped is.
+// For a string in JSON: what must be escaped is, and so are the other control characters.
 std::string json_escaped(std::string_view text);
 
 }  // namespace retort::log

@@ -18,6 +18,7 @@ TEST(Log, RefusesAnUnknownLevel) {
 
 TEST(Log, EscapesWhatWouldBreakAJsonLine) {
   EXPECT_EQ(log::json_escaped("plain ä"), "plain ä");
+  EXPECT_EQ(log::json_escaped("\u0080\u009f\u00a0 À"), "\\u0080\\u009f\u00a0 À") << "C1 control characters, and others";
   EXPECT_EQ(log::json_escaped("a\"b\\c\nd\x01\x7f"), R"(a\"b\\c\u000ad\u0001\u007f)");
 }
 
