@@ -81,6 +81,20 @@ Status insert_config(const CLI::App& app, std::vector<std::string>& args) {
 // Whose notes belong in its log, in the log's own form.
 bool keeps_log(const CLI::App& app) { return app.get_option_no_throw("--log-level") != nullptr; }
 
+// Neither would go before the other. What a configuration file or the environment names does not count: an argument
+// goes before it.
+Status check_model(const CLI::App& app, const std::vector<std::string>& given) {
+  const auto* argument = app.get_option_no_throw("MODEL");
+  const auto* option = app.get_option_no_throw("--model");
+  if (argument == nullptr || option == nullptr || argument->count() == 0 || option->count() == 0) return {};
+  const bool is_given = std::ranges::any_of(
+      given, [](const std::string& text) { return text == "--model" || text.starts_with("--model="); });
+  const std::string &first = argument->results().front(), &second = option->results().front();
+  if (!is_given || first == second) return {};
+  return fail(ErrorKind::kBadUsage, "[{}] MODEL and --model: expected one model, got '{}' and '{}'", app.get_name(),
+              first, second);
+}
+
 int run(std::span<const Command> commands, int argc, const char* const* argv) {
   CLI::App app("Retort serves small reasoning models on CPUs.", "retort");
   app.set_version_flag("--version", "retort " RETORT_VERSION);
@@ -99,6 +113,7 @@ int run(std::span<const Command> commands, int argc, const char* const* argv) {
 
   std::vector<std::string> args(argv + 1, argv + argc);
   if (const auto message = unknown_command(app, commands, args)) return report({ErrorKind::kBadUsage, *message});
+  const std::vector<std::string> given = args;
   if (const auto read = insert_config(app, args); !read) return report(read.error());
   if (args.empty()) args = {"--help"};
   std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
@@ -115,6 +130,7 @@ int run(std::span<const Command> commands, int argc, const char* const* argv) {
     return report({ErrorKind::kBadUsage, fmt::format("{}. See: retort {}--help", error.what(), name)});
   }
   const CLI::App& chosen = *app.get_subcommands().front();
+  if (const auto checked = check_model(chosen, given); !checked) return report(checked.error());
   if (!keeps_log(chosen))
     for (const auto& sentence : unread_variables(chosen)) fmt::print(stderr, "note: {}\n", visible_line(sentence));
   return runs.at(&chosen)();

@@ -20,19 +20,30 @@ bool is_given(const CLI::Option& option, const std::vector<std::string>& given) 
   return false;
 }
 
+// An empty one stands by itself: after "--name=" the next argument would be taken for it.
+Status add_argument(const std::string& name, const CLI::Option& option, const std::string& value,
+                    std::vector<std::string>& arguments) {
+  if (!value.empty()) {
+    arguments.push_back("--" + name + "=" + value);
+    return {};
+  }
+  const bool is_flag = option.get_items_expected_min() == 0;
+  if (is_flag) return fail(ErrorKind::kBadUsage, "[config] {}: expected true or false, got nothing", name);
+  arguments.push_back("--" + name);
+  arguments.emplace_back();
+  return {};
+}
+
 Status add_arguments(const std::string& name, const CLI::Option& option, const YAML::Node& value,
                      std::vector<std::string>& arguments) {
   const bool is_list = option.get_items_expected_max() > 1;
   if (!value.IsScalar() && !(value.IsSequence() && is_list))
     return fail(ErrorKind::kBadUsage, "[config] {}: expected {}", name,
                 is_list ? "a value or a list of values" : "a single value");
-  if (value.IsScalar()) {
-    arguments.push_back("--" + name + "=" + value.Scalar());
-    return {};
-  }
+  if (value.IsScalar()) return add_argument(name, option, value.Scalar(), arguments);
   for (const auto& item : value) {
     if (!item.IsScalar()) return fail(ErrorKind::kBadUsage, "[config] {}: expected a list of plain values", name);
-    arguments.push_back("--" + name + "=" + item.Scalar());
+    RETORT_TRY(add_argument(name, option, item.Scalar(), arguments));
   }
   return {};
 }

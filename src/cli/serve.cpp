@@ -60,7 +60,9 @@ void add_access_flags(CLI::App& app, ServeOptions& options) {
   app.add_option("--api-key", server.api_keys, "Key that requests must bring; repeat for several")
       ->allow_extra_args(false)
       ->group(group);
-  app.add_option("--api-key-file", options.api_key_file, "Keys from a file, one a line")->group(group);
+  app.add_option("--api-key-file", options.api_key_file,
+                 "Keys from a file, one a line; blank lines and those that begin with # are none")
+      ->group(group);
   app.add_option("--allowed-origins", server.allowed_origins,
                  "Web pages that may call from a browser (CORS); repeat for several, * for any")
       ->allow_extra_args(false)
@@ -264,7 +266,13 @@ Status check_quantization(const std::string& asked, const std::filesystem::path&
 }
 
 // What one flag demands of others.
-Status check_flags(const ServerConfig& server) {
+Status check_flags(const ServeOptions& options, const CLI::App& app) {
+  const ServerConfig& server = options.server;
+  if (server.served_model_name.empty() && app.count("--served-model-name") > 0)
+    return fail(ErrorKind::kBadUsage, "[serve] --served-model-name: expected a name, got an empty one");
+  if (!options.chunked_prefill)
+    return fail(ErrorKind::kBadUsage,
+                "[serve] --no-enable-chunked-prefill: not supported, long prompts are always taken in pieces");
   if (server.enable_admin && server.api_keys.empty())
     return fail(ErrorKind::kBadUsage, "[serve] --enable-admin: expected an --api-key beside it, there is none");
   if (server.max_requests_per_key > 0 && server.api_keys.empty())
@@ -316,7 +324,7 @@ Status read_api_keys(ServeOptions& options) {
   std::istringstream lines(*text);
   for (std::string key; std::getline(lines, key);) {
     while (!key.empty() && std::isspace(static_cast<unsigned char>(key.back())) != 0) key.pop_back();
-    if (!key.empty()) options.server.api_keys.push_back(key);
+    if (!key.empty() && key.front() != '#') options.server.api_keys.push_back(key);
   }
   if (options.server.api_keys.empty())
     return fail(ErrorKind::kBadInput, "[serve] --api-key-file {}: expected a key a line, found none",
@@ -334,7 +342,7 @@ Result<int> serve(ServeOptions& options, const CLI::App& app) {
   using Seconds = std::chrono::seconds;
   RETORT_TRY(log::init(options.log_level, options.log_format));
   RETORT_TRY(read_api_keys(options));
-  RETORT_TRY(check_flags(options.server));
+  RETORT_TRY(check_flags(options, app));
   RETORT_ASSIGN(options.server.degrade.memory_share, parse_share("--degrade-memory", options.degrade_memory));
   options.server.degrade.rejects = options.degrade_mode == "reject";
   options.server.degrade.recovery = std::chrono::seconds(options.degrade_recovery);

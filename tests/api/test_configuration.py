@@ -1,8 +1,10 @@
 """Where `retort serve` takes its settings from: flags, environment, a file; and that it leaves the model's folder alone."""
 
 import shutil
+import subprocess
 
-from conftest import MODEL
+import pytest
+from conftest import BINARY, MODEL
 
 SHORT = {"prompt": "One, two, three,", "max_tokens": 4, "temperature": 0}
 
@@ -21,6 +23,40 @@ def test_keys_from_a_file(start_server, tmp_path):
     assert server.client(api_key="second-key").models.list().data
     assert server.stop() == 0
     assert "first-key" not in "".join(server.log)
+
+
+def test_comments_in_a_file_of_keys(start_server, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("# those of the team\nfirst-key\n#old-key\n")
+    server = start_server("--api-key-file", str(keys), "--max-model-len", "512")
+    assert ask(server, "first-key") == 200
+    assert [ask(server, key) for key in ("# those of the team", "#old-key", "old-key")] == [401, 401, 401]
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('api-key: ""', "--api-key: expected a key, got an empty one"),
+        ('api-key: [real, ""]', "--api-key: expected a key, got an empty one"),
+        ('served-model-name: ""', "--served-model-name: expected a name, got an empty one"),
+        ('enable-admin: ""', "enable-admin: expected true or false, got nothing"),
+    ],
+)
+def test_an_empty_value_in_a_file_is_none(tmp_path, line, message):
+    config = tmp_path / "retort.yaml"
+    config.write_text(line + "\n")
+    command = [str(BINARY), "serve", "--config", str(config), "--port", "0", str(MODEL)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, message in ended.stderr) == (2, True), ended.stderr
+
+
+def test_an_argument_goes_before_the_files_model(start_server, tmp_path):
+    config = tmp_path / "retort.yaml"
+    config.write_text("model: /nowhere.gguf\nmax-model-len: 512\n")
+    server = start_server("--config", str(config), environment={"RETORT_MODEL": "/nowhere.gguf"})
+    assert ask(server) == 200
+    assert server.stop() == 0
 
 
 def model_of(server) -> tuple[str, int]:
