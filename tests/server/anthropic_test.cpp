@@ -169,9 +169,11 @@ TEST_F(AnthropicTest, ConvertsConversations) {
       {"role": "user", "content": "so?"}])"));
   EXPECT_EQ(chat_messages("[]"), "messages: expected a list of at least one message, got []");
   EXPECT_EQ(chat_messages(R"([{"role": "user", "content": [{"type": "image", "source": {}}]}])"),
-            "messages[0].content[0]: unknown field 'source'");
+            "messages[0].content[0]: a block of type 'image' is not supported here, only text and tool_result");
   EXPECT_EQ(chat_messages(R"([{"role": "user", "content": [{"type": "image"}]}])"),
             "messages[0].content[0]: a block of type 'image' is not supported here, only text and tool_result");
+  EXPECT_EQ(chat_messages(R"([{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c9"}]}])"),
+            "messages[0].content[0].tool_use_id: expected the id of a call that an earlier message has, got \"c9\"");
   EXPECT_EQ(chat_messages(R"([{"role": "user", "content": 5}])"),
             "messages[0].content: expected a string or a list of content blocks, got 5");
   EXPECT_EQ(chat_messages(R"([{"role": "robot", "content": "x"}])"),
@@ -198,6 +200,16 @@ TEST_F(AnthropicTest, RefusesInItsShape) {
   EXPECT_EQ(message_error("x", R"({"max_tokens": null})"), "max_tokens: required, and missing");
   EXPECT_EQ(message_error("x", R"({"thinking": {"type": "sometimes"}})"),
             "thinking.type: expected enabled, adaptive or disabled, got \"sometimes\"");
+  EXPECT_EQ(message_error("x", R"({"thinking": {"type": "enabled"}})"),
+            "thinking.budget_tokens: required where type is enabled, and missing");
+  EXPECT_EQ(message_error("x", R"({"thinking": {"type": "adaptive", "budget_tokens": 5}})"),
+            "thinking.budget_tokens: not with the type adaptive");
+  EXPECT_EQ(message_error("x", R"({"max_tokens": 5, "thinking": {"type": "enabled", "budget_tokens": 5}})"),
+            "thinking.budget_tokens: expected less than max_tokens (5), got 5");
+  EXPECT_EQ(message("say hi",
+                    R"({"max_tokens": 6, "thinking": {"type": "enabled", "budget_tokens": 5}})")["content"][0]["text"],
+            "hi")
+      << "of no effect where there is no thinking";
   EXPECT_EQ(message_error("x", R"({"container": "c"})"), "container: not supported");
   EXPECT_EQ(message_error("x", R"({"output_config": {"format": {"type": "json_schema", "schema": "3"}}})"),
             "output_config.format.schema: expected a JSON schema, got \"3\"");

@@ -87,6 +87,14 @@ TEST_F(ApiTest, EndsThinkingAtItsBudget) {
               HasSubstr("reasoning_effort: expected none, minimal"));
 }
 
+TEST_F(ApiTest, AModelThatDoesNotThinkHasNoBudgetForIt) {
+  start();
+  EXPECT_EQ(error("/v1/chat/completions", chat_body("say hi", R"({"thinking_token_budget": 5})"), 400),
+            "thinking_token_budget: the model 'fake' does not think");
+  for (const char* of_no_effect : {R"({"thinking_token_budget": -1})", R"({"reasoning_effort": "low"})"})
+    EXPECT_EQ(chat("say hi", of_no_effect)["choices"][0]["message"]["content"], "hi");
+}
+
 TEST_F(ApiTest, SplitsReasoning) {
   start();
   const Json message = chat("say <think>\nhm</think>\n\nyes")["choices"][0]["message"];

@@ -64,6 +64,8 @@ TEST(ChatRequest, HoldsFieldsAgainstEachOther) {
             "stop: expected at most 16 strings, got 17");
   EXPECT_EQ(chat_error(chat_body(R"({"logit_bias": {"x": 1}})")),
             R"(logit_bias["x"]: expected a token id as key, got "x")");
+  EXPECT_EQ(chat_error(chat_body(R"({"cache_salt": ""})")),
+            "cache_salt: expected a string that is not empty, got \"\"");
   EXPECT_EQ(chat_error(chat_body(R"({"n": 65})")), "n: expected an integer from 1 to 64, got 65");
   EXPECT_EQ(chat_error(Json::parse("{}")), "messages: required, and missing");
 }
@@ -96,6 +98,13 @@ TEST(ChatMessages, SaysWhichIsWrong) {
             R"(messages[0].role: expected system, developer, user, assistant or tool, got "king")");
   EXPECT_EQ(error(R"([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}])"),
             "messages[0].content[0]: content of type 'image_url' is not supported, only 'text' is");
+  EXPECT_EQ(error(R"([{"role": "user", "content": "x"}, {"role": "tool", "tool_call_id": "c9", "content": "4"}])"),
+            R"(messages[1].tool_call_id: expected the id of a call that an earlier message has, got "c9")");
+  EXPECT_EQ(error(R"([{"role": "tool", "content": "4"}])"), "") << "an id may be left out";
+  EXPECT_EQ(error(R"([{"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]},
+                      {"role": "tool", "tool_call_id": "c9", "content": "4"}])"),
+            "")
+      << "here too";
   EXPECT_EQ(error(R"([{"role": "user", "contnet": "x"}])"),
             "messages[0]: unknown field 'contnet' (did you mean 'content'?)");
   EXPECT_EQ(error(R"(["x"])"), R"(messages[0]: expected an object, got "x")");

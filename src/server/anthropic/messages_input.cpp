@@ -1,4 +1,7 @@
 // Anthropic's messages → messages as chat templates know them.
+#include <algorithm>
+#include <array>
+
 #include "server/anthropic/request.h"
 #include "server/fields/json_input.h"
 
@@ -53,8 +56,15 @@ tl::unexpected<ApiError> unsupported_block(const Block& block, const std::string
                 path + ".type", "unsupported_content_type");
 }
 
+constexpr std::array kBlockTypes = {"text", "thinking", "tool_use", "tool_result"};
+
 ApiResult<Block> read_block(const Json& value, const std::string& path) {
   Block block;
+  const Json type = value.is_object() ? value.value("type", Json()) : Json();
+  if (type.is_string() && std::ranges::find(kBlockTypes, type.get_ref<const std::string&>()) == kBlockTypes.end()) {
+    block.type = type;  // its fields are not ours to read
+    return block;
+  }
   RETORT_API_TRY(block_table().apply(value, block, path + "."));
   return block;
 }
@@ -87,7 +97,7 @@ ApiResult<std::string> read_text(const Json& value, const std::string& path) {
 }
 
 // Results of tools are messages of their own, in their order before and after what the user writes.
-ApiStatus add_user_message(const Json& content, const std::string& path, Json& messages) {
+ApiStatus add_user_message(const Json& content, const std::string& path, const openai::CallIds& calls, Json& messages) {
   RETORT_API_ASSIGN(const std::vector<Block> blocks, read_blocks(content, path));
   bool goes_on = false;  // the last message is text of this one
   for (size_t i = 0; i < blocks.size(); ++i) {
@@ -95,6 +105,7 @@ ApiStatus add_user_message(const Json& content, const std::string& path, Json& m
     const std::string where = fmt::format("{}[{}]", path, i);
     if (block.type == "tool_result") {
       if (block.tool_use_id.empty()) return refuse(400, where + ".tool_use_id: required, and missing", where);
+      RETORT_API_TRY(calls.check(block.tool_use_id, where + ".tool_use_id"));
       const Json result = block.content.is_null() ? Json("") : block.content;
       RETORT_API_ASSIGN(std::string text, read_text(result, where + ".content"));
       messages.push_back({{"role", "tool"}, {"content", std::move(text)}, {"tool_call_id", block.tool_use_id}});
@@ -166,11 +177,15 @@ const FieldTable<Message>& message_table() {
   return table;
 }
 
-ApiStatus add_message(const Json& value, const std::string& path, Json& messages) {
+ApiStatus add_message(const Json& value, const std::string& path, openai::CallIds& calls, Json& messages) {
   Message message;
   RETORT_API_TRY(message_table().apply(value, message, path + "."));
-  if (message.role == "user") return add_user_message(message.content, path + ".content", messages);
-  if (message.role == "assistant") return add_assistant_message(message.content, path + ".content", messages);
+  if (message.role == "user") return add_user_message(message.content, path + ".content", calls, messages);
+  if (message.role == "assistant") {
+    RETORT_API_TRY(add_assistant_message(message.content, path + ".content", messages));
+    calls.add_of(messages.back());
+    return {};
+  }
   if (message.role != "system") return expected(path + ".role", "user, assistant or system", message.role);
   RETORT_API_ASSIGN(std::string text, read_text(message.content, path + ".content"));
   messages.push_back({{"role", "system"}, {"content", std::move(text)}});
@@ -197,12 +212,13 @@ ApiResult<Json> to_chat_messages(const Json& system, const Json& conversation) {
   if (!conversation.is_array() || conversation.empty())
     return expected("messages", "a list of at least one message", conversation);
   Json messages = Json::array();
+  openai::CallIds calls;
   if (!system.is_null()) {
     RETORT_API_ASSIGN(std::string text, read_text(system, "system"));
     if (!text.empty()) messages.push_back({{"role", "system"}, {"content", std::move(text)}});
   }
   for (size_t i = 0; i < conversation.size(); ++i)
-    RETORT_API_TRY(add_message(conversation[i], fmt::format("messages[{}]", i), messages));
+    RETORT_API_TRY(add_message(conversation[i], fmt::format("messages[{}]", i), calls, messages));
   if (messages.empty()) return refuse(400, "messages: expected some content, got none", "messages");
   return openai::normalise_messages(messages);
 }

@@ -40,6 +40,11 @@ ApiStatus read_thinking(const Json& value, R& request) {
     return expected("thinking.type", "enabled, adaptive or disabled", thinking.type);
   if (thinking.display != "summarized" && thinking.display != "omitted")
     return expected("thinking.display", "summarized or omitted", thinking.display);
+  if (thinking.type == "enabled" && !thinking.budget_tokens)
+    return refuse(400, "thinking.budget_tokens: required where type is enabled, and missing", "thinking.budget_tokens");
+  if (thinking.type != "enabled" && thinking.budget_tokens)
+    return refuse(400, fmt::format("thinking.budget_tokens: not with the type {}", thinking.type),
+                  "thinking.budget_tokens");
   if (thinking.type != "adaptive") request.enables_thinking = thinking.type == "enabled";
   request.include_reasoning = thinking.type != "disabled";
   request.thinking_token_budget = thinking.budget_tokens;
@@ -102,6 +107,9 @@ std::vector<Field<R>> answer_fields() {
 ApiResult<R> parse(const FieldTable<R>& table, const Json& body) {
   R request;
   RETORT_API_TRY(table.apply(body, request));
+  const auto& budget = request.thinking_token_budget;
+  if (budget && request.max_tokens && *budget >= *request.max_tokens)
+    return expected("thinking.budget_tokens", fmt::format("less than max_tokens ({})", *request.max_tokens), *budget);
   RETORT_API_ASSIGN(request.messages, to_chat_messages(request.system, request.conversation));
   RETORT_API_TRY(check_tool_use(request.tool_use, "tool_choice"));
   Json& kwargs = request.chat_template_kwargs;

@@ -122,7 +122,23 @@ Json message_schema() {
   return schema;
 }
 
-ApiResult<Json> normalise_messages(const Json& messages) {
+void CallIds::add_of(const Json& message) {
+  if (!message.contains("tool_calls")) return;
+  for (const Json& call : message["tool_calls"]) {
+    const Json id = call.value("id", Json());
+    if (id.is_string() && id != "")
+      add(id);
+    else
+      has_nameless_ = true;
+  }
+}
+
+ApiStatus CallIds::check(const std::string& id, const std::string& path) const {
+  if (id.empty() || has_nameless_ || ids_.contains(id)) return {};
+  return expected(path, "the id of a call that an earlier message has", id);
+}
+
+ApiResult<Json> normalise_messages(const Json& messages, CallIds calls) {
   if (!messages.is_array() || messages.empty()) return expected("messages", "a list of at least one message", messages);
   Json normalised = Json::array();
   for (size_t i = 0; i < messages.size(); ++i) {
@@ -135,7 +151,9 @@ ApiResult<Json> normalise_messages(const Json& messages) {
     if (!message.tool_calls.is_null() && message.role != "assistant")
       return refuse(400, fmt::format("{}.tool_calls: only an assistant's message may have them", path),
                     path + ".tool_calls");
+    if (message.role == "tool") RETORT_API_TRY(calls.check(message.tool_call_id, path + ".tool_call_id"));
     normalised.push_back(to_template_shape(std::move(message)));
+    calls.add_of(normalised.back());
   }
   return normalised;
 }

@@ -93,8 +93,15 @@ ApiStatus check_chat_request(ChatRequest& request) {
 }  // namespace
 
 Field<ChatRequest> thinking_token_budget_field() {
-  return int_field("thinking_token_budget", &ChatRequest::thinking_token_budget, {kUnbound, kMaxInt}, kUnbound,
-                   "After so many tokens of thinking </think> is written and the answer begins; -1: no bound.");
+  auto field = int_field("thinking_token_budget", &ChatRequest::thinking_token_budget, {kUnbound, kMaxInt}, kUnbound,
+                         "After so many tokens of thinking </think> is written and the answer begins; -1: no bound. "
+                         "Only for models that think.");
+  field.apply = [read = std::move(field.apply)](const Json& value, ChatRequest& request) -> ApiStatus {
+    RETORT_API_TRY(read(value, request));
+    request.needs_thinking = request.thinking_token_budget != kUnbound;
+    return {};
+  };
+  return field;
 }
 
 Field<ChatRequest> template_kwargs_field() {

@@ -1,6 +1,8 @@
 // The body of POST /v1/chat/completions.
 #pragma once
 
+#include <unordered_set>
+
 #include "server/openai/generate_request.h"
 #include "server/tools/tool_use.h"
 
@@ -14,6 +16,7 @@ struct ChatRequest : GenerateRequest {
   int top_logprobs = 0;
   bool include_reasoning = true;
   std::optional<int> thinking_token_budget;  // none: as long as it likes
+  bool needs_thinking = false;               // that bound was asked for by name, and is of use only where there is some
   std::string reasoning_effort;
   std::optional<bool> add_generation_prompt;
   bool continue_final_message = false;
@@ -39,8 +42,21 @@ Json effort_schema();
 // chat_template_kwargs: variables that are no fields of their own.
 Json template_kwargs_schema();
 
+// The calls of tools that a conversation holds so far: a result must be that of one of them.
+class CallIds {
+ public:
+  void add(std::string id) { ids_.insert(std::move(id)); }
+  void add_of(const Json& message);  // as templates know it
+  // 400 for the result of a call that never was. `path` names the id.
+  ApiStatus check(const std::string& id, const std::string& path) const;
+
+ private:
+  std::unordered_set<std::string> ids_;
+  bool has_nameless_ = false;  // a call without an id, which any may mean
+};
+
 // Checks messages and brings them into the one shape that templates know: text parts are joined, developer becomes
-// system.
-ApiResult<Json> normalise_messages(const Json& messages);
+// system. `calls`: of what was said before them.
+ApiResult<Json> normalise_messages(const Json& messages, CallIds calls = {});
 
 }  // namespace retort::openai

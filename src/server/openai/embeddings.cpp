@@ -55,7 +55,7 @@ FieldTable<R> make_table() {
       int_field("truncate_prompt_tokens", &R::truncate_prompt_tokens, {-1, kMaxInt}, nullptr,
                 "Keep only the last tokens of each input; -1: as many as the context holds."),
       int_field("priority", &R::priority, {-kMaxInt, kMaxInt}, 0, "Lower is sooner."),
-      string_field("cache_salt", &R::cache_salt, "Prompts are shared in the prefix cache only between equal salts."),
+      cache_salt_field(),
       ignored_field<R>("request_id", "The answer has no id."),
       ignored_field<R>("user", "For the caller's own records."),
   });

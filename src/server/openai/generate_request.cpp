@@ -164,8 +164,7 @@ std::vector<Field<Request>> running_fields() {
                 "Keep only the prompt's last tokens; -1: as many as the context holds."),
       int_field("priority", &Request::priority, {-kMaxInt, kMaxInt}, 0, "Lower is sooner."),
       {"request_id", described(request_id_schema(), "Becomes part of the answer's id."), read_request_id},
-      string_field("cache_salt", &Request::cache_salt,
-                   "Prompts are shared in the prefix cache only between equal salts."),
+      cache_salt_field(),
   };
 }
 
@@ -196,6 +195,16 @@ std::vector<Field<Request>> other_fields() {
 }
 
 }  // namespace
+
+Field<GenerateRequest> cache_salt_field() {
+  return {"cache_salt",
+          described(text_not_empty_schema(), "Prompts are shared in the prefix cache only between equal salts."),
+          [](const Json& value, Request& request) -> ApiStatus {
+            RETORT_API_ASSIGN(request.cache_salt, read_string(value, "cache_salt"));
+            if (request.cache_salt.empty()) return expected("cache_salt", "a string that is not empty", value);
+            return {};
+          }};
+}
 
 Field<GenerateRequest> stop_field() { return {"stop", stop_schema(), read_stop}; }
 

@@ -64,6 +64,7 @@ const std::vector<Field<GenerateRequest>>& engine_fields();
 // These, bookkeeping_fields() and what is OpenAI's own.
 const std::vector<Field<GenerateRequest>>& generate_fields();
 Field<GenerateRequest> stop_field();
+Field<GenerateRequest> cache_salt_field();
 
 // Below the least, a logit divided by the penalty is no number that can be counted with.
 inline constexpr NumberRange kRepetitionPenaltyRange{0.01, 10};

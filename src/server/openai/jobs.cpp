@@ -176,6 +176,9 @@ ApiResult<Job> chat_job(const ServedModel& model, const ChatRequest& request) {
   if (request.tool_use.are_offered())
     options.tools = offered_tools(model, request, request.tool_use.must_call() || calls);
   const bool may_think = prompt.starts_inside_reasoning || prompt.may_open_reasoning;
+  if (request.needs_thinking && !may_think && !model.is_reasoning)
+    return refuse(400, fmt::format("thinking_token_budget: the model '{}' does not think", model.id),
+                  "thinking_token_budget", "unsupported_parameter");
   RETORT_API_ASSIGN(auto constraint,
                     constraint_of(model, grammar,
                                   {.tokenizer = model.tokenizer,

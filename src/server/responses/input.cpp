@@ -1,4 +1,7 @@
 // Items of the responses API → messages as chat templates know them.
+#include <algorithm>
+#include <array>
+
 #include "server/responses/request.h"
 
 namespace retort::responses {
@@ -21,10 +24,23 @@ struct Part {
   std::string type, text;
 };
 
+constexpr std::array kPartTypes = {"input_text", "output_text", "reasoning_text", "summary_text", "text"};
+constexpr std::array kItemTypes = {"message", "reasoning", "function_call", "function_call_output"};
+
+// Before its fields are looked at, which are those of its type.
+template <size_t N>
+ApiStatus check_type(const Json& value, const std::array<const char*, N>& known, const std::string& path,
+                     std::string_view complaint) {
+  const Json type = value.is_object() ? value.value("type", Json()) : Json();
+  if (!type.is_string() || std::ranges::find(known, type.get_ref<const std::string&>()) != known.end()) return {};
+  return refuse(400, fmt::format(fmt::runtime(complaint), path, type.get<std::string>()), path + ".type",
+                "unsupported_content_type");
+}
+
 const FieldTable<Part>& part_table() {
   static const FieldTable<Part> table = [] {
     Field<Part> type = string_field("type", &Part::type, "");
-    type.schema = words_schema({"input_text", "output_text", "reasoning_text", "summary_text", "text"});
+    type.schema = Json::object({{"enum", kPartTypes}});
     type.required = true;
     return FieldTable<Part>({std::move(type), string_field("text", &Part::text, ""),
                              ignored_field<Part>("annotations", ""), ignored_field<Part>("logprobs", "")});
@@ -33,12 +49,10 @@ const FieldTable<Part>& part_table() {
 }
 
 ApiResult<std::string> read_part(const Json& value, const std::string& path) {
+  RETORT_API_TRY(check_type(value, kPartTypes, path, "{}: content of type '{}' is not supported, only text is"));
   Part part;
   RETORT_API_TRY(part_table().apply(value, part, path + "."));
-  for (const char* known : {"input_text", "output_text", "reasoning_text", "summary_text", "text"})
-    if (part.type == known) return std::move(part.text);
-  return refuse(400, fmt::format("{}: content of type '{}' is not supported, only text is", path, part.type),
-                path + ".type", "unsupported_content_type");
+  return std::move(part.text);
 }
 
 Json text_form_schema() { return any_of({text_schema(), list_schema(part_table().schema())}); }
@@ -46,7 +60,7 @@ Json text_form_schema() { return any_of({text_schema(), list_schema(part_table()
 const FieldTable<Item>& item_table() {
   const Json text = text_form_schema();
   Field<Item> type = string_field("type", &Item::type, "");
-  type.schema = words_schema({"message", "reasoning", "function_call", "function_call_output"});
+  type.schema = Json::object({{"enum", kItemTypes}});
   static const FieldTable<Item> table({
       std::move(type),
       string_field("id", &Item::id, ""),
@@ -79,18 +93,18 @@ ApiResult<std::string> read_text(const Json& value, const std::string& path) {
 // Gathers items until a message is whole: reasoning, text and calls of one turn are items of their own.
 class Conversation {
  public:
+  // `calls`: of what was said before.
+  explicit Conversation(openai::CallIds calls) : calls_(std::move(calls)) {}
+
   ApiStatus add(const Item& item, const std::string& path) {
     if (item.type == "message") return add_message(item, path);
     if (item.type == "reasoning") return add_reasoning(item, path);
-    if (item.type == "function_call") return add_call(item, path);
-    if (item.type == "function_call_output") return add_output(item, path);
-    return refuse(400, fmt::format("{}: an item of type '{}' is not supported", path, item.type), path + ".type",
-                  "unsupported_content_type");
+    return item.type == "function_call" ? add_call(item, path) : add_output(item, path);
   }
   ApiResult<Json> take() {
     if (!reasoning_.empty()) open_turn();
     if (messages_.empty()) return refuse(400, "input: holds nothing that could be answered", "input");
-    return openai::normalise_messages(messages_);
+    return openai::normalise_messages(messages_, calls_);
   }
 
  private:
@@ -118,6 +132,7 @@ class Conversation {
       return refuse(400, fmt::format("{}: expected an item with call_id, name and arguments", path), path);
     const bool goes_on = reasoning_.empty() && !messages_.empty() && messages_.back()["role"] == "assistant";
     Json& turn = goes_on ? messages_.back() : open_turn();
+    calls_.add(item.call_id);
     turn["tool_calls"].push_back({{"id", item.call_id},
                                   {"type", "function"},
                                   {"function", {{"name", item.name}, {"arguments", item.arguments}}}});
@@ -126,6 +141,7 @@ class Conversation {
 
   ApiStatus add_output(const Item& item, const std::string& path) {
     if (item.call_id.empty()) return refuse(400, path + ".call_id: required, and missing", path + ".call_id");
+    RETORT_API_TRY(calls_.check(item.call_id, path + ".call_id"));
     RETORT_API_ASSIGN(std::string text, read_text(item.output, path + ".output"));
     messages_.push_back({{"role", "tool"}, {"content", std::move(text)}, {"tool_call_id", item.call_id}});
     return {};
@@ -138,6 +154,7 @@ class Conversation {
     return messages_.back();
   }
 
+  openai::CallIds calls_;
   Json messages_ = Json::array();
   std::string reasoning_;  // of the turn that is to come
 };
@@ -162,12 +179,15 @@ Json item_schema() {
   return schema;
 }
 
-ApiResult<Json> to_chat_messages(const Json& input) {
+ApiResult<Json> to_chat_messages(const Json& input, const Json& before) {
   if (input.is_string()) return Json::array({{{"role", "user"}, {"content", input}}});
   if (!input.is_array() || input.empty()) return expected("input", "a string or a list of at least one item", input);
-  Conversation conversation;
+  openai::CallIds calls;
+  for (const Json& message : before) calls.add_of(message);
+  Conversation conversation(std::move(calls));
   for (size_t i = 0; i < input.size(); ++i) {
     const std::string path = fmt::format("input[{}]", i);
+    RETORT_API_TRY(check_type(input[i], kItemTypes, path, "{}: an item of type '{}' is not supported"));
     Item item;
     RETORT_API_TRY(item_table().apply(input[i], item, path + "."));
     RETORT_API_TRY(conversation.add(item, path));

@@ -19,7 +19,8 @@ Json item_schema();  // of a list as input
 ApiResult<Request> parse_request(const Json& body);
 
 // Input (a string or a list of items) → messages as chat templates know them: reasoning goes with the assistant's
-// message that follows it, calls of functions are its tool calls, their outputs messages of the role tool.
-ApiResult<Json> to_chat_messages(const Json& input);
+// message that follows it, calls of functions are its tool calls, their outputs messages of the role tool. `before`:
+// the messages that it goes on with, whose calls may have their outputs in it.
+ApiResult<Json> to_chat_messages(const Json& input, const Json& before = Json::array());
 
 }  // namespace retort::responses

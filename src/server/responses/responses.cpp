@@ -22,10 +22,10 @@ tl::unexpected<ApiError> not_found(std::string_view id, std::string param = {}) 
 
 // What was said before and is said now.
 ApiResult<Json> conversation_of(const Request& request, const ResponseStore& store) {
-  RETORT_API_ASSIGN(const Json input, to_chat_messages(request.input));
-  if (request.previous_response_id.empty()) return input;
+  if (request.previous_response_id.empty()) return to_chat_messages(request.input);
   std::optional<Json> conversation = store.conversation(request.previous_response_id);
   if (!conversation) return not_found(request.previous_response_id, "previous_response_id");
+  RETORT_API_ASSIGN(const Json input, to_chat_messages(request.input, *conversation));
   conversation->insert(conversation->end(), input.begin(), input.end());
   return std::move(*conversation);
 }
