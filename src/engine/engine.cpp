@@ -5,6 +5,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <unordered_set>
 
 #include "base/log.h"
 #include "base/thread_name.h"
@@ -38,6 +39,7 @@ struct Engine::Impl {
   void wait_for_constraint();
   void die(std::string_view why);
   void publish(Clock::time_point step_started);
+  int num_waiting() const;
   Status check(const EngineRequest& request) const;
 
   const EngineConfig config;
@@ -46,6 +48,8 @@ struct Engine::Impl {
   std::condition_variable wake;
   std::vector<std::pair<RequestId, EngineRequest>> arrivals;
   std::vector<RequestId> cancels;
+  std::unordered_set<RequestId> in_line;  // submitted, and neither begun nor cancelled
+  int num_leaving = 0;                    // cancelled in line, and counted in `stats` or `arrivals` still
   RequestId next_id = 1;
   bool resets_prefix_cache = false;
   bool stopping = false;
@@ -97,10 +101,11 @@ Result<RequestId> Engine::submit(EngineRequest request) {
   const std::lock_guard lock(impl_->mutex);
   if (!impl_->stats.alive) return fail(ErrorKind::kUnavailable, "[engine] has failed and serves no more requests");
   if (impl_->stopping) return fail(ErrorKind::kUnavailable, "[engine] is stopping");
-  if (impl_->stats.num_waiting + std::ssize(impl_->arrivals) >= impl_->config.max_waiting)
+  if (impl_->num_waiting() >= impl_->config.max_waiting)
     return fail(ErrorKind::kUnavailable, "[engine] queue: {} requests wait already, the limit",
                 impl_->config.max_waiting);
   const RequestId id = impl_->next_id++;
+  impl_->in_line.insert(id);
   impl_->arrivals.emplace_back(id, std::move(request));
   impl_->wake.notify_one();
   return id;
@@ -109,6 +114,7 @@ Result<RequestId> Engine::submit(EngineRequest request) {
 void Engine::cancel(RequestId id) {
   const std::lock_guard lock(impl_->mutex);
   impl_->cancels.push_back(id);
+  impl_->num_leaving += static_cast<int>(impl_->in_line.erase(id));
   impl_->wake.notify_one();
 }
 
@@ -133,9 +139,12 @@ void Engine::stop(std::chrono::milliseconds grace) {
 EngineStats Engine::stats() const {
   const std::lock_guard lock(impl_->mutex);
   EngineStats stats = impl_->stats;
-  stats.num_waiting += static_cast<int>(impl_->arrivals.size());
+  stats.num_waiting = impl_->num_waiting();
   return stats;
 }
+
+// A step may take long, and whoever has been cancelled meanwhile is in nobody's way.
+int Engine::Impl::num_waiting() const { return stats.num_waiting + static_cast<int>(arrivals.size()) - num_leaving; }
 
 void Engine::Impl::run() {
   try {
@@ -198,6 +207,8 @@ void Engine::Impl::wait_for_constraint() {
 void Engine::Impl::publish(Clock::time_point step_started) {
   const std::lock_guard lock(mutex);
   core.report(stats);
+  for (const RequestId id : core.take_out_of_line())
+    if (in_line.erase(id) == 0) --num_leaving;  // cancelled before
   stats.step_started = step_started;
 }
 
@@ -210,6 +221,8 @@ void Engine::Impl::die(std::string_view why) {
     stats.alive = false;
     stats.step_started = {};
     arrived.swap(arrivals);
+    in_line.clear();
+    num_leaving = 0;
   }
   core.abandon(why);
   for (auto& [id, request] : arrived)

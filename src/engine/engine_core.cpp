@@ -166,7 +166,9 @@ void EngineCore::mark_scheduled(Clock::time_point now) {
   for (const auto& scheduled : step_->sequences) {
     if (scheduled.sequence->is_decoding()) continue;
     Live& live = live_.at(scheduled.sequence->request_id);
-    if (live.scheduled == Clock::time_point{}) live.scheduled = now;
+    if (live.scheduled != Clock::time_point{}) continue;
+    live.scheduled = now;
+    out_of_line_.push_back(scheduled.sequence->request_id);
   }
 }
 
@@ -388,6 +390,7 @@ void EngineCore::finish_sample(Sample& sample, TokenEvent& event) {
 void EngineCore::forget_if_finished(LiveIterator it) {
   if (!std::ranges::all_of(it->second.samples, &Sample::finished)) return;
   if (it->second.deadline) deadlines_.erase({*it->second.deadline, it->first});
+  if (it->second.scheduled == Clock::time_point{}) out_of_line_.push_back(it->first);
   live_.erase(it);
   ++counters_.num_finished;
 }

@@ -6,6 +6,7 @@
 #include <set>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/constraint_workers.h"
@@ -42,6 +43,8 @@ class EngineCore {
   void run_step();
 
   bool has_work() const { return scheduler_.has_work(); }
+  // The requests that no longer wait for their first step, since the last call: it has come, or they have ended.
+  std::vector<RequestId> take_out_of_line() { return std::exchange(out_of_line_, {}); }
   // Fills in all but what concerns the thread.
   void report(EngineStats& stats) const;
   Status check_integrity() const { return scheduler_.check_integrity(); }
@@ -100,6 +103,7 @@ class EngineCore {
   Sampler sampler_;
   std::unordered_map<RequestId, Live> live_;
   std::set<std::pair<Clock::time_point, RequestId>> deadlines_;
+  std::vector<RequestId> out_of_line_;
   const Step* step_ = nullptr;
   std::vector<ForwardSequence> batch_;
   std::map<RequestId, Error> failed_;  // in the step that runs

@@ -31,19 +31,38 @@ Generation::~Generation() {
   api_.metrics.requests().count_call(std::chrono::duration<double>(Clock::now() - exchange_.arrival()).count());
 }
 
-void Generation::degrade(EngineRequest& request) const {
+bool Generation::degrade(std::vector<EngineRequest>& requests) const {
   constexpr int kMaxTokens = 512;
   constexpr float kTemperature = 0.3f;
-  request.params.max_tokens = std::min(request.params.max_tokens, kMaxTokens);
-  request.params.min_tokens = std::min(request.params.min_tokens, kMaxTokens);
-  request.params.temperature = std::min(request.params.temperature, kTemperature);
+  const auto cause = api_.degradation.cause();
+  if (!cause) return false;
+  exchange_.add_header("x-retort-degraded", std::string(name_of(*cause)));
+  for (EngineRequest& request : requests) {
+    request.params.max_tokens = std::min(request.params.max_tokens, kMaxTokens);
+    request.params.min_tokens = std::min(request.params.min_tokens, kMaxTokens);
+    request.params.temperature = std::min(request.params.temperature, kTemperature);
+  }
+  return true;
+}
+
+// The engine counts those of this call that it has taken already as waiting, and so could not say what is wrong.
+ApiStatus Generation::check_room(size_t num_requests) {
+  const auto num = static_cast<int64_t>(num_requests), most = int64_t{engine_.config().max_waiting};
+  if (num > most)
+    return refuse(400,
+                  fmt::format("{} prompts at once are more than the queue can hold: --max-waiting is {}", num, most));
+  const int num_waiting = engine_.stats().num_waiting;
+  if (num == 1 || num_waiting + num <= most) return {};
+  api_.metrics.requests().count_rejection(RequestMetrics::kQueueIsFull);
+  return tl::unexpected<ApiError>({.status = 429,
+                                   .message = fmt::format("the queue has no room for {} prompts: {} requests wait, "
+                                                          "--max-waiting is {}",
+                                                          num, num_waiting, most),
+                                   .retry_after = 1});
 }
 
 ApiStatus Generation::submit(std::vector<EngineRequest> requests) {
-  if (const auto cause = api_.degradation.cause()) {
-    exchange_.add_header("x-retort-degraded", std::string(name_of(*cause)));
-    for (EngineRequest& request : requests) degrade(request);
-  }
+  RETORT_API_TRY(check_room(requests.size()));
   for (size_t i = 0; i < requests.size(); ++i) {
     requests[i].on_event = [inbox = inbox_, i](TokenEvent event) {
       auto deliver = [inbox, news = News{i, std::move(event)}]() mutable {

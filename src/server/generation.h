@@ -27,8 +27,10 @@ class Generation {
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
-  // All or none: 429 when the engine's queue is full, 503 when it ends. While the server is degraded they get less, and
-  // the answer says so in a header.
+  // While the server is degraded they get less, and the answer says so in a header. False: it is not.
+  bool degrade(std::vector<EngineRequest>& requests) const;
+  // All or none: 400 when the queue can never hold them, 429 when it has no room for them now, 503 when the engine
+  // ends.
   ApiStatus submit(std::vector<EngineRequest> requests);
   // Waits for events and takes all that have come: while a slow reader is written to they gather here. Empty when there
   // will be no more of use: the client is gone or the time is up.
@@ -47,7 +49,7 @@ class Generation {
   };
   void deliver(News news);
   ApiError refusal(const Error& error);
-  void degrade(EngineRequest& request) const;
+  ApiStatus check_room(size_t num_requests);
 
   ApiContext& api_;
   http::Exchange& exchange_;

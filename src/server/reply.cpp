@@ -39,6 +39,7 @@ boost::asio::awaitable<void> end_with_error(const ApiContext& api, http::Exchang
 
 boost::asio::awaitable<void> follow_job(ApiContext& api, http::Exchange& exchange, bool stream, Job job, Reply& reply) {
   Generation generation(api, exchange);
+  if (generation.degrade(job.requests)) reply.degrade(job.requests);
   if (ApiStatus status = generation.submit(std::move(job.requests)); !status) {
     co_await end_with_error(api, exchange, reply, std::move(status).error());
     co_return;
@@ -49,6 +50,7 @@ boost::asio::awaitable<void> follow_job(ApiContext& api, http::Exchange& exchang
     exchange.note = reply.note();
     if (exchange.is_client_gone()) co_return;
     if (generation.is_timed_out()) {
+      generation.abort();  // whoever reads the answer finds its place free
       ApiError error = time_is_up();
       co_await end_with_error(api, exchange, reply, std::move(error));
       co_return;

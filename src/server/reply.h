@@ -31,6 +31,8 @@ class Reply {
   Reply(const ServedModel& model, const Job& job);
   virtual ~Reply() = default;
 
+  // Less than was asked for is given: these requests instead of the job's.
+  virtual void degrade(const std::vector<EngineRequest>& /*instead*/) {}
   // The engine has taken it. `cancel` ends it early, until it has ended.
   virtual void begin(const std::function<void()>& /*cancel*/) {}
   // The engine's own failure, if the event tells of one.

@@ -45,6 +45,9 @@ def test_degraded_answers_say_so(start_server):
     with server.connect() as connection:
         connection.send(request("POST", "/v1/completions", {**SHORT, "stream": True}))
         assert connection.read_head().headers["x-retort-degraded"] == "memory"
+    asked = {"input": "Hi", "temperature": 0.7, "max_output_tokens": 600}
+    told = server.ask("POST", "/v1/responses", asked)[1]
+    assert (told["temperature"], told["max_output_tokens"]) == (0.3, 512), "what the answer was made with"
     assert server.stop() == 0
 
 
@@ -59,6 +62,15 @@ def test_degraded_requests_are_sent_away_when_told_to(start_server):
         status, _, headers = server.ask("POST", path, body)
         assert (status, headers["retry-after"]) == (503, "30")
     assert server.ask("GET", "/health")[0] == 200
+    assert server.stop() == 0
+
+
+def test_a_batch_that_never_fits_is_not_told_to_come_again(start_server):
+    server = start_server("--max-num-seqs", "1", "--max-waiting", "2", "--max-model-len", "512")
+    status, answer, headers = server.ask("POST", "/generate-batch", [{"prompt": "hi", "max_tokens": 1}] * 3)
+    assert (status, headers.get("retry-after")) == (400, None)
+    assert answer["error"]["message"] == "3 prompts at once are more than the queue can hold: --max-waiting is 2"
+    assert server.ask("POST", "/generate-batch", [{"prompt": "hi", "max_tokens": 1}] * 2)[0] == 200
     assert server.stop() == 0
 
 
@@ -81,6 +93,9 @@ def test_admin_paths(start_server):
         (["--degrade-memory", "0.9"], "--degrade-memory: expected a share from 0% to 100%, got '0.9'"),
         (["--degrade-mode", "panic"], "--degrade-mode"),
         (["--max-waiting", "0"], "--max-waiting"),
+        (["--no-enable-chunked-prefill"], "--no-enable-chunked-prefill: not supported"),
+        (["--served-model-name", ""], "--served-model-name: expected a name, got an empty one"),
+        (["--model", "qwen3-0.6b"], f"MODEL and --model: expected one model, got '{MODEL}' and 'qwen3-0.6b'"),
     ],
 )
 def test_wrong_flags(flags, message):

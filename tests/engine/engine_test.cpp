@@ -107,6 +107,27 @@ TEST(Engine, AFullQueueSaysNoAtOnce) {
   EXPECT_EQ(submit(engine, greedy(5)).wait_one().tokens.size(), 5u);
 }
 
+TEST(Engine, ACancelledRequestLeavesTheQueueAtOnce) {
+  FakeRunner runner(kVocab, 16);
+  Gate gate(runner);
+  Engine engine({.max_num_seqs = 1, .max_waiting = 2}, runner);
+  RequestId first = 0, second = 0, third = 0;
+  const auto running = submit(engine, greedy(5), &first);
+  gate.wait_until_entered();
+  const auto gone = submit(engine, greedy(5), &second), waiting = submit(engine, greedy(5), &third);
+  for (int i = 0; i < 2; ++i) engine.cancel(second);
+  EXPECT_EQ(engine.stats().num_waiting, 1) << "while the step still runs";
+  const auto next = submit(engine, greedy(5));
+  EXPECT_EQ(refusal(engine, greedy(5)).kind, ErrorKind::kUnavailable);
+  engine.cancel(first);
+  EXPECT_EQ(engine.stats().num_waiting, 2) << "one that runs has left it before";
+  gate.open();
+  EXPECT_EQ(gone.wait_one().finish, FinishReason::kAbort);
+  for (const auto& answers : {waiting, next}) EXPECT_EQ(answers.wait_one().tokens.size(), 5u);
+  engine.stop(1s);
+  EXPECT_EQ(engine.stats().num_waiting, 0);
+}
+
 TEST(Engine, CancelEndsARequestBeforeTheNextStep) {
   FakeRunner runner(kVocab, 16);
   std::atomic<int> num_runs = 0;

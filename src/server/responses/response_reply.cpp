@@ -1,5 +1,6 @@
 #include "server/responses/response_reply.h"
 
+#include <charconv>
 #include <ctime>
 
 #include "server/http/message.h"
@@ -7,6 +8,17 @@
 #include "server/tools/tool_use.h"
 
 namespace retort::responses {
+namespace {
+
+// 0.7 is kept as the float that is nearest; as a double that would be 0.699999988.
+double number_as_written(float number) {
+  const std::string text = fmt::format("{}", number);
+  double value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+}  // namespace
 
 std::string ResponseReply::new_id(Kind kind) {
   return (kind == Kind::kMessage ? "msg_" : kind == Kind::kCall ? "fc_" : "rs_") + http::make_request_id();
@@ -20,12 +32,19 @@ ResponseReply::ResponseReply(const ServedModel& model, const Job& job, const Req
       store_(store),
       id_(std::move(id)),
       created_at_(std::time(nullptr)),
+      max_output_tokens_(request.max_tokens ? Json(*request.max_tokens) : Json()),
       temperature_(job.requests[0].params.temperature),
       top_p_(job.requests[0].params.top_p) {}
 
 ResponseReply::~ResponseReply() {
   store_.end(id_);
   if (!has_ended_) store_.remove(id_);
+}
+
+void ResponseReply::degrade(const std::vector<EngineRequest>& instead) {
+  const SamplingParams& params = instead[0].params;
+  max_output_tokens_ = params.max_tokens;
+  temperature_ = params.temperature;
 }
 
 void ResponseReply::begin(const std::function<void()>& cancel) {
@@ -55,16 +74,16 @@ Json ResponseReply::response(std::string_view status) const {
       {"error", nullptr},
       {"incomplete_details", nullptr},
       {"instructions", request_.instructions.empty() ? Json() : Json(request_.instructions)},
-      {"max_output_tokens", request_.max_tokens ? Json(*request_.max_tokens) : Json()},
+      {"max_output_tokens", max_output_tokens_},
       {"model", model().id},
       {"output", std::move(output)},
       {"parallel_tool_calls", request_.tool_use.parallel},
       {"previous_response_id", request_.previous_response_id.empty() ? Json() : Json(request_.previous_response_id)},
-      {"temperature", temperature_},
+      {"temperature", number_as_written(temperature_)},
       {"text", Json::object({{"format", request_.text_format}})},
       {"tool_choice", request_.tool_choice},
       {"tools", tools_json()},
-      {"top_p", top_p_},
+      {"top_p", number_as_written(top_p_)},
       {"truncation", "disabled"},
       {"usage", nullptr},
       {"metadata", request_.metadata}};

@@ -17,6 +17,7 @@ class ResponseReply : public Reply {
                 ResponseStore& store);
   ~ResponseReply() override;
 
+  void degrade(const std::vector<EngineRequest>& instead) override;
   void begin(const std::function<void()>& cancel) override;
   Json whole() override;
   std::string chunks() override;
@@ -61,6 +62,7 @@ class ResponseReply : public Reply {
   ResponseStore& store_;
   std::string id_;
   int64_t created_at_;
+  Json max_output_tokens_;
   float temperature_, top_p_;
   std::vector<Item> items_;
   bool is_item_open_ = false;
