@@ -122,6 +122,9 @@ App::App(const ServerConfig& config)
   service_.on_answer = [this](std::string_view method, std::string_view handler, int status) {
     api_.metrics.count_answer(method, handler, status);
   };
+  service_.on_key_limit = [this] {
+    if (api_.model != nullptr) api_.metrics.requests().count_rejection(RequestMetrics::kKeyLimit);
+  };
   openai::add_routes(service_.router, api_);
   responses::add_routes(service_.router, api_);
   anthropic::add_routes(service_.router, api_);

@@ -9,6 +9,7 @@
 #include "server/api_context.h"
 #include "server/fields/json_input.h"
 #include "server/http/exchange.h"
+#include "server/http/router.h"
 
 namespace retort {
 
@@ -25,11 +26,12 @@ boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
   std::optional<ApiError> error;
   if (model) {
     std::string body = exchange.take_body();
-    if (body.empty() && !exchange.request().query.empty()) body = "{}";  // every field is in the query
+    if (body.empty() && exchange.route()->takes_query) body = "{}";  // the fields are in the query
     if (api.logs_requests)
       log::info("[{}] {} asks: {}", exchange.request().id, exchange.request().path, http::printable(body));
     auto work = [served = *model, prepare = std::move(prepare), body = std::move(body),
                  limits = api.json_limits]() -> ApiResult<Prepared> {
+      if (body.empty()) return refuse(400, "the body is not valid JSON: it is empty");
       RETORT_API_ASSIGN(const Json json, parse_json(body, limits));
       return prepare(*served, json);
     };

@@ -1,10 +1,10 @@
 """GET /metrics, read as Prometheus' own Python client reads it."""
 
 import re
-from collections import Counter
 
 import openai
 import pytest
+from conftest import wait_for
 from prometheus_client.parser import text_string_to_metric_families
 from raw_http import request
 
@@ -218,9 +218,20 @@ def test_a_full_queue_is_a_rejection(start_server):
 
 
 def test_a_key_is_asked_for(start_server):
-    server = start_server("--api-key", "secret", "--max-model-len", "512")
+    server = start_server("--api-key", "secret", "--max-model-len", "512", "--max-requests-per-key", "1")
     assert server.ask("GET", "/metrics")[0] == 401
     scrape = Scrape(server, Authorization="Bearer secret")
-    statuses = Counter({s.labels["status"]: s.value for s in scrape.families["http_requests"].samples})
-    assert statuses == {"401": 1}
+    counts = {(s.labels["handler"], s.labels["status"]): s.value for s in scrape.families["http_requests"].samples}
+    assert counts == {("/metrics", "401"): 1}, "under the route that was asked for"
+    running = server.connect().send(
+        request("POST", "/v1/completions", {**ONE, "max_tokens": 400}, "Authorization: Bearer secret")
+    )
+    wait_for(
+        lambda: Scrape(server, Authorization="Bearer secret").value("vllm:num_requests_running"), lambda num: num == 1
+    )
+    assert server.ask("POST", "/v1/completions", ONE, {"Authorization": "Bearer secret"})[0] == 429
+    scrape = Scrape(server, Authorization="Bearer secret")
+    assert scrape.value("vllm:admission_rejections_total", reason="max_requests_per_key") == 1
+    assert scrape.value("http_requests_total", handler="/v1/completions", status="429") == 1
+    running.close()
     assert server.stop() == 0

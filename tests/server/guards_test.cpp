@@ -171,6 +171,23 @@ TEST_F(GuardsTest, RefusesAtOnceWhileEverythingIsBusy) {
   EXPECT_LT(Clock::now() - begin, 1s) << "50 ms each, and no work done for them";
 }
 
+TEST_F(GuardsTest, APlaceInTheQueueIsFreeOnceItsTimeIsUp) {
+  EngineConfig engine = FakeModel::default_config();
+  engine.max_num_seqs = 1;
+  engine.max_waiting = 1;
+  start({.request_timeout = 1s}, engine);
+  model_->is_held = true;  // no step ends, and so none that would take note of who has left
+  Client running(port_), waiting(port_), next(port_);
+  running.send(request("POST", "/v1/completions", kAlphabet));
+  wait_until_running();
+  waiting.send(request("POST", "/v1/completions", kAlphabet));
+  EXPECT_EQ(status_of(waiting.read_answer()), 408);
+  EXPECT_EQ(model_->engine().stats().num_waiting, 0);
+  next.send(request("POST", "/v1/completions", kAlphabet));
+  EXPECT_EQ(status_of(next.read_answer()), 408) << "it was let in";
+  model_->is_held = false;
+}
+
 TEST_F(GuardsTest, BoundsTheRequestsOfAKey) {
   start({.api_keys = {"k", "other"}, .max_requests_per_key = 2});
   model_->step_ms = 50;
@@ -184,6 +201,9 @@ TEST_F(GuardsTest, BoundsTheRequestsOfAKey) {
   EXPECT_EQ(status_of(refused), 429);
   EXPECT_THAT(refused, HasSubstr("this API key has 2 requests under way, as many as it may"));
   EXPECT_THAT(refused, HasSubstr("Retry-After: 1"));
+  Client scraper(port_);
+  scraper.send(keyed("GET", "/metrics"));
+  EXPECT_THAT(scraper.read_answer(), HasSubstr("reason=\"max_requests_per_key\"} 1\n"));
   Client watcher(port_), stranger(port_);
   watcher.send(keyed("GET", "/load"));
   EXPECT_EQ(status_of(watcher.read_answer()), 200) << "to look is always allowed";

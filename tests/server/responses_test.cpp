@@ -165,6 +165,44 @@ TEST_F(ResponsesTest, GoesOnWithAStoredOne) {
   EXPECT_EQ(ask_json("GET", "/v1/responses/" + second["id"].get<std::string>()), second);
 }
 
+TEST_F(ResponsesTest, AnOutputMayBeThatOfACallBefore) {
+  start();
+  const Json call = {{"type", "function_call"}, {"call_id", "c1"}, {"name", "look"}, {"arguments", "{}"}};
+  const Json output = {{"type", "function_call_output"}, {"call_id", "c1"}, {"output", "say blue"}};
+  const Json question = {{"role", "user"}, {"content", "say hello"}};
+  const Json first = ask_json("POST", "/v1/responses", Json{{"input", {question, call}}}.dump());
+  Json second = {{"input", {output, question}}, {"previous_response_id", first["id"]}};
+  EXPECT_EQ(ask_json("POST", "/v1/responses", second.dump())["status"], "completed");
+  second["input"][0]["call_id"] = "c2";
+  EXPECT_THAT(error("/v1/responses", second.dump(), 400), ::testing::HasSubstr("input[0].call_id: expected the id"));
+}
+
+TEST_F(ResponsesTest, TellsWhatTheAnswerWasMadeWith) {
+  start();
+  const Json answer = create("say hello", R"({"temperature": 0.7, "top_p": 0.85, "max_output_tokens": 900})");
+  EXPECT_EQ(answer["temperature"].dump(), "0.7");
+  EXPECT_EQ(answer["top_p"].dump(), "0.85");
+  EXPECT_EQ(answer["max_output_tokens"], 900);
+  EXPECT_TRUE(create("say hello")["max_output_tokens"].is_null());
+}
+
+TEST_F(ResponsesTest, TellsWhatADegradedServerMadeOfIt) {
+  start({.degrade = {.memory_share = 0}});
+  std::string answer;
+  for (int i = 0; i < 1000 && answer.find("x-retort-degraded") == std::string::npos; ++i)
+    answer = ask("POST", "/v1/responses", body("say hello", R"({"temperature": 0.7, "max_output_tokens": 900})"));
+  const Json json = Json::parse(testing::body_of(answer));
+  EXPECT_EQ(json["temperature"].dump(), "0.3");
+  EXPECT_LE(json["max_output_tokens"], 512);
+}
+
+TEST_F(ResponsesTest, SaysThatInputItemsAreNotKept) {
+  start();
+  const std::string path = "/v1/responses/" + create("say hello")["id"].get<std::string>() + "/input_items";
+  EXPECT_THAT(ask_json("GET", path + "?limit=20", "", 404)["error"]["message"].get<std::string>(),
+              ::testing::HasSubstr("input items are not kept"));
+}
+
 TEST_F(ResponsesTest, KeepsOnlyWhatItMay) {
   start();
   const std::string id = create("say hello", R"({"store": false})")["id"];
@@ -239,6 +277,12 @@ TEST_F(ResponsesTest, ConvertsItems) {
   EXPECT_EQ(chat_messages("[]"), "input: expected a string or a list of at least one item, got []");
   EXPECT_EQ(chat_messages(R"([{"role": "user", "content": [{"type": "input_image"}]}])"),
             "input[0].content[0]: content of type 'input_image' is not supported, only text is");
+  EXPECT_EQ(chat_messages(R"([{"role": "user", "content": [{"type": "input_file", "file_data": "x"}]}])"),
+            "input[0].content[0]: content of type 'input_file' is not supported, only text is");
+  EXPECT_EQ(chat_messages(R"([{"type": "computer_call_output", "acknowledged_safety_checks": []}])"),
+            "input[0]: an item of type 'computer_call_output' is not supported");
+  EXPECT_EQ(chat_messages(R"([{"type": "function_call_output", "call_id": "c9", "output": "x"}])"),
+            "input[0].call_id: expected the id of a call that an earlier message has, got \"c9\"");
   EXPECT_EQ(chat_messages(R"([{"type": "item_reference", "id": "x"}])"),
             "input[0]: an item of type 'item_reference' is not supported");
   EXPECT_EQ(chat_messages(R"([{"type": "function_call_output", "output": "x"}])"),

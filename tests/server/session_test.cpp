@@ -244,6 +244,65 @@ TEST_F(SessionTest, RefusesInTheErrorShape) {
   EXPECT_NE(garbage.find("x-request-id: "), std::string::npos);
 }
 
+TEST_F(SessionTest, RefusesAQueryThatNobodyReads) {
+  service_.router.add({.method = "POST", .path = "/reads", .handler = echo, .takes_query = true});
+  service_.router.add({.method = "POST", .path = "/ignores", .handler = echo, .ignored_query = {"beta"}});
+  start();
+  for (const std::string& request :
+       {get("/get?x=1"), get("/public?x=1"), post("/echo?x=1", "{}"), post("/ignores?beta=true&x=1", "{}")}) {
+    const std::string answer = ask(request);
+    EXPECT_EQ(status_of(answer), 400) << request;
+    EXPECT_NE(body_of(answer).find("unknown query parameter 'x'"), std::string::npos) << answer;
+  }
+  EXPECT_EQ(status_of(ask(get("/get?"))), 200) << "an empty one asks for nothing";
+  EXPECT_EQ(status_of(ask(post("/reads?x=1", "{}"))), 200);
+  EXPECT_EQ(status_of(ask(post("/ignores?beta=true", "{}"))), 200);
+  EXPECT_EQ(status_of(ask(post("/reads?x=%ff", "{}"))), 400);
+}
+
+TEST_F(SessionTest, RefusesCodedBodies) {
+  start();
+  EXPECT_EQ(status_of(ask(post("/echo", "{}", "Content-Encoding: identity\r\n"))), 200);
+  const std::string answer = ask(post("/echo", "{}", "Content-Encoding: gzip\r\n"));
+  EXPECT_EQ(status_of(answer), 415);
+  EXPECT_NE(answer.find("Accept-Encoding: identity\r\n"), std::string::npos);
+  EXPECT_NE(body_of(answer).find("Content-Encoding: expected none, got 'gzip'"), std::string::npos) << answer;
+}
+
+TEST_F(SessionTest, CountsARefusalUnderTheRouteThatWasAskedFor) {
+  std::atomic<int> num_of_echo{0}, num_of_none{0}, num_of_wait{0}, num_over_limit{0};
+  service_.on_answer = [&](std::string_view, std::string_view handler, int status) {
+    EXPECT_GE(status, 400) << handler;
+    ++(handler == "/echo" ? num_of_echo : handler == "/wait" ? num_of_wait : num_of_none);
+  };
+  service_.on_key_limit = [&] { ++num_over_limit; };
+  start({.max_body_bytes = 1000, .header_timeout = 200ms, .max_requests_per_key = 1},
+        {.api_keys = {"k"}, .check_host = true});
+  const std::string key = "Authorization: Bearer k\r\n", big(2000, 'x');
+  ask(post("/echo", "{}"));
+  ask("POST /echo HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+  ask(fmt::format("POST /echo HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: 2\r\n\r\n{{}}", key));
+  ask(post("/echo", big, key));
+  ask(
+      fmt::format("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{}"
+                  "Transfer-Encoding: chunked\r\n\r\n7d0\r\n{}\r\n0\r\n\r\n",
+                  key, big));
+  EXPECT_TRUE(comes_true([&] { return num_of_echo == 5; })) << num_of_echo << "; " << num_of_none;
+  EXPECT_EQ(num_of_none, 0);
+  ask(get("/nowhere", key));
+  ask(get("/echo", key));
+  EXPECT_TRUE(comes_true([&] { return num_of_none == 2; }));
+  EXPECT_EQ(num_over_limit, 0);
+  Client first(port_);
+  first.send(post("/wait", "{}", key));
+  ASSERT_TRUE(comes_true([&] { return waiter_.num_waiting == 1; }));
+  EXPECT_EQ(status_of(ask(post("/echo", "{}", key))), 429);
+  EXPECT_TRUE(comes_true([&] { return num_of_echo == 6; }));
+  EXPECT_EQ(num_over_limit, 1);
+  first.close();
+  EXPECT_TRUE(comes_true([&] { return num_of_wait == 1; }));
+}
+
 TEST_F(SessionTest, GoesOnAfterARefusalThatHadNoBody) {
   start();
   Client client(port_);

@@ -42,7 +42,7 @@ TEST_F(SimpleApiTest, HonoursTheFields) {
   const Json cut = ask_json("POST", "/generate", R"({"prompt": "say hello", "max_tokens": 2, "temperature": 0})");
   EXPECT_EQ(cut["response"], "he");
   EXPECT_EQ(cut["finish_reason"], "length");
-  EXPECT_EQ(error("/generate", "{}", 400), "prompt: required, and missing");
+  EXPECT_EQ(error("/generate", R"({"max_tokens": 2})", 400), "prompt: required, and missing");
   EXPECT_EQ(error("/generate", R"({"prompt": "x", "max_tokens": 0})", 400),
             "max_tokens: expected an integer from 1 to 2147483647, got 0");
   EXPECT_EQ(error("/generate", R"({"prompt": "x", "temprature": 1})", 400),
@@ -78,7 +78,14 @@ TEST_F(SimpleApiTest, TakesSomeFieldsFromEach) {
 TEST_F(SimpleApiTest, OtherSitesPagesCannotAskByQuery) {
   start();
   EXPECT_EQ(status_of(post_query("/generate?prompt=x", "Origin: http://elsewhere.example\r\n")), 415);
-  EXPECT_EQ(status_of(post_query("/v1/chat/completions?messages=x")), 415) << "only where fields may come so";
+  EXPECT_EQ(status_of(post_query("/v1/chat/completions?messages=x")), 400) << "only where fields may come so";
+}
+
+TEST_F(SimpleApiTest, AnEmptyRequestIsToldWhatIsExpected) {
+  start();
+  EXPECT_EQ(error("/generate", "", 400), "prompt: missing; send a JSON body that has it, or ?prompt=… in the path");
+  EXPECT_EQ(error("/generate-batch", "", 400), "the body is not valid JSON: it is empty");
+  EXPECT_EQ(error("/v1/chat/completions", "", 400), "the body is not valid JSON: it is empty");
 }
 
 TEST_F(SimpleApiTest, AnswersABatchInOrder) {
@@ -99,6 +106,7 @@ TEST_F(SimpleApiTest, AnswersABatchInOrder) {
 
 TEST_F(SimpleApiTest, RefusesABatchByItsItem) {
   start();
+  EXPECT_EQ(error("/generate-batch?max_tokens=1", R"([{"prompt": "a"}])", 400), "unknown query parameter 'max_tokens'");
   EXPECT_EQ(error("/generate-batch", "{}", 400), "the body: expected a list of objects with a prompt, got {}");
   EXPECT_EQ(error("/generate-batch", "[]", 400), "the body: expected 1 to 1024 prompts, got 0");
   EXPECT_EQ(error("/generate-batch", R"([{"prompt": "a"}, {"prompt": 5}])", 400),
@@ -109,14 +117,28 @@ TEST_F(SimpleApiTest, RefusesABatchByItsItem) {
 
 TEST_F(SimpleApiTest, ABatchThatDoesNotFitTheQueueIsRefusedWhole) {
   EngineConfig config = testing::FakeModel::default_config();
-  config.max_waiting = 2;
+  config.max_waiting = 8;
   config.max_num_seqs = 1;
   start({}, config);
-  model_->step_ms = 20;
   Json batch = Json::array();
   for (int i = 0; i < 8; ++i) batch.push_back({{"prompt", "say something long"}});
-  error("/generate-batch", batch.dump(), 429);
-  EXPECT_TRUE(becomes_idle()) << "what was queued is cancelled";
+  ask_json("POST", "/generate-batch", batch.dump());
+  model_->is_held = true;
+  testing::Client running(port_), waiting(port_);
+  running.send(request("POST", "/generate", R"({"prompt": "say x"})"));
+  wait_until_running();
+  waiting.send(request("POST", "/generate", R"({"prompt": "say y"})"));
+  while (model_->engine().stats().num_waiting == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(error("/generate-batch", batch.dump(), 429),
+            "the queue has no room for 8 prompts: 1 requests wait, --max-waiting is 8");
+  EXPECT_EQ(model_->engine().stats().num_waiting, 1);
+  batch.push_back({{"prompt", "say one too many"}});
+  const std::string never = ask("POST", "/generate-batch", batch.dump());
+  EXPECT_EQ(status_of(never), 400);
+  EXPECT_EQ(never.find("Retry-After"), std::string::npos);
+  EXPECT_THAT(never, HasSubstr("9 prompts at once are more than the queue can hold: --max-waiting is 8"));
+  model_->is_held = false;
+  EXPECT_TRUE(becomes_idle());
 }
 
 }  // namespace

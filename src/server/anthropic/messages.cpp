@@ -72,12 +72,14 @@ boost::asio::awaitable<void> count_tokens(ApiContext& api, http::Exchange& excha
 
 void add_routes(http::Router& router, ApiContext& api) {
   router.shape_errors("/v1/messages", error_body);
-  router.add({.method = "POST", .path = "/v1/messages", .handler = [&api](http::Exchange& exchange) {
-                return messages(api, exchange);
-              }});
-  router.add({.method = "POST", .path = "/v1/messages/count_tokens", .handler = [&api](http::Exchange& exchange) {
-                return count_tokens(api, exchange);
-              }});
+  router.add({.method = "POST",
+              .path = "/v1/messages",
+              .handler = [&api](http::Exchange& exchange) { return messages(api, exchange); },
+              .ignored_query = {"beta"}});
+  router.add({.method = "POST",
+              .path = "/v1/messages/count_tokens",
+              .handler = [&api](http::Exchange& exchange) { return count_tokens(api, exchange); },
+              .ignored_query = {"beta"}});
 }
 
 }  // namespace retort::anthropic

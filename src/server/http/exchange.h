@@ -24,7 +24,8 @@ class Exchange {
   const Request& request() const { return request_; }
   std::chrono::steady_clock::time_point arrival() const { return arrival_; }  // when it had been read
   std::string take_body() { return std::move(request_.body); }
-  std::string_view rest_of_path() const;  // what "*" of the route stands for
+  const Route* route() const { return route_; }  // null: no such path, or not with this method
+  std::string_view rest_of_path() const;         // what "*" of the route stands for
   boost::asio::any_io_executor executor() const;
 
   // The whole answer at once.

@@ -72,6 +72,7 @@ ApiResult<Parameters> query_of_target(std::string_view target) {
   const auto url = parse_target(target);
   if (!url) return query;
   for (const auto parameter : url->params()) {
+    if (parameter.key.empty() && !parameter.has_value) continue;  // of "/path?" and "?a=1&"
     const bool is_text = is_valid_utf8(parameter.key) && is_valid_utf8(parameter.value);
     if (!is_text) return refuse(400, "the query of the request target is not UTF-8");
     query.emplace_back(parameter.key, parameter.value);

@@ -16,7 +16,7 @@ using Parameters = std::vector<std::pair<std::string, std::string>>;
 struct Request {
   std::string method = {};
   std::string path = {};  // percent-decoded, begins with '/'; empty where the target is none
-  Parameters query = {};  // only for a route that takes them
+  Parameters query = {};
   Headers headers = {};
   std::string body = {};
   std::string id = {};  // x-request-id: the client's if it is a sane one, else made here

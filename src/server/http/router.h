@@ -23,8 +23,10 @@ struct Route {
   std::string path;    // exact; or with one "*" for one character or more: "/v1/models/*", "/v1/responses/*/cancel"
   Access access = Access::kKey;
   Handler handler = {};
-  bool without_body = false;  // may come without one: what fields it has may be in the query
-  bool any_type = false;      // programs may send JSON under any Content-Type
+  bool without_body = false;                    // may come without one
+  bool any_type = false;                        // programs may send JSON under any Content-Type
+  bool takes_query = false;                     // its handler reads the query
+  std::vector<std::string> ignored_query = {};  // else: parameters that clients send and that change nothing
 };
 
 class Router {

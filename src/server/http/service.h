@@ -38,6 +38,7 @@ struct Service {
   // An answer has gone out, or the client before it (499); `handler` is the route's path, empty where there was none.
   // `method` is empty for one that was turned away before it could ask anything.
   std::function<void(std::string_view method, std::string_view handler, int status)> on_answer = {};
+  std::function<void()> on_key_limit = {};  // a request was one too many of its key
 };
 
 }  // namespace retort::http

@@ -1,5 +1,6 @@
 #include "server/http/session.h"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -51,6 +52,19 @@ bool is_json(std::string_view content_type) {
   constexpr std::string_view kJson = "application/json";
   return type.size() == kJson.size() && std::equal(type.begin(), type.end(), kJson.begin(),
                                                    [](unsigned char a, char b) { return std::tolower(a) == b; });
+}
+
+// No coding was applied to the body, or the one that stands for none.
+bool is_plain(std::string_view encoding) { return encoding.empty() || beast::iequals(encoding, "identity"); }
+
+// What the route does not know in the query of the target is refused, as in bodies.
+ApiResult<Parameters> query_for(const Route& route, std::string_view target) {
+  RETORT_API_ASSIGN(Parameters query, query_of_target(target));
+  if (route.takes_query) return query;
+  for (const auto& [name, value] : query)
+    if (std::ranges::find(route.ignored_query, name) == route.ignored_query.end())
+      return refuse(400, fmt::format("unknown query parameter '{}'", name), name, "unknown_parameter");
+  return query;
 }
 
 // Other sites' pages may make a browser send a request without a body, or of a type that needs no preflight; it names
@@ -107,31 +121,32 @@ asio::awaitable<bool> Session::serve_one() {
   ErrorCode error = co_await read_header(parser);
   if (error == beast::http::error::end_of_stream || is_peer_gone_) co_return false;
   Request request = to_request(parser);
+  const Router::Match match = service_.router.match(request.method, request.path);
   if (error) {
     Response response = refusal(request, error_of(error));
-    co_await refuse_unread(std::move(request), std::move(response));
+    co_await refuse_unread(std::move(request), std::move(response), match.route);
     co_return false;
   }
 
   Claim claim(service_);
-  auto admitted = admit(parser, request, claim);
+  auto admitted = admit(parser, match, request, claim);
   if (!admitted && has_body(parser)) {
-    co_await refuse_unread(std::move(request), std::move(admitted).error());
+    co_await refuse_unread(std::move(request), std::move(admitted).error(), match.route);
     co_return false;
   }
   if (admitted) error = co_await read_body(parser, claim);
   if (is_peer_gone_) co_return false;
   if (error) {
     Response response = refusal(request, error_of(error));
-    co_await refuse_unread(std::move(request), std::move(response));
+    co_await refuse_unread(std::move(request), std::move(response), match.route);
     co_return false;
   }
   request.body = std::move(parser.get().body());
-  Exchange exchange(*this, std::move(request), admitted ? *admitted : nullptr);
+  Exchange exchange(*this, std::move(request), match.route);
   add_cors_headers(exchange);
   if (!parser.keep_alive() || service_.is_draining) exchange.close_after();
   if (admitted)
-    co_await answer(exchange, **admitted);
+    co_await answer(exchange, *match.route);
   else
     co_await refuse(exchange, std::move(admitted).error());
   co_return exchange.keep_alive() && !service_.is_draining;
@@ -189,7 +204,8 @@ Request Session::to_request(const Parser& parser) const {
   return request;
 }
 
-tl::expected<const Route*, Response> Session::admit(const Parser& parser, Request& request, Claim& claim) const {
+tl::expected<void, Response> Session::admit(const Parser& parser, const Router::Match& match, Request& request,
+                                            Claim& claim) const {
   const auto no = [&](int status, std::string message) {
     return tl::unexpected<Response>(refusal(request, {.status = status, .message = std::move(message)}));
   };
@@ -201,7 +217,6 @@ tl::expected<const Route*, Response> Session::admit(const Parser& parser, Reques
               fmt::format("the Host '{}' is not served here; --allowed-hosts names others", request.header("Host")));
   if (auto preflight = service_.guard.preflight(request)) return tl::unexpected<Response>(std::move(*preflight));
 
-  const Router::Match match = service_.router.match(request.method, request.path);
   const bool is_public = match.route != nullptr && match.route->access == Access::kPublic;
   const std::optional<size_t> key = service_.guard.key_of(request);
   if (!is_public && service_.guard.asks_for_key() && !key) {
@@ -213,22 +228,30 @@ tl::expected<const Route*, Response> Session::admit(const Parser& parser, Reques
     return tl::unexpected<Response>(std::move(response));
   }
   if (match.route == nullptr) return tl::unexpected<Response>(not_served(match, request));
-  if (match.route->without_body) {
-    auto query = query_of_target(to_string(parser.get().target()));
-    if (!query) return no(400, query.error().message);
-    request.query = std::move(*query);
+  auto query = query_for(*match.route, to_string(parser.get().target()));
+  if (!query) return tl::unexpected<Response>(refusal(request, query.error()));
+  request.query = std::move(*query);
+  if (const std::string_view encoding = request.header("Content-Encoding"); has_body(parser) && !is_plain(encoding)) {
+    Response response = refusal(request, {.status = 415,
+                                          .message = fmt::format("Content-Encoding: expected none, got '{}': bodies "
+                                                                 "are read as they come",
+                                                                 encoding)});
+    response.headers.emplace_back("Accept-Encoding", "identity");
+    return tl::unexpected<Response>(std::move(response));
   }
   if (request.method == "POST" && !is_json(request.header("Content-Type")) && !needs_no_type(*match.route, parser))
     return no(415, fmt::format("Content-Type: expected application/json, got '{}'", request.header("Content-Type")));
   if (parser.content_length().value_or(0) > service_.limits.max_body_bytes)
     return tl::unexpected<Response>(refusal(request, error_of(beast::http::error::body_limit)));
-  if (request.method == "POST" && key && !claim.take_place(*key))
+  if (request.method == "POST" && key && !claim.take_place(*key)) {
+    if (service_.on_key_limit) service_.on_key_limit();
     return tl::unexpected<Response>(
         refusal(request, {.status = 429,
                           .message = fmt::format("this API key has {} requests under way, as many as it may",
                                                  service_.limits.max_requests_per_key),
                           .retry_after = 1}));
-  return match.route;
+  }
+  return {};
 }
 
 Response Session::refusal(const Request& request, const ApiError& error) const {
@@ -269,8 +292,8 @@ void Session::add_cors_headers(Exchange& exchange) const {
   for (auto& [name, value] : service_.guard.cors_headers(exchange.request())) exchange.add_header(name, value);
 }
 
-asio::awaitable<void> Session::refuse_unread(Request request, Response response) {
-  Exchange exchange(*this, std::move(request), nullptr);
+asio::awaitable<void> Session::refuse_unread(Request request, Response response, const Route* route) {
+  Exchange exchange(*this, std::move(request), route);
   exchange.close_after();
   add_cors_headers(exchange);
   co_await refuse(exchange, std::move(response));
@@ -280,7 +303,7 @@ asio::awaitable<void> Session::refuse_unread(Request request, Response response)
 asio::awaitable<void> Session::refuse(Exchange& exchange, Response response) {
   log::debug("{} refused with {}: {}", peer_, response.status, response.body);
   co_await exchange.respond(std::move(response));
-  count_answer(exchange, {});
+  count_answer(exchange);
 }
 
 // Closing with unread input would reset the connection, and the client might never see the answer.
@@ -304,7 +327,7 @@ asio::awaitable<void> Session::answer(Exchange& exchange, const Route& route) {
   co_await run_handler(exchange, route);
   stop_watching();
   log_answer(exchange, route);
-  count_answer(exchange, route.path);
+  count_answer(exchange);
   count_exchange(-1);
 }
 
@@ -317,8 +340,10 @@ void Session::log_answer(const Exchange& exchange, const Route& route) const {
               is_peer_gone_ && !exchange.is_complete() ? ", client left" : "", peer_, request.id);
 }
 
-void Session::count_answer(const Exchange& exchange, std::string_view handler) const {
-  if (service_.on_answer) service_.on_answer(exchange.request().method, handler, status_of(exchange));
+void Session::count_answer(const Exchange& exchange) const {
+  const Route* route = exchange.route();
+  if (service_.on_answer)
+    service_.on_answer(exchange.request().method, route != nullptr ? route->path : "", status_of(exchange));
 }
 
 void Session::count_exchange(int change) {

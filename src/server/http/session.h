@@ -44,8 +44,8 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<ErrorCode> wait_for_first_byte();
   boost::asio::awaitable<ErrorCode> read_header(Parser& parser);
   boost::asio::awaitable<ErrorCode> read_body(Parser& parser, Claim& claim);
-  boost::asio::awaitable<void> refuse_unread(Request request,
-                                             Response response);  // an answer to a request that was not read whole
+  boost::asio::awaitable<void> refuse_unread(Request request, Response response,
+                                             const Route* route);  // an answer to a request that was not read whole
   boost::asio::awaitable<void> refuse(Exchange& exchange, Response response);
   boost::asio::awaitable<void> answer(Exchange& exchange, const Route& route);
   boost::asio::awaitable<void> run_handler(Exchange& exchange, const Route& route);
@@ -53,11 +53,12 @@ class Session : public std::enable_shared_from_this<Session> {
   void add_cors_headers(Exchange& exchange) const;
   void count_exchange(int change);
   void log_answer(const Exchange& exchange, const Route& route) const;
-  void count_answer(const Exchange& exchange, std::string_view handler) const;
+  void count_answer(const Exchange& exchange) const;
 
   Request to_request(const Parser& parser) const;
-  // The route, or the answer for a request that may not have its body read.
-  tl::expected<const Route*, Response> admit(const Parser& parser, Request& request, Claim& claim) const;
+  // The request for a route may have its body read; or the answer that says why not.
+  tl::expected<void, Response> admit(const Parser& parser, const Router::Match& match, Request& request,
+                                     Claim& claim) const;
   Response not_served(const Router::Match& match, const Request& request) const;
   Response refusal(const Request& request, const ApiError& error) const;  // in the shape of its path
   ApiError error_of(ErrorCode error) const;

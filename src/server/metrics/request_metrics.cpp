@@ -84,7 +84,7 @@ RequestMetrics::RequestMetrics(prometheus::Registry& registry, const std::string
                         labels_, kRequestSeconds)),
       call_seconds_(histogram(registry, "deepseek_request_latency_seconds", "API calls for text, start to end.", {},
                               kRequestSeconds)) {
-  for (const char* reason : {kQueueIsFull, kDegraded}) rejections_.Add(rejection_labels(reason));
+  for (const char* reason : {kQueueIsFull, kDegraded, kKeyLimit}) rejections_.Add(rejection_labels(reason));
   auto& success = prometheus::BuildCounter()
                       .Name("vllm:request_success_total")
                       .Help("Requests that have ended, by the way they did.")

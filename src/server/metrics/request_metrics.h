@@ -20,6 +20,7 @@ class RequestMetrics {
 
   static constexpr const char* kQueueIsFull = "max_num_queued_reqs";  // vLLM's word
   static constexpr const char* kDegraded = "degraded";
+  static constexpr const char* kKeyLimit = "max_requests_per_key";
   // A request was not let in.
   void count_rejection(const std::string& reason);
   // An API call for text ended, however it did.

@@ -83,6 +83,12 @@ ApiResult<Json> cancel(std::string_view id, const ResponseStore& store) {
   return response;
 }
 
+// A conversation is kept as messages, which do not tell what items they were made of.
+tl::unexpected<ApiError> no_input_items() {
+  return refuse(404, "input items are not kept; previous_response_id goes on with what a response was asked", {},
+                "input_items_not_kept");
+}
+
 // What may be asked of a stored response besides: nothing that is not so anyhow.
 struct Retrieval {};
 
@@ -108,13 +114,18 @@ ApiResult<Json> retrieve(const http::Exchange& exchange, const ResponseStore& st
 
 void add_routes(http::Router& router, ApiContext& api) {
   const auto store = std::make_shared<ResponseStore>();
-  router.add({.method = "POST", .path = "/v1/responses", .handler = [&api, store](http::Exchange& exchange) {
-                return create(api, exchange, *store);
-              }});
+  router.add({.method = "POST",
+              .path = "/v1/responses",
+              .handler = [&api, store](http::Exchange& exchange) { return create(api, exchange, *store); },
+              .ignored_query = {"beta"}});
   router.add({.method = "GET",
               .path = "/v1/responses/*",
               .handler = [store](http::Exchange& exchange) { return respond(exchange, retrieve(exchange, *store)); },
-              .without_body = true});
+              .takes_query = true});
+  router.add({.method = "GET",
+              .path = "/v1/responses/*/input_items",
+              .handler = [](http::Exchange& exchange) { return respond(exchange, no_input_items()); },
+              .takes_query = true});
   router.add({.method = "DELETE", .path = "/v1/responses/*", .handler = [store](http::Exchange& exchange) {
                 return respond(exchange, remove(exchange.rest_of_path(), *store));
               }});

@@ -124,7 +124,8 @@ void add_routes(http::Router& router, ApiContext& api) {
   router.add({.method = "POST",
               .path = "/generate",
               .handler = [&api](http::Exchange& exchange) { return generate(api, exchange); },
-              .without_body = true});
+              .without_body = true,
+              .takes_query = true});
   router.add({.method = "POST", .path = "/generate-batch", .handler = [&api](http::Exchange& exchange) {
                 return generate_batch(api, exchange);
               }});

@@ -49,6 +49,8 @@ ApiResult<GenerateRequest> parse_generate_request(const Json& body, const http::
     if (given.contains(name)) return refuse(400, fmt::format("{}: given in the query and in the body", name), name);
     given[name] = value;
   }
+  if (given.empty())
+    return refuse(400, "prompt: missing; send a JSON body that has it, or ?prompt=… in the path", "prompt");
   GenerateRequest request;
   RETORT_API_TRY(generate_table().apply(given, request));
   return request;
