@@ -1,5 +1,7 @@
 """POST /v1/messages with Anthropic's official package."""
 
+import time
+
 import anthropic
 import pytest
 from strict import check
@@ -86,6 +88,39 @@ def test_count_tokens(client):
     check(counted)
     asked = client.messages.create(model="smollm2", max_tokens=1, messages=QUESTION, system="Be brief.")
     assert counted.input_tokens == asked.usage.input_tokens + asked.usage.cache_read_input_tokens
+
+
+def test_models(client):
+    page = client.models.list()
+    assert [model.id for model in page] == ["smollm2"], "and there is no second page"
+    (model,) = page.data
+    assert (model.type, model.display_name, model.lifecycle) == ("model", "smollm2", "active")
+    assert abs(model.created_at.timestamp() - time.time()) < 24 * 3600
+    assert (page.has_more, page.first_id, page.last_id) == (False, "smollm2", "smollm2")
+    assert client.models.list(limit=5).data == page.data
+    assert client.models.retrieve("smollm2") == model
+    with pytest.raises(anthropic.NotFoundError, match="the model 'claude' does not exist"):
+        client.models.retrieve("claude")
+    assert client.beta.models.list().data[0].id == "smollm2"
+
+
+def test_thinking_has_a_budget_below_max_tokens(client):
+    for thinking, complaint in (
+        ({"type": "enabled"}, "thinking.budget_tokens: required where type is enabled"),
+        ({"type": "enabled", "budget_tokens": 16}, r"thinking.budget_tokens: expected less than max_tokens \(16\)"),
+    ):
+        with pytest.raises(anthropic.BadRequestError, match=complaint):
+            client.messages.create(model="smollm2", max_tokens=16, messages=QUESTION, thinking=thinking)
+    thinking = {"type": "enabled", "budget_tokens": 15}
+    assert client.messages.create(model="smollm2", max_tokens=16, messages=QUESTION, thinking=thinking).content
+
+
+@pytest.mark.parametrize("kind", ["image", "document"])
+def test_only_text_is_taken(client, kind):
+    source = {"type": "base64", "media_type": "image/png", "data": "aGk="}
+    content = [{"type": "text", "text": "What is this?"}, {"type": kind, "source": source}]
+    with pytest.raises(anthropic.BadRequestError, match=f"a block of type '{kind}' is not supported here, only text"):
+        client.messages.create(model="smollm2", max_tokens=4, messages=[{"role": "user", "content": content}])
 
 
 def test_refusals(client):

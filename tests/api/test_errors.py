@@ -1,10 +1,13 @@
 """What a client is told when it asks for something wrong."""
 
+import gzip
 import http.client
+import json
 import re
 
 import openai
 import pytest
+import raw_http
 
 CHAT = {"model": "smollm2", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -38,6 +41,50 @@ def test_a_field_given_twice_is_refused_by_name(server, path):
     assert response.status == 400
     assert b"max_tokens: given twice in the body" in response.read()
     connection.close()
+
+
+def test_a_query_is_refused_wherever_nobody_reads_it(server):
+    paths = server.ask("GET", "/openapi.json")[1]["paths"]
+    methods = [(method.upper(), path) for path, item in paths.items() for method in item if method != "parameters"]
+    assert len(methods) > 30
+    for method, path in methods:
+        if path in ("/server_info", "/reset_prefix_cache"):  # only with --enable-admin
+            continue
+        status, answer, _ = server.ask(method, path.replace("{id}", "resp_x") + "?colour=red", {})
+        assert status == 400, (method, path, answer)
+        assert re.search("unknown (query parameter|field) 'colour'", str(answer)), (method, path, answer)
+
+
+def test_a_coded_body_is_refused_as_such(server):
+    body = gzip.compress(json.dumps(CHAT).encode())
+    with server.connect() as connection:
+        connection.send(raw_http.request("POST", "/v1/chat/completions", body, "Content-Encoding: gzip"))
+        answer = connection.read_answer()
+    assert (answer.status, answer.headers["accept-encoding"]) == (415, "identity")
+    assert "Content-Encoding: expected none, got 'gzip'" in answer.json()["error"]["message"]
+
+
+def test_an_empty_salt_is_none(server):
+    assert refusal(server, "/v1/completions", {"prompt": "x", "cache_salt": ""})["param"] == "cache_salt"
+    assert refusal(server, "/v1/embeddings", {"input": "x", "cache_salt": ""})["param"] == "cache_salt"
+
+
+def test_a_budget_for_thinking_needs_a_model_that_thinks(server):
+    error = refusal(server, "/v1/chat/completions", {**CHAT, "thinking_token_budget": 5})
+    assert error["message"] == "thinking_token_budget: the model 'smollm2' does not think"
+
+
+def test_the_result_of_a_call_that_never_was(server):
+    result = {"role": "tool", "tool_call_id": "call_9", "content": "4"}
+    error = refusal(server, "/v1/chat/completions", {**CHAT, "messages": [*CHAT["messages"], result]})
+    assert error["param"] == "messages[1].tool_call_id"
+    assert error["message"].endswith('the id of a call that an earlier message has, got "call_9"')
+    output = {"type": "function_call_output", "call_id": "call_9", "output": "4"}
+    assert refusal(server, "/v1/responses", {"input": [output]})["param"] == "input[0].call_id"
+    block = {"type": "tool_result", "tool_use_id": "toolu_9", "content": "4"}
+    messages = {"model": "smollm2", "max_tokens": 4, "messages": [{"role": "user", "content": [block]}]}
+    status, answer, _ = server.ask("POST", "/v1/messages", messages)
+    assert status == 400 and "content[0].tool_use_id: expected the id of a call" in answer["error"]["message"]
 
 
 @pytest.mark.parametrize(

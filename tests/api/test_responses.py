@@ -79,6 +79,32 @@ def test_logprobs(client):
     assert all(len(entry.top_logprobs) == 2 for entry in entries)
 
 
+def test_numbers_come_back_as_they_were_sent(client):
+    response = client.responses.create(**{**OPTIONS, "temperature": 0.7, "max_output_tokens": 4}, top_p=0.85)
+    assert (response.temperature, response.top_p, response.max_output_tokens) == (0.7, 0.85, 4)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "input_image", "image_url": "data:image/png;base64,aGk=", "detail": "auto"},
+        {"type": "input_file", "file_data": "data:application/pdf;base64,aGk=", "filename": "a.pdf"},
+    ],
+)
+def test_only_text_is_taken(client, part):
+    question = [{"role": "user", "content": [{"type": "input_text", "text": "What is this?"}, part]}]
+    with pytest.raises(
+        openai.BadRequestError, match=f"content of type '{part['type']}' is not supported, only text is"
+    ):
+        client.responses.create(**{**OPTIONS, "input": question})
+
+
+def test_input_items_are_not_kept(client):
+    response = client.responses.create(**{**OPTIONS, "max_output_tokens": 4})
+    with pytest.raises(openai.NotFoundError, match="input items are not kept"):
+        client.responses.input_items.list(response.id, limit=5)
+
+
 def test_refusals(client):
     with pytest.raises(openai.BadRequestError, match="background: not supported"):
         client.responses.create(**OPTIONS, background=True)
