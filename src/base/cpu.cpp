@@ -135,8 +135,8 @@ Result<Isa> select_isa() {
   for (Isa isa : isas) supported += (supported.empty() ? "" : ", ") + std::string(isa_name(isa));
   const auto isa = isa_from_name(forced);
   if (!isa || std::find(isas.begin(), isas.end(), *isa) == isas.end())
-    return fail(ErrorKind::kUnsupported, "[cpu] RETORT_ISA: expected one this machine supports ({}), got '{}'",
-                supported, forced);
+    return fail(ErrorKind::kBadUsage, "[cpu] RETORT_ISA: expected one this machine supports ({}), got '{}'", supported,
+                forced);
   return *isa;
 }
 

@@ -60,6 +60,7 @@ Result<std::vector<std::string>> arguments_from_config(const std::string& path, 
   } catch (const YAML::Exception& error) {
     return fail(ErrorKind::kBadUsage, "[config] {}: {}", path, error.what());
   }
+  if (root.IsNull()) return std::vector<std::string>{};  // empty, or all comments
   if (!root.IsMap()) return fail(ErrorKind::kBadUsage, "[config] {}: expected a mapping of flags to values", path);
   std::vector<std::string> known, arguments;
   for (const auto* option : app.get_options())

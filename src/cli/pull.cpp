@@ -30,19 +30,14 @@ void list_catalogue() {
 Result<fs::path> pull_from_catalogue(const CatalogueModel& model, std::optional<HubKind> only, HttpClient& http,
                                      Progress& progress) {
   const auto destination = models_folder() / model.file;
-  std::error_code error;
-  if (fs::file_size(destination, error) == model.num_bytes && !error) return destination;
+  const Digest digest = {Digest::Kind::kSha256, model.sha256};
+  if (is_downloaded({.destination = destination, .num_bytes = model.num_bytes, .digest = digest})) return destination;
   std::string reasons;
   for (const auto& source : model.hubs) {
     if (only && source.hub != *only) continue;
     const auto hub = Hub::from_environment(source.hub);
-    const auto done = download(http,
-                               {hub.file_url(source.repo, source.file),
-                                hub.headers(),
-                                destination,
-                                model.num_bytes,
-                                {Digest::Kind::kSha256, model.sha256}},
-                               progress);
+    const auto done = download(
+        http, {hub.file_url(source.repo, source.file), hub.headers(), destination, model.num_bytes, digest}, progress);
     if (done) return destination;
     reasons += "\n  " + done.error().message;
   }
@@ -59,12 +54,9 @@ Result<fs::path> pull_repo(const RepoReference& reference, const Hub& hub, HttpC
   if (!chosen) return fail(chosen.error().kind, "[pull] {}: {}", reference.repo, chosen.error().message);
   const auto folder = models_folder() / reference.repo;
   for (const auto& file : chosen->files) {
-    const auto destination = folder / file.path;
-    std::error_code error;
-    if (fs::file_size(destination, error) == file.num_bytes && !error) continue;  // it was checked when it got its name
-    RETORT_TRY(download(
-        http, {hub.file_url(reference.repo, file.path), hub.headers(), destination, file.num_bytes, file.digest},
-        progress));
+    const Download request = {hub.file_url(reference.repo, file.path), hub.headers(), folder / file.path,
+                              file.num_bytes, file.digest};
+    if (!is_downloaded(request)) RETORT_TRY(download(http, request, progress));
   }
   return chosen->model.empty() ? folder : folder / chosen->model;
 }
@@ -91,7 +83,8 @@ RunCommand add_pull_command(CLI::App& app) {
   app.footer(
       "Files are checked against the hash the catalogue or the hub gives, and lie in ~/.cache/retort/models "
       "(RETORT_CACHE\n"
-      "moves it). An interrupted pull goes on where it was. HF_ENDPOINT and MODELSCOPE_ENDPOINT name other hubs with "
+      "moves it); what is here already is checked again. An interrupted pull goes on where it was. HF_ENDPOINT and "
+      "MODELSCOPE_ENDPOINT name other hubs with "
       "the same\n"
       "layout; HF_TOKEN and MODELSCOPE_API_TOKEN open private models.");
   return [options] {

@@ -18,7 +18,10 @@ Result<SampledToken> Sampler::sample(std::span<const float> logits, const Sample
   const auto max = row_max(processed);
   if (!max)
     return fail(ErrorKind::kInternal, "[sampling] logits of position {}: expected a distribution, got {}",
-                input.position, row_max(logits) ? "every token excluded" : "NaN or infinity");
+                input.position,
+                row_max(logits) ? "every token excluded"
+                                : "NaN or infinity. The model's file may be damaged: retort pull "
+                                  "checks it against its hash");
 
   SampledToken out;
   out.id = input.params.temperature < kGreedyBelow ? max->id : draw(processed, max->value, input);

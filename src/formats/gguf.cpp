@@ -122,7 +122,7 @@ Result<uint64_t> Gguf::get_uint(std::string_view key) const {
 }
 
 Result<int64_t> Gguf::get_int(std::string_view key) const {
-  constexpr std::string_view kExpected = "an integer of 64 bits with sign";
+  constexpr std::string_view kExpected = "an integer";
   RETORT_ASSIGN(const GgufValue* value, find_key(key, kExpected));
   return std::visit(
       [&](const auto& held) -> Result<int64_t> {

@@ -102,13 +102,14 @@ Status read_scaling(const Fields& rope, ModelConfig& config) {
   if (kind != "linear" && kind != "llama3" && kind != "yarn")
     return rope.unsupported("rope_scaling.rope_type",
                             "'{}' is not supported, supported are default, linear, llama3, yarn", printable(kind));
-  RETORT_ASSIGN(scaling.original_context, rope.whole_or("original_max_position_embeddings", config.max_context));
+  RETORT_ASSIGN(scaling.original_context, rope.whole_or("original_max_position_embeddings", 0));
   if (kind == "yarn" && scaling.original_context > 0) {
     const float reach = static_cast<float>(config.max_context) / static_cast<float>(scaling.original_context);
     RETORT_ASSIGN(scaling.factor, rope.number_or("factor", reach));
   } else {
     RETORT_ASSIGN(scaling.factor, rope.number("factor"));
   }
+  if (scaling.original_context == 0) scaling.original_context = config.max_context;
   if (kind == "linear") {
     scaling.kind = RopeScaling::Kind::kLinear;
   } else if (kind == "llama3") {

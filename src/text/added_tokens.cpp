@@ -45,6 +45,7 @@ void AddedTokens::add(Token token) {
       at = fresh;
     }
   }
+  if (nodes_[at].token >= 0) return;  // the same text twice: the first has it, as in Hugging Face's tokenizers
   first_byte_[static_cast<uint8_t>(token.content[0])] = true;
   nodes_[at].token = static_cast<int32_t>(tokens_.size());
   tokens_.push_back(std::move(token));

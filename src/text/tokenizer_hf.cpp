@@ -299,20 +299,26 @@ void apply_llama_flags(const Value& config, std::optional<TokenId> bos, std::opt
     parts.suffix.assign(value_or(config, "add_eos_token", false) && eos ? 1 : 0, eos.value_or(-1));
 }
 
-void append_eos(const Value& config, size_t vocab_size, std::vector<TokenId>& stops) {
+Status append_eos(const Value& config, size_t vocab_size, std::vector<TokenId>& stops) {
   const Value& found = member(config, "eos_token_id");
   for (const Value& id : found.is_array() ? found : Value::array({found})) {
     if (!id.is_number_integer()) continue;
     const auto number = id.get<int64_t>();
-    if (number >= 0 && number < static_cast<int64_t>(vocab_size)) stops.push_back(static_cast<TokenId>(number));
+    if (number < 0 || number >= static_cast<int64_t>(vocab_size))
+      return fail(ErrorKind::kBadInput, "[config.json] eos_token_id: expected one of {} tokens, got {}", vocab_size,
+                  number);
+    stops.push_back(static_cast<TokenId>(number));
   }
+  return {};
 }
 
 Status load(const HfFolder& folder, TokenizerParts& parts) {
   const Value& json = folder.tokenizer();
   const Value empty = Value::object();
   const Value& config = folder.tokenizer_config().is_object() ? folder.tokenizer_config() : empty;
-  const Value& model = json.at("model");
+  const Value& model = member(json, "model");
+  if (!model.is_object())
+    return fail(ErrorKind::kBadInput, "[tokenizer.json] model: expected an object, got {}", model.type_name());
   RETORT_TRY(check_model(model));
 
   RawBpe bpe;
@@ -345,8 +351,8 @@ Status load(const HfFolder& folder, TokenizerParts& parts) {
   apply_llama_flags(config, parts.bos, eos, parts);
   std::vector<TokenId> stops;
   if (eos) stops.push_back(*eos);
-  append_eos(folder.config(), vocabulary.tokens.size(), stops);
-  append_eos(folder.generation_config(), vocabulary.tokens.size(), stops);
+  RETORT_TRY(append_eos(folder.config(), vocabulary.tokens.size(), stops));
+  RETORT_TRY(append_eos(folder.generation_config(), vocabulary.tokens.size(), stops));
   collect_stops(parts, stops);
   return {};
 }

@@ -14,6 +14,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 TEST(Memory, BytesUnitsAndShares) {
   const auto parse = [](const char* text) { return parse_memory("--kv-cache-memory", text, 1000).value_or(0); };
@@ -97,6 +98,7 @@ TEST_F(ConfigFile, WhatIsWrongIsSaid) {
   EXPECT_THAT(read("port: [1, 2]\n").error().message, HasSubstr("expected a single value"));
   EXPECT_THAT(read("port: {a: b}\n").error().message, HasSubstr("expected a single value"));
   EXPECT_THAT(read("- port\n").error().message, HasSubstr("expected a mapping"));
+  EXPECT_THAT(*read("# port: 8001\n"), IsEmpty());
   EXPECT_THAT(read("config: other.yaml\n").error().message, HasSubstr("no flag is called 'config'"));
   EXPECT_FALSE(read("port: [1\n"));
   EXPECT_FALSE(arguments_from_config("/nowhere.yaml", app, {}));

@@ -266,6 +266,24 @@ def test_a_terminal_obeys_no_answer(server, environment):
     assert r"fake\x1b[31m-model" in result.stderr and "\x1b" not in result.stderr
 
 
+@pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C"}, {"LANG": "en_US.ISO-8859-1"}])
+def test_other_letters_than_english_need_no_locale(server, environment, locale):
+    bare = {name: value for name, value in environment.items() if not name.startswith(("LC_", "LANG"))}
+    terminal = Terminal(["--url", server.url], {**bare, **locale})
+    terminal.read_prompt()
+    terminal.type("法国 é\r")
+    terminal.read_until("法国 é")
+    terminal.read_until("Hello there")
+    assert terminal.leave("/quit\r") == 0
+    assert server.requests[0][2]["messages"][-1]["content"] == "法国 é"
+
+
+def test_a_stream_that_ends_before_its_answer_is_an_error(server, environment):
+    server.stream = lambda out: out.write(b'data: {"choices": [{"index": 0, "delta": {"content": "Half"}}]}\n\n')
+    result = chat("--url", server.url, text="hi\n", environment=environment, expect=1)
+    assert "ended before the answer did" in result.stderr
+
+
 def test_a_paste_is_one_message(server, environment):
     terminal = Terminal(["--url", server.url], environment)
     terminal.read_until("\x1b[?2004h")  # asks the terminal to mark what is pasted

@@ -170,6 +170,8 @@ def test_exit_code_of_wrong_use(tmp_path, arguments, message):
 
 def test_exit_code_of_a_wrong_environment():
     assert "--port: expected" in run("serve", MODEL, expect=2, env={**os.environ, "RETORT_PORT": "many"}).stderr
+    for command in ("serve", "bench"):
+        assert "RETORT_ISA" in run(command, MODEL, expect=2, env={**os.environ, "RETORT_ISA": "sse9"}).stderr
 
 
 @pytest.mark.parametrize(

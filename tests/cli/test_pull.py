@@ -218,6 +218,17 @@ def test_what_an_earlier_run_left_and_does_not_fit_is_fetched_anew(serve_hub, pu
     assert names_below(pull.folder) == ["model-Q4_K_M.gguf"]
 
 
+def test_a_file_that_was_spoilt_is_fetched_again(serve_hub, pull):
+    hub = serve_hub(FILES)
+    pull(hub, "owner/model")
+    path = pull.folder / "model-Q4_K_M.gguf"
+    path.write_bytes(DATA[:-1] + b"x")
+    assert "fetching it anew" in pull(hub, "owner/model").stderr
+    assert path.read_bytes() == DATA
+    assert pull(hub, "owner/model").stderr == ""
+    assert len(hub.requested("/owner/model/resolve/main/model-Q4_K_M.gguf")) == 2
+
+
 def test_nothing_is_left_of_what_never_came(serve_hub, pull):
     hub = serve_hub(FILES)
     hub.faults["model-Q4_K_M.gguf"] = [status(404)]

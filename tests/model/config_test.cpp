@@ -8,6 +8,8 @@
 namespace retort {
 namespace {
 
+using ::testing::HasSubstr;
+
 using testing::Json;
 using testing::TempDir;
 using testing::tiny_model;
@@ -195,6 +197,14 @@ TEST_F(ConfigTest, HfYarn) {
   model.config["rope_scaling"]["mscale"] = 1.0;
   model.config["rope_scaling"]["mscale_all_dim"] = 1.0;
   EXPECT_EQ(from_hf(model)->rope_scaling.attention_factor, 1.0f);
+}
+
+TEST_F(ConfigTest, HfYarnFromWhatItWasTrainedOn) {
+  TinyModel model = tiny_model("qwen2_ratio_1");
+  model.config["rope_scaling"] = {{"rope_type", "yarn"}};
+  EXPECT_THAT(error_of(from_hf(model)), HasSubstr("factor"));
+  model.config["rope_scaling"]["original_max_position_embeddings"] = 64;
+  EXPECT_EQ(from_hf(model)->rope_scaling.factor, 4.0f);
 }
 
 TEST_F(ConfigTest, HfRefusals) {

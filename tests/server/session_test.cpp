@@ -465,6 +465,8 @@ TEST_F(SessionTest, ServesOnlyLoopbackNamesWhenToldTo) {
   start({}, {.check_host = true});
   EXPECT_EQ(status_of(ask(get("/get"))), 200);
   EXPECT_EQ(status_of(ask("GET /public HTTP/1.1\r\nHost: evil.example\r\n\r\n")), 403);
+  EXPECT_EQ(status_of(ask("GET /public HTTP/1.0\r\nHost: evil.example\r\n\r\n")), 403);
+  EXPECT_EQ(status_of(ask("GET /public HTTP/1.0\r\n\r\n")), 200);
 }
 
 TEST_F(SessionTest, AddsCorsHeadersToAnswersAndRefusals) {

@@ -334,6 +334,22 @@ TEST_F(GrammarTest, TextsThatMustBeLongAreRefused) {
   EXPECT_EQ(refusal("a{0,1000000000}b{1000}", GrammarKind::kRegex), "");
 }
 
+TEST_F(GrammarTest, TextsThatMustComeAreWorkedOutInTime) {
+  for (const char* grammar : {"start: x{1000}\nx: /a{100000}/", "start: /a{1000000000}/"}) {
+    std::string message = refusal(grammar, GrammarKind::kLark);
+    if (message.empty()) {
+      auto matcher = vocabulary("qwen2").grammars.compile(GrammarKind::kLark, grammar);
+      const auto forced = matcher->take_forced();
+      message = forced ? "" : forced.error().message;
+    }
+    EXPECT_THAT(message, HasSubstr("takes more than two seconds")) << grammar;
+  }
+}
+
+TEST_F(GrammarTest, MultiplesAreNeverWrapped) {
+  EXPECT_NE(refusal(R"({"allOf": [{"type": "integer", "multipleOf": 65537}, {"multipleOf": 65539}]})"), "");
+}
+
 TEST_F(GrammarTest, OnlyJsonBoundsNumbers) {
   const Vocabulary& qwen = vocabulary("qwen2");
   const auto allows_more = [&](GrammarKind kind, std::string_view grammar, const std::string& text) {

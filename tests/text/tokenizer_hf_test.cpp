@@ -91,9 +91,23 @@ TEST(HfTokenizer, UserDefinedTokensAreAlwaysFound) {
 TEST(HfTokenizer, StopsComeFromConfigAndGenerationConfig) {
   const Value& one = golden("qwen_like");
   const TokenId end = load(one.at("tokenizer")).value().find("<|end|>").value();
-  EXPECT_THAT(
-      load(one.at("tokenizer"), {{"eos_token", "a"}}, {{"eos_token_id", {3, 1, 99999, "x"}}}).value().stop_tokens(),
-      ::testing::IsSupersetOf({1, 3, end}));
+  const auto tokenizer = load(one.at("tokenizer"), {{"eos_token", "a"}}, {{"eos_token_id", {3, 1, "x"}}});
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  EXPECT_THAT(tokenizer->stop_tokens(), ::testing::IsSupersetOf({1, 3, end}));
+  const auto outside = load(one.at("tokenizer"), Value::object(), {{"eos_token_id", 99999}});
+  EXPECT_THAT(outside.error().message, HasSubstr("eos_token_id: expected one of"));
+}
+
+TEST(HfTokenizer, OfTwoAddedTokensWithOneTextTheFirstIsMeant) {
+  Value definition = golden("qwen_like").at("tokenizer");
+  Value second = definition["added_tokens"][0];
+  const int first_id = second["id"];
+  second["id"] = load(definition)->vocab_size();
+  definition["added_tokens"].push_back(second);
+  const auto tokenizer = load(definition);
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  EXPECT_THAT(tokenizer->encode(second["content"].get<std::string>(), {.parse_special = true}),
+              ::testing::Contains(first_id));
 }
 
 TEST(HfTokenizer, LlamaTokenizersAddWhatTheirConfigSays) {

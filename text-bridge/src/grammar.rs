@@ -13,6 +13,7 @@ use crate::gbnf;
 use crate::numbers::{NumberBound, NumberTokens};
 use crate::schema;
 use crate::short_strings::{self, ShortStringBias};
+use crate::time_limit::TimeLimit;
 
 pub type Encode = extern "C" fn(*const c_void, *const c_char, usize, *mut TokenId, usize) -> usize;
 
@@ -67,6 +68,7 @@ pub struct Grammars {
     factory: ParserFactory,
     bias: Arc<ShortStringBias>,
     numbers: Arc<NumberTokens>,
+    time_limit: Arc<TimeLimit>,
 }
 
 impl Grammars {
@@ -90,7 +92,7 @@ impl Grammars {
         };
         let bias = Arc::new(ShortStringBias::new(env.tok_trie(), factory.slicer()));
         let numbers = Arc::new(NumberTokens::new(&env));
-        Ok(Self { factory, bias, numbers })
+        Ok(Self { factory, bias, numbers, time_limit: Arc::new(TimeLimit::new()?) })
     }
 
     /// `kind` as the header names them.
@@ -105,16 +107,25 @@ impl Grammars {
             3 => TopLevelGrammar::from_lark(lark(text)?),
             _ => return Err(format!("grammar: expected a kind from 0 to 3, got {kind}")),
         };
-        let matcher = Matcher::new(self.factory.create_parser(grammar).map(|mut parser| {
-            parser.bias_computer = self.bias.clone();
-            parser
-        }));
+        let matcher = match self.factory.create_parser(grammar) {
+            Ok(mut parser) => {
+                parser.bias_computer = self.bias.clone();
+                let cancellation = parser.enable_cancellation();
+                self.time_limit.hold(&cancellation, || Matcher::new(Ok(parser)))
+            }
+            Err(error) => Matcher::new(Err(error)),
+        };
         match matcher.get_error() {
+            Some(_) if matcher.is_cancelled() => Err(TOO_SLOW.into()),
             Some(error) if error.contains("coerce_one_of") => {
                 Err("oneOf: supported only where no value fits two of its schemas; anyOf may do".into())
             }
             Some(error) => Err(error),
-            None => Ok(GrammarMatcher { matcher, numbers: is_json.then(|| NumberBound::new(&self.numbers)) }),
+            None => Ok(GrammarMatcher {
+                matcher,
+                numbers: is_json.then(|| NumberBound::new(&self.numbers)),
+                time_limit: self.time_limit.clone(),
+            }),
         }
     }
 }
@@ -162,6 +173,8 @@ fn choice(text: &str) -> Result<TopLevelGrammar, String> {
     Ok(TopLevelGrammar::from_regex(&format!("({})", escaped.join("|"))))
 }
 
+const TOO_SLOW: &str = "the text that must come next takes more than two seconds to work out";
+
 /// The first line; those after it show the parser's state.
 fn reason(error: impl ToString) -> String {
     match error.to_string().lines().next().unwrap_or_default() {
@@ -174,12 +187,17 @@ fn reason(error: impl ToString) -> String {
 pub struct GrammarMatcher {
     matcher: Matcher,
     numbers: Option<NumberBound>,
+    time_limit: Arc<TimeLimit>,
 }
 
 impl GrammarMatcher {
     /// Shares nothing that moves: the two may be used by two threads.
     pub fn deep_clone(&self) -> Self {
-        Self { matcher: self.matcher.deep_clone(), numbers: self.numbers.clone() }
+        Self {
+            matcher: self.matcher.deep_clone(),
+            numbers: self.numbers.clone(),
+            time_limit: self.time_limit.clone(),
+        }
     }
 
     pub fn mask(&mut self, words: &mut [u32]) -> Result<(), String> {
@@ -201,7 +219,11 @@ impl GrammarMatcher {
 
     /// Tokens that must come next, which are accepted at the same time.
     pub fn take_forced(&mut self, ids: &mut [TokenId]) -> Result<usize, String> {
-        let mut forced = self.matcher.compute_ff_tokens();
+        let cancellation = self.matcher.cancellation_handle().unwrap_or_default();
+        let mut forced = self.time_limit.hold(&cancellation, || self.matcher.compute_ff_tokens());
+        if self.matcher.is_cancelled() {
+            return Err(TOO_SLOW.into());
+        }
         forced.truncate(ids.len());
         self.matcher.consume_tokens(&forced).map_err(reason)?;
         self.write(&forced);

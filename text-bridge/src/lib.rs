@@ -9,6 +9,7 @@ mod python;
 mod schema;
 mod short_strings;
 mod template;
+mod time_limit;
 
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{catch_unwind, set_hook, AssertUnwindSafe};

@@ -1,6 +1,7 @@
 #include "cli/chat/line_editor.h"
 
 #include <fmt/format.h>
+#include <langinfo.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -49,6 +50,13 @@ unsigned char take_paste(EditLine* editor, int) {
   return CC_REFRESH;
 }
 
+// libedit counts characters by the locale, and drops those it does not have. Containers mostly have none set, and what
+// is printed here is UTF-8 whatever is set.
+void use_utf8() {
+  std::setlocale(LC_CTYPE, "");
+  if (std::string_view(nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
+}
+
 bool is_plain_terminal() {
   const char* name = std::getenv("TERM");
   return name == nullptr || std::string_view(name) == "dumb";
@@ -59,7 +67,7 @@ bool is_plain_terminal() {
 LineEditor::LineEditor(Interrupt& interrupt, std::filesystem::path history)
     : interrupt_(interrupt), history_(std::move(history)), is_terminal_(isatty(STDIN_FILENO) != 0) {
   if (!is_terminal_) return;
-  std::setlocale(LC_CTYPE, "");  // libedit counts characters, not bytes
+  use_utf8();
   marks_pastes_ = !is_plain_terminal();
   lines_.reset(history_init());
   editor_.reset(el_init("retort", stdin, stdout, stderr));

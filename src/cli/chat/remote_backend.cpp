@@ -40,7 +40,10 @@ class Answer {
   explicit Answer(const ChatSink& sink) : sink_(sink) {}
 
   Status take(const std::string& data) {
-    if (data == "[DONE]") return {};
+    if (data == "[DONE]") {
+      is_whole_ = true;
+      return {};
+    }
     const auto chunk = Json::parse(data, nullptr, false);
     if (!chunk.is_object())
       return fail(ErrorKind::kIo, "[chat] the server sent a chunk that is not a JSON object: {}", data.substr(0, 200));
@@ -49,11 +52,16 @@ class Answer {
     const auto choices = chunk.find("choices");
     if (choices == chunk.end() || !choices->is_array() || choices->empty() || !choices->front().is_object()) return {};
     const auto& choice = choices->front();
-    if (const auto reason = text_at(choice, "finish_reason"); !reason.empty()) stats_.finish_reason = reason;
+    if (const auto reason = text_at(choice, "finish_reason"); !reason.empty()) {
+      stats_.finish_reason = reason;
+      is_whole_ = true;
+    }
     if (text_at(choice, "stop_reason") == "repetition") stats_.finish_reason = "repetition";  // Retort's guard
     if (const auto delta = choice.find("delta"); delta != choice.end() && delta->is_object()) read_delta(*delta);
     return {};
   }
+
+  bool is_whole() const { return is_whole_; }  // its end was told
 
   ChatStats finish() {
     show(parser_.finish());
@@ -92,6 +100,7 @@ class Answer {
   ReasoningParser parser_{false};
   ChatStats stats_;
   int num_chunks_ = 0;
+  bool is_whole_ = false;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
@@ -179,6 +188,8 @@ Result<ChatStats> RemoteBackend::answer(const Json& messages, const ChatSink& si
     return fail(ErrorKind::kIo, "[chat] the server says (status {}): {}", outcome.head.status, error_text(error_body));
   if (!outcome.complete && !outcome.stopped) return fail(ErrorKind::kIo, "[chat] {}: {}", options_.url, outcome.error);
   auto stats = answer.finish();
+  if (!outcome.stopped && !answer.is_whole())
+    return fail(ErrorKind::kIo, "[chat] {}: the stream ended before the answer did", options_.url);
   if (outcome.stopped) stats.finish_reason = "abort";
   return stats;
 }

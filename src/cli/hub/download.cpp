@@ -6,13 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <memory>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "cli/hub/hub.h"
 
@@ -24,6 +24,20 @@ namespace fs = std::filesystem;
 constexpr int kAttempts = 5;  // in a row without a byte of progress
 constexpr std::chrono::milliseconds kFirstPause{200};
 constexpr long kOk = 200, kPartialContent = 206, kRangeNotSatisfiable = 416;
+
+// How many bytes from here to the end of the file. Nothing: errno says why.
+std::optional<uint64_t> hash_all(int fd, Hasher& hasher) {
+  std::vector<char> buffer(1 << 20);
+  uint64_t size = 0;
+  while (true) {
+    const ssize_t count = ::read(fd, buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return std::nullopt;
+    if (count == 0) return size;
+    hasher.update({buffer.data(), static_cast<size_t>(count)});
+    size += static_cast<uint64_t>(count);
+  }
+}
 
 // The file that grows, with the hash of what is in it.
 class PartialFile {
@@ -102,15 +116,9 @@ Result<PartialFile> PartialFile::open(const Download& request) {
 
 Status PartialFile::hash_what_is_there() {
   hasher_ = std::make_unique<Hasher>(digest_.kind, total_);
-  std::array<char, 1 << 16> buffer;
-  size_ = 0;
-  while (true) {
-    const ssize_t count = ::read(fd_, buffer.data(), buffer.size());
-    if (count < 0) return fail(ErrorKind::kIo, "[download] {}: {}", path_.string(), std::strerror(errno));
-    if (count == 0) break;
-    hasher_->update({buffer.data(), static_cast<size_t>(count)});
-    size_ += static_cast<uint64_t>(count);
-  }
+  const auto size = hash_all(fd_, *hasher_);
+  if (!size) return fail(ErrorKind::kIo, "[download] {}: {}", path_.string(), std::strerror(errno));
+  size_ = *size;
   if (total_ > 0 && size_ > total_) return start_over();
   return {};
 }
@@ -159,7 +167,10 @@ Status PartialFile::finish(const Download& request) {
                 digest_.kind == Digest::Kind::kSha256 ? "SHA-256" : "git SHA-1", digest_.hex, request.url, hex);
   }
   std::error_code error;
-  if (::fsync(fd_) == 0) fs::rename(path_, request.destination, error);
+  if (::fsync(fd_) == 0)
+    fs::rename(path_, request.destination, error);
+  else
+    error = std::error_code(errno, std::generic_category());
   if (error) return fail(ErrorKind::kIo, "[download] {}: {}", request.destination.string(), error.message());
   fs::remove(etag_path(), error);
   return {};
@@ -289,13 +300,27 @@ Status fetch_rest(HttpClient& http, const Download& request, PartialFile& file, 
 
 }  // namespace
 
+bool is_downloaded(const Download& request) {
+  std::error_code error;
+  if (fs::file_size(request.destination, error) != request.num_bytes || error) return false;
+  const int fd = ::open(request.destination.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  Hasher hasher(request.digest.kind, request.num_bytes);
+  const auto size = hash_all(fd, hasher);
+  ::close(fd);
+  if (size && hasher.hex() == request.digest.hex) return true;
+  fmt::print(stderr, "{}: its bytes are not those it was fetched with: fetching it anew\n",
+             request.destination.filename().string());
+  return false;
+}
+
 Status download(HttpClient& http, const Download& request, Progress& progress) {
   std::error_code error;
   fs::create_directories(request.destination.parent_path(), error);
   if (error)
     return fail(ErrorKind::kIo, "[download] {}: {}", request.destination.parent_path().string(), error.message());
   RETORT_ASSIGN(auto file, PartialFile::open(request));
-  if (request.num_bytes > 0 && fs::file_size(request.destination, error) == request.num_bytes && !error) {
+  if (request.num_bytes > 0 && is_downloaded(request)) {
     // Another process has brought it while this one waited.
     file.discard();
     return {};

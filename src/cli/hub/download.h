@@ -20,6 +20,10 @@ struct Download {
   Digest digest;
 };
 
+// Whether it lies in its place with the bytes of its hash (where there is none: with as many). Reads all of it, about a
+// second a gigabyte, and tells on stderr when its bytes are others.
+bool is_downloaded(const Download& request);
+
 // What has come lies in DESTINATION.partial (and the server's ETag for it in DESTINATION.partial.etag); a later call
 // goes on from there. Broken connections are taken up again a few times. Errors: kNotFound, kBadInput (access; wrong
 // bytes), kTooLarge, kIo.

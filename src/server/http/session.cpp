@@ -212,7 +212,8 @@ tl::expected<void, Response> Session::admit(const Parser& parser, const Router::
   if (request.path.empty()) return no(400, "the request target is not a valid path");
   if (request.count("Host") != 1 && !(request.is_http10 && request.count("Host") == 0))
     return no(400, "expected one Host header");
-  if (!service_.guard.is_host_allowed(request.header("Host")))
+  // Health probes of HTTP/1.0 send none; browsers, which is whom the check is against, always do.
+  if (request.count("Host") == 1 && !service_.guard.is_host_allowed(request.header("Host")))
     return no(403,
               fmt::format("the Host '{}' is not served here; --allowed-hosts names others", request.header("Host")));
   if (auto preflight = service_.guard.preflight(request)) return tl::unexpected<Response>(std::move(*preflight));
