@@ -7,7 +7,8 @@
 
 namespace retort {
 
-// Control characters (C0, DEL and C1, as bytes or in UTF-8) but line break and tab become "\x1b"; all else stays.
+// Control characters (C0, DEL and C1, as bytes or in UTF-8) but line break and tab become "\x1b", those that reorder
+// text "\u202e"; all else stays.
 std::string visible(std::string_view text);
 // The same for what stands in one line: a line break becomes "\n", a tab "\t".
 std::string visible_line(std::string_view text);

@@ -12,6 +12,7 @@
 #include "cli/hub/model_cache.h"
 #include "cli/model_flags.h"
 #include "cli/ranges.h"
+#include "text/unicode.h"
 
 namespace retort {
 namespace {
@@ -44,6 +45,9 @@ Result<std::unique_ptr<ChatBackend>> open_backend(ChatOptions& options) {
 }
 
 Result<int> chat(ChatOptions& options) {
+  if (const size_t valid = valid_utf8_prefix(options.system); valid != options.system.size())
+    return fail(ErrorKind::kBadUsage, "[chat] --system: expected UTF-8, byte {} is 0x{:02x}", valid,
+                static_cast<unsigned char>(options.system[valid]));
   RETORT_ASSIGN(const auto backend, open_backend(options));
   Interrupt interrupt;
   LineEditor editor(interrupt, models_folder().parent_path() / "chat_history");

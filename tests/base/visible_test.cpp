@@ -25,6 +25,12 @@ TEST(Visible, C1InUtf8AndAsBytes) {
   EXPECT_EQ(visible("\u109b"), "\u109b");  // E1 82 9B
 }
 
+TEST(Visible, TextKeepsItsOrder) {
+  EXPECT_EQ(visible("if \u202eadmin\u2066\u2069"), "if \\u202eadmin\\u2066\\u2069");
+  EXPECT_EQ(visible("שלום\u200f \u2026\u203a\u2070"), "שלום\u200f \u2026\u203a\u2070");
+  EXPECT_EQ(visible("\xe2\x80"), "\xe2\x80");
+}
+
 TEST(Visible, ALineStaysOne) { EXPECT_EQ(visible_line("name\n\x1b\tx"), "name\\n\\x1b\\tx"); }
 
 }  // namespace

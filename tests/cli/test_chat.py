@@ -278,6 +278,21 @@ def test_other_letters_than_english_need_no_locale(server, environment, locale):
     assert server.requests[0][2]["messages"][-1]["content"] == "法国 é"
 
 
+def test_what_is_not_utf8_is_not_sent(server, environment):
+    sent = subprocess.run(
+        [RETORT, "chat", "--url", server.url],
+        input=b"a\xff\n",
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert sent.returncode == 1 and b"byte 1 of the line is 0xff" in sent.stderr
+    assert server.requests == []
+    system = [RETORT, "chat", "--url", server.url, "--system", b"a\xff"]
+    assert subprocess.run(system, env=environment, capture_output=True, timeout=60, check=False).returncode == 2
+
+
 def test_a_stream_that_ends_before_its_answer_is_an_error(server, environment):
     server.stream = lambda out: out.write(b'data: {"choices": [{"index": 0, "delta": {"content": "Half"}}]}\n\n')
     result = chat("--url", server.url, text="hi\n", environment=environment, expect=1)

@@ -8,6 +8,7 @@
 
 #include "base/visible.h"
 #include "cli/suggest.h"
+#include "text/unicode.h"
 
 namespace retort {
 namespace {
@@ -84,6 +85,13 @@ Json ChatSession::messages() const {
 bool ChatSession::take_line(const std::string& line) {
   const auto text = trimmed(line);
   if (text.empty()) return true;
+  if (const size_t valid = valid_utf8_prefix(text); valid != text.size()) {
+    // A backend would put U+FFFD in its place, and the model answer another question.
+    say(fmt::format("expected UTF-8, byte {} of the line is 0x{:02x}: not sent", valid,
+                    static_cast<unsigned char>(text[valid])));
+    has_failed_ = true;
+    return true;
+  }
   const auto command = text.substr(0, text.find_first_of(" \t\n"));
   if (is_command(command)) {
     run_command(command.substr(1), trimmed(text.substr(command.size())));

@@ -133,6 +133,14 @@ Error hub_error(const HttpHead& head, std::string_view what) {
       return {ErrorKind::kNotFound, fmt::format("[hub] {}: not found (404)", what)};
     case 429:
       return {ErrorKind::kUnavailable, fmt::format("[hub] {}: too many requests (429), try again later", what)};
+    case 301:
+    case 302:
+    case 303:
+    case 307:
+    case 308:
+      return {ErrorKind::kIo,
+              fmt::format("[hub] {}: the redirect ({}) was not followed: to http and https only, and ten at most", what,
+                          head.status)};
     default:
       return {ErrorKind::kIo, fmt::format("[hub] {}: expected status 200, got {}", what, head.status)};
   }
