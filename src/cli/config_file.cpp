@@ -41,6 +41,7 @@ Status add_arguments(const std::string& name, const CLI::Option& option, const Y
     return fail(ErrorKind::kBadUsage, "[config] {}: expected {}", name,
                 is_list ? "a value or a list of values" : "a single value");
   if (value.IsScalar()) return add_argument(name, option, value.Scalar(), arguments);
+  if (value.size() == 0) return fail(ErrorKind::kBadUsage, "[config] {}: expected a value at least, got none", name);
   for (const auto& item : value) {
     if (!item.IsScalar()) return fail(ErrorKind::kBadUsage, "[config] {}: expected a list of plain values", name);
     RETORT_TRY(add_argument(name, option, item.Scalar(), arguments));

@@ -22,6 +22,12 @@ inline CLI::Validator between(double least, double most) {
       "");
 }
 
+// what: "a key".
+inline CLI::Validator not_empty(std::string what) {
+  return CLI::Validator(
+      [=](std::string& text) { return text.empty() ? fmt::format("expected {}, got an empty one", what) : ""; }, "");
+}
+
 inline CLI::Validator at_least(double least) { return between(least, std::numeric_limits<double>::infinity()); }
 
 }  // namespace retort

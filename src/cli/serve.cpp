@@ -47,8 +47,12 @@ void add_listening_flags(CLI::App& app, ServeOptions& options) {
       ->group(group);
   app.add_option("--uds", server.uds, "A Unix domain socket to listen on, instead of host and port")->group(group);
   app.add_option("--ssl-certfile", server.ssl_certfile, "TLS: the certificate and those it builds on, PEM")
+      ->check(not_empty("a file's name"))
+
       ->group(group);
-  app.add_option("--ssl-keyfile", server.ssl_keyfile, "TLS: the certificate's key, PEM")->group(group);
+  app.add_option("--ssl-keyfile", server.ssl_keyfile, "TLS: the certificate's key, PEM")
+      ->check(not_empty("a file's name"))
+      ->group(group);
   app.add_option("--served-model-name", server.served_model_name, "What requests call the model")
       ->default_str("its name")
       ->group(group);
@@ -58,10 +62,12 @@ void add_access_flags(CLI::App& app, ServeOptions& options) {
   const char* group = "Who may call";
   auto& server = options.server;
   app.add_option("--api-key", server.api_keys, "Key that requests must bring; repeat for several")
+      ->check(not_empty("a key"))
       ->allow_extra_args(false)
       ->group(group);
   app.add_option("--api-key-file", options.api_key_file,
                  "Keys from a file, one a line; blank lines and those that begin with # are none")
+      ->check(not_empty("a file's name"))
       ->group(group);
   app.add_option("--allowed-origins", server.allowed_origins,
                  "Web pages that may call from a browser (CORS); repeat for several, * for any")
@@ -314,9 +320,11 @@ void add_vllm_flags(CLI::App& app, ServeOptions& options) {
 }
 
 Status read_api_keys(ServeOptions& options) {
-  // As --api-key "$KEY" is when KEY is not set: every request would have that key.
-  if (std::ranges::count(options.server.api_keys, "") > 0)
-    return fail(ErrorKind::kBadUsage, "[serve] --api-key: expected a key, got an empty one");
+  // As when $KEY is not set where it was to be given: the server would be open to all.
+  for (const char* name : {"RETORT_API_KEY", "RETORT_API_KEY_FILE", "RETORT_SSL_CERTFILE", "RETORT_SSL_KEYFILE"})
+    if (const char* value = std::getenv(name); value != nullptr && *value == '\0')
+      return fail(ErrorKind::kBadUsage, "[serve] {}: expected a value, it is set to none (unset it to go without)",
+                  name);
   if (options.api_key_file.empty()) return {};
   const auto text = read_text_file(options.api_key_file);
   if (!text)

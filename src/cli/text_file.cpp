@@ -20,6 +20,7 @@ Result<std::string> read_text(std::istream& stream) {
     text.append(piece.data(), static_cast<size_t>(stream.gcount()));
     if (text.size() > kMaxBytes) return fail(ErrorKind::kTooLarge, "expected at most {} MiB of text", kMaxBytes >> 20);
   }
+  if (stream.bad()) return fail(ErrorKind::kIo, "cannot be read to its end");
   return text;
 }
 

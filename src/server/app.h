@@ -28,6 +28,8 @@ class App {
 
   // From now on requests are taken. `model` must live until shut_down() has returned.
   void set_model(ServedModel model);
+  // A form that takes too long still compiles: no destructor would return before it has.
+  bool is_compiling() const { return model_ != nullptr && model_->grammars->is_compiling(); }
   // New requests get 503; returns when those that run have ended, or after `grace`: whether all have.
   bool drain(std::chrono::milliseconds grace);
   // Closes every connection, ends the I/O thread. The engine must not call back afterwards.

@@ -136,6 +136,7 @@ int Server::serve(Llm& llm) {
   boost::asio::post(app.io(), [this] { impl_->signals.cancel(); });
   app.shut_down();
   log::info("stopped");
+  if (app.is_compiling()) impl_->end_at_once();
   return 0;
 }
 

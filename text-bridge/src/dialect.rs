@@ -2,13 +2,20 @@
 //! dialect, which llguidance reads, takes some for something else.
 
 use regex_syntax::ast::parse::Parser;
-use regex_syntax::ast::{visit, Ast, ClassSetBinaryOp, ClassSetItem, Flag, Flags, FlagsItemKind, GroupKind, Visitor};
+use regex_syntax::ast::{
+    visit, Ast, ClassPerl, ClassPerlKind, ClassSetBinaryOp, ClassSetItem, Flag, Flags, FlagsItemKind, GroupKind, Visitor,
+};
 
-/// What must come is written ahead, however long it is, and so much fits hardly a context.
-pub const MAX_LEAST_LENGTH: usize = 100_000;
+/// What must come is written ahead, and each of an answer's samples keeps 300 bytes for one of it.
+pub const MAX_LEAST_LENGTH: usize = 8_192;
+/// The time to compile grows with the square of it.
+const MAX_EXPRESSION: usize = 16 << 10;
 
 /// The expression as llguidance takes it. One that is no expression stays as it is: llguidance says why.
 pub fn plain(expression: &str) -> Result<String, String> {
+    if expression.len() > MAX_EXPRESSION {
+        return Err(format!("expected an expression of at most {MAX_EXPRESSION} bytes, got {}", expression.len()));
+    }
     let Ok(ast) = Parser::new().parse(expression) else { return Ok(expression.into()) };
     let least = regex_syntax::parse(expression).ok().and_then(|hir| hir.properties().minimum_len()).unwrap_or(0);
     if least > MAX_LEAST_LENGTH {
@@ -16,24 +23,39 @@ pub fn plain(expression: &str) -> Result<String, String> {
     }
     let mut plain = expression.to_string();
     // The last one first: what stands before it keeps its place.
-    for (begin, end) in visit(&ast, Differences::default())?.into_iter().rev() {
-        plain.replace_range(begin..end, "(");
+    for (begin, end, text) in visit(&ast, Differences::default())?.into_iter().rev() {
+        plain.replace_range(begin..end, text);
     }
     Ok(plain)
 }
 
-/// Finds what other dialects read otherwise, and the openings of groups that llguidance gives a meaning by their name.
+/// Finds what other dialects read otherwise, what stands for it here, and the openings of groups that llguidance gives a
+/// meaning by their name.
 #[derive(Default)]
 struct Differences {
-    stops: Vec<(usize, usize)>,
+    replacements: Vec<(usize, usize, &'static str)>,
+}
+
+impl Differences {
+    /// Python's `\w` has neither combining marks nor joiners.
+    fn replace_word(&mut self, class: &ClassPerl, within_class: bool) {
+        let text = match (class.negated, within_class) {
+            (false, false) => r"[\p{L}\p{N}_]",
+            (false, true) => r"\p{L}\p{N}_",
+            (true, _) => r"[^\p{L}\p{N}_]",
+        };
+        if class.kind == ClassPerlKind::Word {
+            self.replacements.push((class.span.start.offset, class.span.end.offset, text));
+        }
+    }
 }
 
 impl Visitor for Differences {
-    type Output = Vec<(usize, usize)>;
+    type Output = Vec<(usize, usize, &'static str)>;
     type Err = String;
 
     fn finish(self) -> Result<Self::Output, String> {
-        Ok(self.stops)
+        Ok(self.replacements)
     }
 
     fn visit_pre(&mut self, ast: &Ast) -> Result<(), String> {
@@ -46,11 +68,15 @@ impl Visitor for Differences {
                 _ => Ok(()),
             },
             Ast::Flags(set) => no_verbose(&set.flags),
+            Ast::ClassPerl(class) => {
+                self.replace_word(class, false);
+                Ok(())
+            }
             Ast::Group(group) => {
                 match &group.kind {
                     GroupKind::NonCapturing(flags) => no_verbose(flags)?,
                     GroupKind::CaptureName { name, .. } if name.name == "stop" => {
-                        self.stops.push((group.span.start.offset, name.span.end.offset + 1));
+                        self.replacements.push((group.span.start.offset, name.span.end.offset + 1, "("));
                     }
                     _ => {}
                 }
@@ -64,6 +90,10 @@ impl Visitor for Differences {
         match item {
             ClassSetItem::Bracketed(_) | ClassSetItem::Ascii(_) => {
                 Err(format!("'[' within a class at character {}: write \\[", item.span().start.column))
+            }
+            ClassSetItem::Perl(class) => {
+                self.replace_word(class, true);
+                Ok(())
             }
             _ => Ok(()),
         }

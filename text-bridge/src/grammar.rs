@@ -8,7 +8,7 @@ use llguidance::{Matcher, ParserFactory};
 use serde_json::{json, Deserializer, Value};
 use toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 
-use crate::dialect;
+use crate::dialect::{self, MAX_LEAST_LENGTH};
 use crate::gbnf;
 use crate::numbers::{NumberBound, NumberTokens};
 use crate::schema;
@@ -63,6 +63,9 @@ impl TokenizerEnv for Vocabulary {
     }
 }
 
+/// llguidance follows rules into each other on the stack, 3 KB for each: enough for as many as 256 KB hold.
+const COMPILE_STACK: usize = 256 << 20;
+
 /// What all grammars over one vocabulary share.
 pub struct Grammars {
     factory: ParserFactory,
@@ -97,6 +100,14 @@ impl Grammars {
 
     /// `kind` as the header names them.
     pub fn matcher(&self, kind: u32, text: &str) -> Result<GrammarMatcher, String> {
+        std::thread::scope(|scope| {
+            let compiler = std::thread::Builder::new().stack_size(COMPILE_STACK);
+            let thread = compiler.spawn_scoped(scope, || self.compile(kind, text)).map_err(|e| e.to_string())?;
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn compile(&self, kind: u32, text: &str) -> Result<GrammarMatcher, String> {
         // Of a grammar with JSON in it all numbers are bounded: which of them are JSON's is not known.
         let is_json = kind == 0 || (kind == 3 && text.contains("%json"));
         let grammar = match kind {
@@ -120,7 +131,7 @@ impl Grammars {
             Some(error) if error.contains("coerce_one_of") => {
                 Err("oneOf: supported only where no value fits two of its schemas; anyOf may do".into())
             }
-            Some(error) => Err(error),
+            Some(error) => Err(without_backtrace(&error)),
             None => Ok(GrammarMatcher {
                 matcher,
                 numbers: is_json.then(|| NumberBound::new(&self.numbers)),
@@ -169,6 +180,9 @@ fn lark(text: &str) -> Result<String, String> {
 /// An expression over escaped strings: many of them cost far less this way than as a Lark rule.
 fn choice(text: &str) -> Result<TopLevelGrammar, String> {
     let choices: Vec<String> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    if let Some(long) = choices.iter().map(String::len).find(|&length| length > MAX_LEAST_LENGTH) {
+        return Err(format!("expected choices of at most {MAX_LEAST_LENGTH} bytes, got one of {long}"));
+    }
     let escaped: Vec<String> = choices.iter().map(|choice| regex_syntax::escape(choice)).collect();
     Ok(TopLevelGrammar::from_regex(&format!("({})", escaped.join("|"))))
 }
@@ -181,6 +195,11 @@ fn reason(error: impl ToString) -> String {
         "NoExtensionBias" => "nothing that may come next fits it".into(),
         line => line.into(),
     }
+}
+
+/// Of a panic within llguidance, what it says; where it was is no client's concern.
+fn without_backtrace(error: &str) -> String {
+    error.split("<backtrace>").next().unwrap_or_default().trim_end().into()
 }
 
 /// Where one text stands in its grammar.
@@ -223,6 +242,9 @@ impl GrammarMatcher {
         let mut forced = self.time_limit.hold(&cancellation, || self.matcher.compute_ff_tokens());
         if self.matcher.is_cancelled() {
             return Err(TOO_SLOW.into());
+        }
+        if forced.len() > MAX_LEAST_LENGTH {
+            return Err(format!("the text that must come next has more than {MAX_LEAST_LENGTH} tokens"));
         }
         forced.truncate(ids.len());
         self.matcher.consume_tokens(&forced).map_err(reason)?;

@@ -19,13 +19,14 @@ const MAX_LEVELS: usize = 600;
 pub fn prepare(schema: &mut Value) -> Result<(), String> {
     each_schema(schema, "", &mut |fields, path| {
         exact_constants(fields, path)?;
+        short_constants(fields, path)?;
         narrow_bounds(fields, path)?;
         plain_strings(fields, path)
     })?;
     plain_references(schema)?;
     let mut depth = Depth { root: schema, seen: BTreeSet::new() };
     depth.measure(schema, 0)?;
-    Loops { root: schema, open: BTreeSet::new(), closed: BTreeSet::new() }.look_for(&mut depth.seen)
+    look_for_loops(schema, &depth.seen)
 }
 
 /// Calls `visit` for every schema within `value`, and for what might be one: objects under keys that mean nothing.
@@ -72,6 +73,17 @@ fn exact_constants(fields: &Fields, path: &str) -> Result<(), String> {
         Some(value) => exact_numbers(value, &join(path, key)),
         None => Ok(()),
     })
+}
+
+fn short_constants(fields: &Fields, path: &str) -> Result<(), String> {
+    let values = fields.get("enum").and_then(Value::as_array).into_iter().flatten();
+    match fields.get("const").into_iter().chain(values).map(|value| value.to_string().len()).max() {
+        Some(longest) if longest > MAX_LEAST_LENGTH => Err(format!(
+            "{}: expected values of at most {MAX_LEAST_LENGTH} bytes, got {longest}",
+            join(path, if fields.contains_key("const") { "const" } else { "enum" })
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn exact_numbers(value: &Value, path: &str) -> Result<(), String> {
@@ -299,41 +311,38 @@ impl<'a> Depth<'a> {
     }
 }
 
-/// References that lead back to themselves with nothing in between allow no text at all.
-struct Loops<'a> {
-    root: &'a Value,
-    open: BTreeSet<&'a str>,
-    closed: BTreeSet<&'a str>,
+/// References that lead back to themselves with nothing in between allow no text at all. Those that come to an end are
+/// gathered until there are no more.
+fn look_for_loops(root: &Value, references: &BTreeSet<&str>) -> Result<(), String> {
+    let mut open: Vec<&str> = references.iter().copied().collect();
+    loop {
+        let num_open = open.len();
+        // Backwards and forwards in turns: chains are mostly numbered one way or the other.
+        open.reverse();
+        let mut still_open: BTreeSet<&str> = open.iter().copied().collect();
+        open.retain(|reference| {
+            let ends = target(root, reference).is_none_or(|schema| comes_to_an_end(schema, &still_open));
+            if ends {
+                still_open.remove(reference);
+            }
+            !ends
+        });
+        match open.first() {
+            None => return Ok(()),
+            Some(reference) if open.len() == num_open => {
+                return Err(format!("$ref: expected one that does not lead back to itself, got '{reference}'"));
+            }
+            _ => {}
+        }
+    }
 }
 
-impl<'a> Loops<'a> {
-    fn look_for(&mut self, references: &mut BTreeSet<&'a str>) -> Result<(), String> {
-        match references.iter().find(|reference| self.leads_back(reference)) {
-            Some(reference) => Err(format!("$ref: expected one that does not lead back to itself, got '{reference}'")),
-            None => Ok(()),
-        }
-    }
-
-    fn leads_back(&mut self, reference: &'a str) -> bool {
-        if self.closed.contains(reference) {
-            return false;
-        }
-        if !self.open.insert(reference) {
-            return true;
-        }
-        let is_loop = target(self.root, reference).is_some_and(|schema| self.is_loop(schema));
-        self.open.remove(reference);
-        if !is_loop {
-            self.closed.insert(reference);
-        }
-        is_loop
-    }
-
-    fn is_loop(&mut self, schema: &'a Value) -> bool {
-        let list = |key| schema.get(key).and_then(Value::as_array).filter(|list| !list.is_empty());
-        reference_of(schema).is_some_and(|reference| self.leads_back(reference))
-            || list("allOf").is_some_and(|all| all.iter().any(|one| self.is_loop(one)))
-            || list("anyOf").is_some_and(|any| any.iter().all(|one| self.is_loop(one)))
-            || list("oneOf").is_some_and(|any| any.iter().all(|one| self.is_loop(one)))
-    }
+fn comes_to_an_end(schema: &Value, open: &BTreeSet<&str>) -> bool {
+    let list = |key| schema.get(key).and_then(Value::as_array).filter(|list| !list.is_empty());
+    let each = |key| list(key).is_none_or(|all| all.iter().all(|one| comes_to_an_end(one, open)));
+    let some = |key| list(key).is_none_or(|any| any.iter().any(|one| comes_to_an_end(one, open)));
+    reference_of(schema).is_none_or(|reference| !open.contains(reference))
+        && each("allOf")
+        && some("anyOf")
+        && some("oneOf")
 }

@@ -300,7 +300,9 @@ Status fetch_rest(HttpClient& http, const Download& request, PartialFile& file, 
 
 }  // namespace
 
-bool is_downloaded(const Download& request) {
+namespace {
+
+bool has_right_bytes(const Download& request) {
   std::error_code error;
   if (fs::file_size(request.destination, error) != request.num_bytes || error) return false;
   const int fd = ::open(request.destination.c_str(), O_RDONLY | O_CLOEXEC);
@@ -308,9 +310,16 @@ bool is_downloaded(const Download& request) {
   Hasher hasher(request.digest.kind, request.num_bytes);
   const auto size = hash_all(fd, hasher);
   ::close(fd);
-  if (size && hasher.hex() == request.digest.hex) return true;
-  fmt::print(stderr, "{}: its bytes are not those it was fetched with: fetching it anew\n",
-             request.destination.filename().string());
+  return size && hasher.hex() == request.digest.hex;
+}
+
+}  // namespace
+
+bool is_downloaded(const Download& request) {
+  if (has_right_bytes(request)) return true;
+  std::error_code error;
+  if (fs::file_size(request.destination, error) == request.num_bytes && !error)
+    fmt::print(stderr, "{}: its bytes are not those of its hash\n", request.destination.filename().string());
   return false;
 }
 
@@ -320,7 +329,7 @@ Status download(HttpClient& http, const Download& request, Progress& progress) {
   if (error)
     return fail(ErrorKind::kIo, "[download] {}: {}", request.destination.parent_path().string(), error.message());
   RETORT_ASSIGN(auto file, PartialFile::open(request));
-  if (request.num_bytes > 0 && is_downloaded(request)) {
+  if (request.num_bytes > 0 && has_right_bytes(request)) {
     // Another process has brought it while this one waited.
     file.discard();
     return {};
