@@ -1,5 +1,6 @@
 #include "model/config.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "model/checkpoint.h"
