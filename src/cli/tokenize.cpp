@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstring>
 #include <iostream>
 
@@ -39,6 +40,8 @@ Result<std::string> input_text(const TokenizeOptions& options) {
     return joined;
   }
   auto text = options.file.empty() ? read_text(std::cin) : read_text_file(options.file);
+  if (text && options.file.empty() && std::ferror(stdin) != 0)
+    return fail(ErrorKind::kIo, "[tokenize] standard input cannot be read to its end");
   if (!text)
     return fail(text.error().kind, "[tokenize] {}: {}", options.file.empty() ? "standard input" : options.file,
                 text.error().message);

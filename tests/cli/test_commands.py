@@ -76,6 +76,8 @@ def test_help_of_serve_tells_every_flag_and_its_default():
         (["serve", MODEL, "--api-key-file", "/tmp"], "/tmp: is a folder, expected a file"),
         (["serve", MODEL, "--api-key", ""], "--api-key: expected a key, got an empty one"),
         (["serve", MODEL, "--api-key", "real", "--api-key", ""], "--api-key: expected a key, got an empty one"),
+        (["serve", MODEL, "--host", ""], "--host: expected an address, got an empty one"),
+        (["serve", MODEL, "--uds", ""], "--uds: expected a path, got an empty one"),
         (["serve", MODEL, "--api-key-file", ""], "--api-key-file: expected a file's name, got an empty one"),
         (["serve", MODEL, "--ssl-certfile", "", "--ssl-keyfile", ""], "expected a file's name, got an empty one"),
         (["simulate", "/tmp"], "/tmp: is a folder, expected a file"),
@@ -172,7 +174,7 @@ def test_exit_code_of_wrong_use(tmp_path, arguments, message):
 
 def test_exit_code_of_a_wrong_environment():
     assert "--port: expected" in run("serve", MODEL, expect=2, env={**os.environ, "RETORT_PORT": "many"}).stderr
-    for name in ("RETORT_API_KEY", "RETORT_API_KEY_FILE", "RETORT_SSL_CERTFILE", "RETORT_SSL_KEYFILE"):
+    for name in ("RETORT_API_KEY", "RETORT_API_KEY_FILE", "RETORT_SSL_CERTFILE", "RETORT_SSL_KEYFILE", "RETORT_UDS"):
         assert f"{name}: expected a value" in run("serve", MODEL, expect=2, env={**os.environ, name: ""}).stderr
     for command in ("serve", "bench"):
         assert "RETORT_ISA" in run(command, MODEL, expect=2, env={**os.environ, "RETORT_ISA": "sse9"}).stderr

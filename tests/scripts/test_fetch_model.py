@@ -95,7 +95,17 @@ def test_interrupted_fetch_goes_on_from_the_last_whole_part(fetcher, tmp_path, c
     assert (fetcher.CACHE / "models/tiny.gguf").read_bytes() == b"".join(CONTENT)
 
 
-@pytest.mark.parametrize("note", ["", "[]", '{"parts": 99}', '{"parts": "many", "bytes": 1}'])
+@pytest.mark.parametrize(
+    "note",
+    [
+        "",
+        "[]",
+        '{"parts": 99}',
+        '{"parts": Infinity, "bytes": 1}',
+        '{"parts": 0, "bytes": -5}',
+        '{"parts": 1, "bytes": 1e30}',
+    ],
+)
 def test_a_note_that_was_cut_off_is_none(fetcher, tmp_path, note):
     make_wheel(tmp_path / "wheels", 1, CONTENT[0])
     (fetcher.CACHE / "models").mkdir(parents=True)
