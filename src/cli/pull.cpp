@@ -81,12 +81,10 @@ RunCommand add_pull_command(CLI::App& app) {
   app.add_option("--hub", options->hub, "Ask this hub only (default: huggingface, or as the catalogue says)")
       ->check(CLI::IsMember({"huggingface", "modelscope"}));
   app.footer(
-      "Files are checked against the hash the catalogue or the hub gives, and lie in ~/.cache/retort/models "
-      "(RETORT_CACHE\n"
-      "moves it); what is here already is checked again. An interrupted pull goes on where it was. HF_ENDPOINT and "
-      "MODELSCOPE_ENDPOINT name other hubs with "
-      "the same\n"
-      "layout; HF_TOKEN and MODELSCOPE_API_TOKEN open private models.");
+      "Files are checked against the hash the catalogue or the hub gives, those that are here already too, and lie in\n"
+      "~/.cache/retort/models (RETORT_CACHE moves it). An interrupted pull goes on where it was. HF_ENDPOINT and\n"
+      "MODELSCOPE_ENDPOINT name other hubs with the same layout; HF_TOKEN and MODELSCOPE_API_TOKEN open private "
+      "models.");
   return [options] {
     if (options->list) {
       list_catalogue();

@@ -51,12 +51,12 @@ void add_listening_flags(CLI::App& app, ServeOptions& options) {
       ->group(group);
   app.add_option("--ssl-certfile", server.ssl_certfile, "TLS: the certificate and those it builds on, PEM")
       ->check(not_empty("a file's name"))
-
       ->group(group);
   app.add_option("--ssl-keyfile", server.ssl_keyfile, "TLS: the certificate's key, PEM")
       ->check(not_empty("a file's name"))
       ->group(group);
   app.add_option("--served-model-name", server.served_model_name, "What requests call the model")
+      ->check(not_empty("a name"))
       ->default_str("its name")
       ->group(group);
 }
@@ -275,10 +275,8 @@ Status check_quantization(const std::string& asked, const std::filesystem::path&
 }
 
 // What one flag demands of others.
-Status check_flags(const ServeOptions& options, const CLI::App& app) {
+Status check_flags(const ServeOptions& options) {
   const ServerConfig& server = options.server;
-  if (server.served_model_name.empty() && app.count("--served-model-name") > 0)
-    return fail(ErrorKind::kBadUsage, "[serve] --served-model-name: expected a name, got an empty one");
   if (!options.chunked_prefill)
     return fail(ErrorKind::kBadUsage,
                 "[serve] --no-enable-chunked-prefill: not supported, long prompts are always taken in pieces");
@@ -322,13 +320,17 @@ void add_vllm_flags(CLI::App& app, ServeOptions& options) {
   app.add_flag("--enforce-eager", options.enforce_eager, "No graphs to capture here")->group(group);
 }
 
-Status read_api_keys(ServeOptions& options) {
-  // As when $KEY is not set where it was to be given: the server would be open to more than was meant.
+// As when $KEY is not set where it was to be given: the server would be open to more than was meant.
+Status check_variables() {
   for (const char* name :
        {"RETORT_API_KEY", "RETORT_API_KEY_FILE", "RETORT_SSL_CERTFILE", "RETORT_SSL_KEYFILE", "RETORT_UDS"})
     if (const char* value = std::getenv(name); value != nullptr && *value == '\0')
       return fail(ErrorKind::kBadUsage, "[serve] {}: expected a value, it is set to none (unset it to go without)",
                   name);
+  return {};
+}
+
+Status read_api_keys(ServeOptions& options) {
   if (options.api_key_file.empty()) return {};
   const auto text = read_text_file(options.api_key_file);
   if (!text)
@@ -353,8 +355,9 @@ void note_accepted_flags(const CLI::App& app) {
 Result<int> serve(ServeOptions& options, const CLI::App& app) {
   using Seconds = std::chrono::seconds;
   RETORT_TRY(log::init(options.log_level, options.log_format));
+  RETORT_TRY(check_variables());
   RETORT_TRY(read_api_keys(options));
-  RETORT_TRY(check_flags(options, app));
+  RETORT_TRY(check_flags(options));
   RETORT_ASSIGN(options.server.degrade.memory_share, parse_share("--degrade-memory", options.degrade_memory));
   options.server.degrade.rejects = options.degrade_mode == "reject";
   options.server.degrade.recovery = std::chrono::seconds(options.degrade_recovery);

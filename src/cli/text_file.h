@@ -1,4 +1,4 @@
-// Small files that a flag names.
+// Small files that a flag names, and streams read as they are.
 #pragma once
 
 #include <istream>
@@ -8,10 +8,9 @@
 
 namespace retort {
 
-// All of it. The message is the reason alone: "no such file", "is a folder"; the caller says whose file it is.
-// At most 256 MiB.
+// All of it, up to 256 MiB. The message is the reason alone: "no such file", "is a folder"; the caller says whose file
+// it is.
 Result<std::string> read_text_file(const std::string& path);
-
 Result<std::string> read_text(std::istream& stream);
 
 }  // namespace retort

@@ -32,16 +32,6 @@ class TransformerRunner final : public ModelRunner {
   KvStore& kv_;
 };
 
-Result<Tokenizer> load_tokenizer(const Checkpoint& checkpoint) {
-  RETORT_ASSIGN(Tokenizer tokenizer, checkpoint.gguf() != nullptr ? Tokenizer::from_gguf(*checkpoint.gguf())
-                                                                  : Tokenizer::from_hf(*checkpoint.hf()));
-  if (tokenizer.vocab_size() > checkpoint.config().vocab_size)
-    return fail(ErrorKind::kBadInput,
-                "[model] tokenizer: expected at most the {} tokens the model has logits for, it has {}",
-                checkpoint.config().vocab_size, tokenizer.vocab_size());
-  return tokenizer;
-}
-
 // As templates see it; empty when the model names none.
 std::string eos_text(const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
   if (const Gguf* file = checkpoint.gguf()) {
@@ -106,6 +96,16 @@ Memory memory_beside_weights(const Checkpoint& checkpoint) {
 }
 
 }  // namespace
+
+Result<Tokenizer> load_tokenizer(const Checkpoint& checkpoint) {
+  RETORT_ASSIGN(Tokenizer tokenizer, checkpoint.gguf() != nullptr ? Tokenizer::from_gguf(*checkpoint.gguf())
+                                                                  : Tokenizer::from_hf(*checkpoint.hf()));
+  if (tokenizer.vocab_size() > checkpoint.config().vocab_size)
+    return fail(ErrorKind::kBadInput,
+                "[model] tokenizer: expected at most the {} tokens the model has logits for, it has {}",
+                checkpoint.config().vocab_size, tokenizer.vocab_size());
+  return tokenizer;
+}
 
 void recommend(const SamplingDefaults& sampling, ModelConfig& config) {
   if (!config.temperature) config.temperature = sampling.temperature;

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "engine/engine.h"
+#include "model/checkpoint.h"
 #include "model/config.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -32,6 +33,9 @@ struct LlmOptions {
   int64_t max_model_len = 0;  // 0: as much as the KV memory holds for one sequence, up to the model's own
   EngineConfig engine = {};   // max_model_len and stop_tokens are filled in by load()
 };
+
+// The model's own. kBadInput: it has tokens that the model has no logits for.
+Result<Tokenizer> load_tokenizer(const Checkpoint& checkpoint);
 
 class Llm {
  public:

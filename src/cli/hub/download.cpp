@@ -298,10 +298,6 @@ Status fetch_rest(HttpClient& http, const Download& request, PartialFile& file, 
               reason, human_bytes(file.size()));
 }
 
-}  // namespace
-
-namespace {
-
 bool has_right_bytes(const Download& request) {
   std::error_code error;
   if (fs::file_size(request.destination, error) != request.num_bytes || error) return false;
