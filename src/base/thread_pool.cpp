@@ -25,9 +25,15 @@ inline void relax() {
 
 }  // namespace
 
+// A thread's pieces, [next, end), in one word: who takes `next` by compare-and-swap holds a piece of the job whose word
+// it was, and that job cannot end before the piece is counted as done. So a worker of any lateness takes pieces of the
+// present job or none.
 struct alignas(64) ThreadPool::Share {
-  std::atomic<size_t> next{0};
-  size_t end = 0;
+  std::atomic<uint64_t> pieces{0};
+
+  static uint64_t word(uint64_t next, uint64_t end) { return next << 32 | end; }
+  static uint32_t next(uint64_t word) { return static_cast<uint32_t>(word >> 32); }
+  static uint32_t end(uint64_t word) { return static_cast<uint32_t>(word); }
 };
 
 ThreadPool::ThreadPool(int num_threads) : shares_(new Share[static_cast<size_t>(std::max(1, num_threads))]) {
@@ -39,12 +45,9 @@ ThreadPool::ThreadPool(int num_threads) : shares_(new Share[static_cast<size_t>(
 }
 
 ThreadPool::~ThreadPool() {
-  {
-    std::lock_guard lock(mutex_);
-    stopping_ = true;
-    job_.fetch_add(1, std::memory_order_release);
-  }
-  wake_.notify_all();
+  stopping_.store(true, std::memory_order_relaxed);
+  job_.fetch_add(1, std::memory_order_seq_cst);
+  job_.notify_all();
   for (auto& worker : workers_) worker.join();
 }
 
@@ -56,60 +59,64 @@ void ThreadPool::run(size_t num_items, size_t grain, void* body, Call call) {
   }
   body_ = body;
   call_ = call;
+  num_items_ = num_items;
   grain_ = std::max<size_t>(1, grain);
   const size_t threads = static_cast<size_t>(num_threads());
-  const size_t num_grains = (num_items + grain_ - 1) / grain_;
-  for (size_t i = 0; i < threads; ++i) {
-    shares_[i].next.store(std::min(num_items, num_grains * i / threads * grain_), std::memory_order_relaxed);
-    shares_[i].end = std::min(num_items, num_grains * (i + 1) / threads * grain_);
-  }
-  num_running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  // Sequentially consistent against a worker that announces its sleep and then looks at job_ once more.
+  const size_t num_pieces = (num_items + grain_ - 1) / grain_;
+  num_left_.store(static_cast<uint32_t>(num_pieces), std::memory_order_relaxed);
+  for (size_t i = 0; i < threads; ++i)
+    shares_[i].pieces.store(Share::word(num_pieces * i / threads, num_pieces * (i + 1) / threads),
+                            std::memory_order_release);
   job_.fetch_add(1, std::memory_order_seq_cst);
-  if (num_sleeping_.load(std::memory_order_seq_cst) > 0) {
-    std::lock_guard lock(mutex_);
-    wake_.notify_all();
-  }
+  job_.notify_all();
   work(0);
-  // A worker may have lost its CPU to another process: after a while let it have ours.
-  for (int spins = 0; num_running_.load(std::memory_order_acquire) > 0; ++spins) {
-    if (spins < kSpins)
-      relax();
-    else
-      std::this_thread::yield();
-  }
+  wait_for_the_rest();
 }
 
 void ThreadPool::work(int thread_idx) {
   const int threads = num_threads();
   for (int i = 0; i < threads; ++i) {
-    Share& share = shares_[(thread_idx + i) % threads];
-    while (true) {
-      const size_t begin = share.next.fetch_add(grain_, std::memory_order_relaxed);
-      if (begin >= share.end) break;
-      call_(body_, begin, std::min(begin + grain_, share.end), thread_idx);
-    }
+    const size_t num_done = work_on(shares_[(thread_idx + i) % threads], thread_idx);
+    if (num_done == 0) continue;
+    if (num_left_.fetch_sub(static_cast<uint32_t>(num_done), std::memory_order_seq_cst) == num_done)
+      num_left_.notify_one();
   }
 }
 
+size_t ThreadPool::work_on(Share& share, int thread_idx) {
+  size_t num_done = 0;
+  uint64_t pieces = share.pieces.load(std::memory_order_relaxed);
+  while (Share::next(pieces) < Share::end(pieces)) {
+    const size_t piece = Share::next(pieces);
+    if (!share.pieces.compare_exchange_weak(pieces, Share::word(piece + 1, Share::end(pieces)),
+                                            std::memory_order_acquire, std::memory_order_relaxed))
+      continue;
+    const size_t begin = piece * grain_;
+    call_(body_, begin, std::min(begin + grain_, num_items_), thread_idx);
+    ++num_done;
+    pieces = share.pieces.load(std::memory_order_relaxed);
+  }
+  return num_done;
+}
+
+// Whoever still holds a piece may have lost its CPU to another program: after a while let it have ours.
+void ThreadPool::wait_for_the_rest() {
+  for (int spins = 0; spins < kSpins; ++spins) {
+    if (num_left_.load(std::memory_order_acquire) == 0) return;
+    relax();
+  }
+  while (const uint32_t left = num_left_.load(std::memory_order_acquire))
+    num_left_.wait(left, std::memory_order_acquire);
+}
+
 void ThreadPool::worker_main(int thread_idx) {
-  uint64_t seen = 0;
+  uint32_t seen = 0;
   while (true) {
-    int spins = 0;
-    while (job_.load(std::memory_order_acquire) == seen && spins < kSpins) {
-      relax();
-      ++spins;
-    }
-    if (job_.load(std::memory_order_acquire) == seen) {
-      std::unique_lock lock(mutex_);
-      num_sleeping_.fetch_add(1, std::memory_order_seq_cst);
-      wake_.wait(lock, [&] { return job_.load(std::memory_order_seq_cst) != seen; });
-      num_sleeping_.fetch_sub(1, std::memory_order_relaxed);
-    }
+    for (int spins = 0; spins < kSpins && job_.load(std::memory_order_acquire) == seen; ++spins) relax();
+    job_.wait(seen, std::memory_order_acquire);
     seen = job_.load(std::memory_order_acquire);
-    if (stopping_) return;
+    if (stopping_.load(std::memory_order_relaxed)) return;
     work(thread_idx);
-    num_running_.fetch_sub(1, std::memory_order_release);
   }
 }
 

@@ -1,13 +1,14 @@
 // The engine's compute threads. One thread at a time drives the pool; the
 // caller works too, as thread 0. Workers spin briefly after a job, then sleep,
-// so an idle server uses no CPU.
+// so an idle server uses no CPU. A job ends when its items are done, not when
+// every worker has looked in: where other programs hold the CPUs, a worker that
+// got none keeps nobody waiting.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -41,19 +42,20 @@ class ThreadPool {
 
   void run(size_t num_items, size_t grain, void* body, Call call);
   void work(int thread_idx);
+  size_t work_on(Share& share, int thread_idx);
   void worker_main(int thread_idx);
+  void wait_for_the_rest();
 
   std::vector<std::thread> workers_;
   std::unique_ptr<Share[]> shares_;  // [num_threads]
+  // The job's own; read only between taking a piece of it and counting that piece as done.
   void* body_ = nullptr;
   Call call_ = nullptr;
+  size_t num_items_ = 0;
   size_t grain_ = 1;
-  alignas(64) std::atomic<uint64_t> job_{0};     // number of the job; a change wakes the workers
-  alignas(64) std::atomic<int> num_running_{0};  // workers that have not finished the job
-  alignas(64) std::atomic<int> num_sleeping_{0};
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stopping_ = false;
+  alignas(64) std::atomic<uint32_t> job_{0};       // number of the job; a change wakes the workers
+  alignas(64) std::atomic<uint32_t> num_left_{0};  // pieces of the job not done yet
+  std::atomic<bool> stopping_{false};
 };
 
 }  // namespace retort

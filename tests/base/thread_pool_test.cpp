@@ -1,9 +1,12 @@
 #include "base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
 
 #include <atomic>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 namespace retort {
@@ -47,6 +50,72 @@ TEST(ThreadPool, WakesAfterSleep) {
     EXPECT_EQ(sum.load(), 100);
   }
 }
+
+TEST(ThreadPool, WorkersOfAnyLatenessTakePartInTheJobThatIs) {
+  ThreadPool pool(4);
+  for (int round = 0; round < 20000; ++round) {
+    const size_t items = 1 + static_cast<size_t>(round % 9);  // so short that workers come when it is over
+    std::vector<std::atomic<int>> done(items);
+    pool.parallel_for(items, 1, [&](size_t begin, size_t end, int) {
+      for (size_t i = begin; i < end; ++i) done[i].fetch_add(1);
+    });
+    for (size_t i = 0; i < items; ++i) ASSERT_EQ(done[i].load(), 1) << "round " << round << ", item " << i;
+  }
+}
+
+// ThreadSanitizer holds signals back until a call it knows, and a worker makes none.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RETORT_NO_SIGNALS
+#endif
+#endif
+#if !defined(RETORT_NO_SIGNALS)
+
+std::atomic<bool> held{false};
+std::atomic<bool> release{false};
+
+void hold_this_thread(int) {
+  held = true;
+  while (!release) {
+  }
+}
+
+pthread_t worker_of(ThreadPool& pool) {
+  pthread_t worker{};
+  std::atomic<bool> seen{false};
+  pool.parallel_for(2, 1, [&](size_t, size_t, int thread_idx) {
+    if (thread_idx == 1) {
+      worker = pthread_self();
+      seen = true;
+    }
+    while (!seen) std::this_thread::yield();
+  });
+  return worker;
+}
+
+TEST(ThreadPool, AWorkerThatGetsNoCpuKeepsNobodyWaiting) {
+  ThreadPool pool(2);
+  const pthread_t worker = worker_of(pool);
+  struct sigaction action{}, before{};
+  action.sa_handler = hold_this_thread;
+  ASSERT_EQ(sigaction(SIGUSR1, &action, &before), 0);
+  ASSERT_EQ(pthread_kill(worker, SIGUSR1), 0);
+  while (!held) std::this_thread::yield();
+
+  int sum = 0;  // only this thread can be at work
+  for (int round = 0; round < 100; ++round)
+    pool.parallel_for(10, 1, [&](size_t begin, size_t end, int thread_idx) {
+      ASSERT_EQ(thread_idx, 0);
+      sum += static_cast<int>(end - begin);
+    });
+  EXPECT_EQ(sum, 1000);
+
+  release = true;
+  EXPECT_EQ(worker_of(pool), worker) << "it takes part again";
+  sigaction(SIGUSR1, &before, nullptr);
+}
+
+#endif  // RETORT_NO_SIGNALS
 
 }  // namespace
 }  // namespace retort
