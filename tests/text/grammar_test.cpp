@@ -347,6 +347,59 @@ TEST_F(GrammarTest, TextsThatMustComeAreWorkedOutInTime) {
   }
 }
 
+TEST_F(GrammarTest, MasksAreWorkedOutInTime) {
+  std::string grammar = "start: A\nA: ";
+  for (int i = 0; i < 10000; ++i) grammar += R"("a"+ )";
+  const Vocabulary& qwen = vocabulary("qwen2");
+  auto matcher = qwen.grammars.compile(GrammarKind::kLark, grammar);
+  ASSERT_TRUE(matcher);
+  std::vector<uint32_t> words((static_cast<size_t>(qwen.tokenizer.vocab_size()) + 31) / 32);
+  const auto status = matcher->mask(words);
+  ASSERT_FALSE(status);
+  EXPECT_THAT(status.error().message, HasSubstr("takes more than two seconds"));
+}
+
+// What the compiler would do at once, with memory that grows with the square of the length or faster.
+TEST_F(GrammarTest, ExpressionsThatBranchTooOftenAreRefused) {
+  const auto times = [](int count, std::string_view part) {
+    std::string text;
+    for (int i = 0; i < count; ++i) text += part;
+    return text;
+  };
+  const auto terminal = [&](int count, std::string_view part) { return "start: A\nA: " + times(count, part); };
+  for (const char* part : {R"("a"? )", R"("a"* )", R"(("a" | "b")? )", "/[a-z]?/ ", R"(["a"] )", R"("a"{0,5} )"}) {
+    EXPECT_THAT(refusal(terminal(10000, part), GrammarKind::kLark),
+                HasSubstr("[grammar] expected fewer parts in a row"))
+        << part;
+    EXPECT_EQ(refusal(terminal(500, part), GrammarKind::kLark), "") << part;
+  }
+  EXPECT_THAT(refusal(times(8000, "a?"), GrammarKind::kRegex), HasSubstr("expected fewer parts in a row"));
+  EXPECT_THAT(refusal(fmt::format(R"({{"type": "string", "pattern": "^{}$"}})", times(7000, "a*"))),
+              HasSubstr("expected fewer parts in a row"));
+  const auto conjunction = [&](int count) { return terminal(count, "/.*a.*/ & ") + "/.*b.*/"; };
+  EXPECT_EQ(refusal(conjunction(3), GrammarKind::kLark), "");
+  EXPECT_THAT(refusal("start: A\nA: /.*a.*/ & /.*b.*/ & /.*c.*/ & /.*d.*/ & /.*e.*/ & /.*f.*/ & /.*g.*/ & /.*h.*/",
+                      GrammarKind::kLark),
+              HasSubstr("that must all match at once"));
+}
+
+TEST_F(GrammarTest, TerminalsWithinTerminalsCountAsOftenAsTheyAreNamed) {
+  const auto nested = [](int levels, std::string_view last) {
+    std::string grammar = "start: A0\n";
+    for (int i = 0; i < levels; ++i) grammar += fmt::format("A{}: A{} A{}\n", i, i + 1, i + 1);
+    return fmt::format("{}A{}: {}\n", grammar, levels, last);
+  };
+  EXPECT_EQ(refusal(nested(12, R"("ab")"), GrammarKind::kLark), "");
+  EXPECT_THAT(refusal(nested(20, R"("ab")"), GrammarKind::kLark), HasSubstr("A0: expected at most 300000 parts"));
+  EXPECT_THAT(refusal("start: ~(A0 A0)\n" + nested(18, R"("ab")").substr(10), GrammarKind::kLark),
+              HasSubstr("a rule: expected at most 300000 parts"));
+  // A rule refers to what it names, and what only looks like names is none.
+  std::string words = "A: \"w\"", rule = "start: \"x\"";
+  for (int i = 0; i < 4000; ++i) words += fmt::format(" | \"A A {}\"", i);
+  for (int i = 0; i < 400; ++i) rule += " | A \"y\"";
+  EXPECT_EQ(refusal(rule + " | %json {\"enum\": [\"A\"]} // A A\n" + words, GrammarKind::kLark), "");
+}
+
 TEST_F(GrammarTest, ReferencesThatBranchAreFollowedOnce) {
   std::string definitions;
   for (int i = 0; i < 60; ++i)

@@ -1,14 +1,16 @@
 //! Constrained decoding by llguidance: which tokens may come next.
 
 use std::ffi::{c_char, c_void};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use llguidance::api::{ParserLimits, TopLevelGrammar};
-use llguidance::{Matcher, ParserFactory};
+use llguidance::api::{GrammarInit, ParserLimits, TopLevelGrammar};
+use llguidance::{panic_utils, Matcher, ParserFactory, TokenParser};
 use serde_json::{json, Deserializer, Value};
 use toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 
 use crate::dialect::{self, MAX_LEAST_LENGTH};
+use crate::expression_cost;
 use crate::gbnf;
 use crate::numbers::{NumberBound, NumberTokens};
 use crate::schema;
@@ -114,30 +116,38 @@ impl Grammars {
             0 => json_schema(text)?,
             1 => TopLevelGrammar::from_regex(&dialect::plain(text)?),
             2 => choice(text)?,
-            3 if gbnf::is_gbnf(text) => TopLevelGrammar::from_lark(gbnf::to_lark(text)?),
-            3 => TopLevelGrammar::from_lark(lark(text)?),
+            3 => {
+                let lark = if gbnf::is_gbnf(text) { gbnf::to_lark(text)? } else { lark(text)? };
+                expression_cost::check_terminals(&lark)?;
+                TopLevelGrammar::from_lark(lark)
+            }
             _ => return Err(format!("grammar: expected a kind from 0 to 3, got {kind}")),
         };
-        let matcher = match self.factory.create_parser(grammar) {
-            Ok(mut parser) => {
-                parser.bias_computer = self.bias.clone();
-                let cancellation = parser.enable_cancellation();
-                self.time_limit.hold(&cancellation, || Matcher::new(Ok(parser)))
-            }
-            Err(error) => Matcher::new(Err(error)),
-        };
+        let mut parser = self.parser(grammar).map_err(|error| for_clients(&error))?;
+        parser.bias_computer = self.bias.clone();
+        let cancellation = parser.enable_cancellation();
+        let matcher = self.time_limit.hold(&cancellation, || Matcher::new(Ok(parser)));
         match matcher.get_error() {
             Some(_) if matcher.is_cancelled() => Err(TOO_SLOW.into()),
-            Some(error) if error.contains("coerce_one_of") => {
-                Err("oneOf: supported only where no value fits two of its schemas; anyOf may do".into())
-            }
-            Some(error) => Err(without_backtrace(&error)),
+            Some(error) => Err(for_clients(&error)),
             None => Ok(GrammarMatcher {
                 matcher,
                 numbers: is_json.then(|| NumberBound::new(&self.numbers)),
                 time_limit: self.time_limit.clone(),
             }),
         }
+    }
+
+    /// In two parts: what the first makes tells what the second would cost.
+    fn parser(&self, grammar: TopLevelGrammar) -> Result<TokenParser, String> {
+        let read = || {
+            let env = self.factory.tok_env().clone();
+            GrammarInit::Serialized(grammar).to_internal(Some(env), self.factory.limits().clone())
+        };
+        let (grammar, lexer) = panic_utils::catch_unwind(AssertUnwindSafe(read)).map_err(|error| error.to_string())?;
+        expression_cost::check_ways(lexer.regex_builder.exprset())?;
+        let parser = self.factory.create_parser_from_init_default(GrammarInit::Internal(grammar, lexer));
+        parser.map_err(|error| error.to_string())
     }
 }
 
@@ -198,7 +208,13 @@ fn reason(error: impl ToString) -> String {
 }
 
 /// Of a panic within llguidance, what it says; where it was is no client's concern.
-fn without_backtrace(error: &str) -> String {
+fn for_clients(error: &str) -> String {
+    if error.contains("coerce_one_of") {
+        return "oneOf: supported only where no value fits two of its schemas; anyOf may do".into();
+    }
+    if error.contains("symbols.len() < u16::MAX") {
+        return "expected fewer rules, alternatives and repetitions".into();
+    }
     error.split("<backtrace>").next().unwrap_or_default().trim_end().into()
 }
 
@@ -220,7 +236,12 @@ impl GrammarMatcher {
     }
 
     pub fn mask(&mut self, words: &mut [u32]) -> Result<(), String> {
-        let mask = self.matcher.compute_mask_or_eos().map_err(reason)?;
+        let cancellation = self.matcher.cancellation_handle().unwrap_or_default();
+        let mask = self.time_limit.hold(&cancellation, || self.matcher.compute_mask_or_eos());
+        if self.matcher.is_cancelled() {
+            return Err(TOO_SLOW.into());
+        }
+        let mask = mask.map_err(reason)?;
         let count = words.len().min(mask.as_slice().len());
         words[..count].copy_from_slice(&mask.as_slice()[..count]);
         words[count..].fill(0);

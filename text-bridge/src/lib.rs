@@ -1,6 +1,7 @@
 //! The C interface of `include/text_bridge.h`.
 
 mod dialect;
+mod expression_cost;
 mod gbnf;
 mod grammar;
 mod methods;
