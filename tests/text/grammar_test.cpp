@@ -400,6 +400,15 @@ TEST_F(GrammarTest, TerminalsWithinTerminalsCountAsOftenAsTheyAreNamed) {
   EXPECT_EQ(refusal(rule + " | %json {\"enum\": [\"A\"]} // A A\n" + words, GrammarKind::kLark), "");
 }
 
+TEST_F(GrammarTest, RulesOfGbnfKeepApart) {
+  const char* grammar =
+      "root::=Ab aB a-b \"|\" a_b\nAb::= \"1\"\naB ::=\n \"2\"\na-b::=\"3\"\na_b ::= \"4\"\n# root ::= \"5\"";
+  EXPECT_TRUE(writes(grammar, "123|4", GrammarKind::kLark));
+  EXPECT_FALSE(writes(grammar, "111|1", GrammarKind::kLark));
+  EXPECT_TRUE(writes("root ::= Root\nRoot ::= \"a\"", "a", GrammarKind::kLark));
+  EXPECT_TRUE(writes("start: \"root ::= \" /[a]/", "root ::= a", GrammarKind::kLark)) << "Lark";
+}
+
 TEST_F(GrammarTest, ReferencesThatBranchAreFollowedOnce) {
   std::string definitions;
   for (int i = 0; i < 60; ++i)

@@ -1,21 +1,25 @@
 //! llama.cpp's grammar notation (GBNF) as the Lark dialect that llguidance reads.
 
+use std::collections::BTreeMap;
+
 /// GBNF defines rules by `::=`, Lark by `:`.
 pub fn is_gbnf(text: &str) -> bool {
     text.lines().any(|line| {
-        let mut words = line.split_whitespace();
-        words.next().is_some_and(|name| !name.starts_with('#')) && words.next() == Some("::=")
+        let line = line.trim_start();
+        let rest = line.trim_start_matches(is_part_of_name);
+        rest.len() < line.len() && rest.trim_start().starts_with("::=")
     })
 }
 
 pub fn to_lark(text: &str) -> Result<String, String> {
     let tokens = split(text)?;
+    let mut names = RuleNames::default();
     let mut lark = String::new();
     for (at, token) in tokens.iter().enumerate() {
         let next_defines = matches!(tokens.get(at + 1), Some(Token::Defines));
         match token {
-            Token::Name(name) if next_defines => lark.push_str(&format!("\n{}", rule_name(name))),
-            Token::Name(name) => lark.push_str(&format!(" {}", rule_name(name))),
+            Token::Name(name) if next_defines => lark.push_str(&format!("\n{}", names.in_lark(name))),
+            Token::Name(name) => lark.push_str(&format!(" {}", names.in_lark(name))),
             Token::Defines => lark.push(':'),
             Token::Other(text) => lark.push_str(&format!(" {text}")),
             Token::Repeat(text) => lark.push_str(text),
@@ -24,18 +28,40 @@ pub fn to_lark(text: &str) -> Result<String, String> {
     Ok(lark)
 }
 
+/// Lark's rules have no capitals and no hyphens in their names: of those that would then be alike, the later ones get a
+/// number in front.
+#[derive(Default)]
+struct RuleNames {
+    in_lark: BTreeMap<String, String>,
+    num_alike: BTreeMap<String, usize>,
+}
+
+impl RuleNames {
+    fn in_lark(&mut self, name: &str) -> &str {
+        self.in_lark.entry(name.into()).or_insert_with(|| {
+            if name == "root" {
+                return "start".into();
+            }
+            let plain = name.replace('-', "_").to_lowercase();
+            let number = self.num_alike.entry(plain.clone()).or_default();
+            *number += 1;
+            match number {
+                1 => format!("r_{plain}"),
+                _ => format!("r{number}_{plain}"),
+            }
+        })
+    }
+}
+
+fn is_part_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-' || c == '_'
+}
+
 enum Token {
     Name(String),
     Defines,
     Other(String),
     Repeat(String), // stands right behind what it repeats
-}
-
-fn rule_name(name: &str) -> String {
-    if name == "root" {
-        return "start".into();
-    }
-    format!("r_{}", name.replace('-', "_").to_lowercase())
 }
 
 fn split(text: &str) -> Result<Vec<Token>, String> {
@@ -78,9 +104,8 @@ fn split(text: &str) -> Result<Vec<Token>, String> {
                 tokens.push(Token::Defines);
                 3
             }
-            c if c.is_ascii_alphanumeric() => {
-                let is_part = |c: &char| c.is_ascii_alphanumeric() || *c == '-' || *c == '_';
-                let length = rest.iter().position(|c| !is_part(c)).unwrap_or(rest.len());
+            c if is_part_of_name(c) => {
+                let length = rest.iter().position(|&c| !is_part_of_name(c)).unwrap_or(rest.len());
                 tokens.push(Token::Name(rest[..length].iter().collect()));
                 length
             }
