@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 #include "cli/suggest.h"
 #include "cli/text_file.h"
@@ -20,9 +21,19 @@ bool is_given(const CLI::Option& option, const std::vector<std::string>& given) 
   return false;
 }
 
+// YAML 1.2 reads 010 as ten, YAML 1.1 and the parser of flags as eight.
+bool is_octal_to_some(const CLI::Option& option, const std::string& value) {
+  const std::string digits = value.substr(value.starts_with('-') || value.starts_with('+') ? 1 : 0);
+  const bool is_number = option.get_type_name().find("INT") != std::string::npos;
+  return is_number && digits.size() > 1 && digits.front() == '0' &&
+         digits.find_first_not_of("0123456789") == std::string::npos;
+}
+
 // An empty one stands by itself: after "--name=" the next argument would be taken for it.
 Status add_argument(const std::string& name, const CLI::Option& option, const std::string& value,
                     std::vector<std::string>& arguments) {
+  if (is_octal_to_some(option, value))
+    return fail(ErrorKind::kBadUsage, "[config] {}: expected a number without zeros in front, got {}", name, value);
   if (!value.empty()) {
     arguments.push_back("--" + name + "=" + value);
     return {};
@@ -57,13 +68,18 @@ Result<std::vector<std::string>> arguments_from_config(const std::string& path, 
   if (!text) return fail(text.error().kind, "[config] {}: {}", path, text.error().message);
   YAML::Node root;
   try {
-    root = YAML::Load(*text);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(*text);
+    if (documents.size() > 1)
+      return fail(ErrorKind::kBadUsage, "[config] {}: expected one document, got {} ('---' begins another)", path,
+                  documents.size());
+    if (!documents.empty()) root = documents.front();
   } catch (const YAML::Exception& error) {
     return fail(ErrorKind::kBadUsage, "[config] {}: {}", path, error.what());
   }
   if (root.IsNull()) return std::vector<std::string>{};  // empty, or all comments
   if (!root.IsMap()) return fail(ErrorKind::kBadUsage, "[config] {}: expected a mapping of flags to values", path);
   std::vector<std::string> known, arguments;
+  std::set<const CLI::Option*> seen;
   for (const auto* option : app.get_options())
     for (const auto& name : option->get_lnames()) known.push_back(name);
   for (const auto& entry : root) {
@@ -72,6 +88,7 @@ Result<std::vector<std::string>> arguments_from_config(const std::string& path, 
     const auto* option = app.get_option_no_throw("--" + name);
     if (option == nullptr || name == "config" || name == "help")
       return fail(ErrorKind::kBadUsage, "[config] {}: no flag is called '{}'{}", path, name, did_you_mean(name, known));
+    if (!seen.insert(option).second) return fail(ErrorKind::kBadUsage, "[config] {}: '{}' is there twice", path, name);
     if (!is_given(*option, given)) RETORT_TRY(add_arguments(name, *option, entry.second, arguments));
   }
   return arguments;

@@ -335,9 +335,11 @@ Status read_api_keys(ServeOptions& options) {
   const auto text = read_text_file(options.api_key_file);
   if (!text)
     return fail(text.error().kind, "[serve] --api-key-file {}: {}", options.api_key_file, text.error().message);
-  std::istringstream lines(*text);
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF", kBlanks = " \t\v\f\r";
+  std::istringstream lines(text->substr(text->starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0));
   for (std::string key; std::getline(lines, key);) {
-    while (!key.empty() && std::isspace(static_cast<unsigned char>(key.back())) != 0) key.pop_back();
+    key.erase(0, std::min(key.find_first_not_of(kBlanks), key.size()));
+    key.erase(key.find_last_not_of(kBlanks) + 1);
     if (!key.empty() && key.front() != '#') options.server.api_keys.push_back(key);
   }
   if (options.server.api_keys.empty())

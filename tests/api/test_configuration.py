@@ -27,9 +27,9 @@ def test_keys_from_a_file(start_server, tmp_path):
 
 def test_comments_in_a_file_of_keys(start_server, tmp_path):
     keys = tmp_path / "keys"
-    keys.write_text("# those of the team\nfirst-key\n#old-key\n")
+    keys.write_text("\ufefffirst-key\n# those of the team\n \tsecond-key\n  #old-key\n", encoding="utf-8")
     server = start_server("--api-key-file", str(keys), "--max-model-len", "512")
-    assert ask(server, "first-key") == 200
+    assert [ask(server, key) for key in ("first-key", "second-key")] == [200, 200]
     assert [ask(server, key) for key in ("# those of the team", "#old-key", "old-key")] == [401, 401, 401]
     assert server.stop() == 0
 

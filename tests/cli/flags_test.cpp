@@ -101,6 +101,13 @@ TEST_F(ConfigFile, WhatIsWrongIsSaid) {
   EXPECT_THAT(*read("# port: 8001\n"), IsEmpty());
   EXPECT_THAT(read("config: other.yaml\n").error().message, HasSubstr("no flag is called 'config'"));
   EXPECT_FALSE(read("port: [1\n"));
+  EXPECT_THAT(read("port: 1\n---\nhost: x\n").error().message, HasSubstr(".yaml: expected one document, got 2"));
+  EXPECT_THAT(*read("---\nport: 1\n...\n"), ElementsAre("--port=1"));
+  EXPECT_THAT(read("port: 010\n").error().message,
+              HasSubstr("port: expected a number without zeros in front, got 010"));
+  EXPECT_THAT(*read("host: 010\n"), ElementsAre("--host=010"));
+  EXPECT_THAT(read("port: 1\nport: 2\n").error().message, HasSubstr(".yaml: 'port' is there twice"));
+  EXPECT_THAT(read("api-key: a\napi_key: b\n").error().message, HasSubstr(".yaml: 'api-key' is there twice"));
   EXPECT_FALSE(arguments_from_config("/nowhere.yaml", app, {}));
 }
 
