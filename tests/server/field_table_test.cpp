@@ -165,6 +165,9 @@ TEST(JsonInput, NamesAFieldGivenTwice) {
     EXPECT_EQ(refused.error().message, std::string(path) + ": given twice in the body");
     EXPECT_EQ(refused.error().param, path);
   }
+  const auto nameless = parse_json(R"({"a": {"": 1, "": 2}})", {.refuses_repeated_keys = true});
+  ASSERT_FALSE(nameless);
+  EXPECT_EQ(nameless.error().message, R"(a."": given twice in the body)");
   for (const auto* once :
        {"{}", "[]", R"({"a": 1})", R"({"a": {"b": 1}, "b": {"b": [{}, [], {"b": [[]]}]}, "c": [1, 2]})",
         R"([{"a": 1}, {"a": 1}])", "3"})

@@ -98,9 +98,11 @@ class RepeatedKey {
   std::string path() const {
     std::string path;
     for (const Level& level : levels_)
-      path += level.is_array ? fmt::format("[{}]", level.index) : (path.empty() ? "" : ".") + level.key;
+      path += level.is_array ? fmt::format("[{}]", level.index) : (path.empty() ? "" : ".") + shown(level.key);
     return path;
   }
+
+  static std::string shown(const std::string& key) { return key.empty() ? R"("")" : key; }
 
   std::vector<Level> levels_;
   std::string found_;
