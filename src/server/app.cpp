@@ -54,8 +54,10 @@ std::string name_of(const asio::ip::tcp::endpoint& endpoint) {
 
 void add_openapi_route(http::Router& router) {
   const std::string document = dump_json(openapi_document(RETORT_VERSION));
-  router.add({"GET", "/openapi.json", http::Access::kKey,
-              [document](http::Exchange& exchange) { return exchange.respond({.body = document}); }});
+  router.add({.method = "GET",
+              .path = "/openapi.json",
+              .handler = [document](http::Exchange& exchange) { return exchange.respond({.body = document}); },
+              .ignores_query = true});
 }
 
 }  // namespace

@@ -41,10 +41,12 @@ std::string content_security_policy(std::string_view page) {
 
 void add_page_routes(http::Router& router) {
   for (const auto& [path, page] : {std::pair("/", kPage), std::pair("/docs", kDocsPage)})
-    router.add(
-        {"GET", path, http::Access::kPublic, [page, policy = content_security_policy(page)](http::Exchange& exchange) {
-           return answer_page(exchange, page, policy);
-         }});
+    router.add({.method = "GET",
+                .path = path,
+                .access = http::Access::kPublic,
+                .handler = [page, policy = content_security_policy(page)](
+                               http::Exchange& exchange) { return answer_page(exchange, page, policy); },
+                .ignores_query = true});
 }
 
 }  // namespace retort

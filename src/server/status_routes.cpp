@@ -75,15 +75,21 @@ std::string engine_fault(const EngineStats& stats, Clock::time_point now, std::c
 void add_status_routes(http::Router& router, ApiContext& api, std::string version) {
   using http::Access;
   using http::Exchange;
-  router.add({"GET", "/health", Access::kPublic, [&api](Exchange& exchange) { return answer(exchange, health(api)); }});
-  router.add({"GET", "/ping", Access::kPublic, [&api](Exchange& exchange) { return answer(exchange, health(api)); }});
-  router.add(
-      {"GET", "/ready", Access::kPublic, [&api](Exchange& exchange) { return answer(exchange, readiness(api)); }});
-  router.add({"GET", "/load", Access::kKey, [&api](Exchange& exchange) { return answer_json(exchange, load(api)); }});
-  router.add({"GET", "/metrics", Access::kKey, [&api](Exchange& exchange) { return answer_metrics(exchange, api); }});
-  router.add({"GET", "/version", Access::kKey, [version = std::move(version)](Exchange& exchange) {
-                return answer_json(exchange, Json::object({{"version", version}}));
-              }});
+  const auto add = [&](std::string path, Access access, http::Handler handler) {
+    router.add({.method = "GET",
+                .path = std::move(path),
+                .access = access,
+                .handler = std::move(handler),
+                .ignores_query = true});
+  };
+  add("/health", Access::kPublic, [&api](Exchange& exchange) { return answer(exchange, health(api)); });
+  add("/ping", Access::kPublic, [&api](Exchange& exchange) { return answer(exchange, health(api)); });
+  add("/ready", Access::kPublic, [&api](Exchange& exchange) { return answer(exchange, readiness(api)); });
+  add("/load", Access::kKey, [&api](Exchange& exchange) { return answer_json(exchange, load(api)); });
+  add("/metrics", Access::kKey, [&api](Exchange& exchange) { return answer_metrics(exchange, api); });
+  add("/version", Access::kKey, [version = std::move(version)](Exchange& exchange) {
+    return answer_json(exchange, Json::object({{"version", version}}));
+  });
 }
 
 }  // namespace retort

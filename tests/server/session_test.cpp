@@ -247,6 +247,7 @@ TEST_F(SessionTest, RefusesInTheErrorShape) {
 TEST_F(SessionTest, RefusesAQueryThatNobodyReads) {
   service_.router.add({.method = "POST", .path = "/reads", .handler = echo, .takes_query = true});
   service_.router.add({.method = "POST", .path = "/ignores", .handler = echo, .ignored_query = {"beta"}});
+  service_.router.add({.method = "GET", .path = "/page", .handler = echo, .ignores_query = true});
   start();
   for (const std::string& request :
        {get("/get?x=1"), get("/public?x=1"), post("/echo?x=1", "{}"), post("/ignores?beta=true&x=1", "{}")}) {
@@ -258,6 +259,7 @@ TEST_F(SessionTest, RefusesAQueryThatNobodyReads) {
   EXPECT_EQ(status_of(ask(post("/reads?x=1", "{}"))), 200);
   EXPECT_EQ(status_of(ask(post("/ignores?beta=true", "{}"))), 200);
   EXPECT_EQ(status_of(ask(post("/reads?x=%ff", "{}"))), 400);
+  EXPECT_EQ(status_of(ask(get("/page?utm_source=x&x=%ff"))), 200);
 }
 
 TEST_F(SessionTest, RefusesCodedBodies) {

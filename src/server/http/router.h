@@ -26,6 +26,7 @@ struct Route {
   bool without_body = false;                    // may come without one
   bool any_type = false;                        // programs may send JSON under any Content-Type
   bool takes_query = false;                     // its handler reads the query
+  bool ignores_query = false;                   // pages and probes, whose links others decorate
   std::vector<std::string> ignored_query = {};  // else: parameters that clients send and that change nothing
 };
 

@@ -59,6 +59,7 @@ bool is_plain(std::string_view encoding) { return encoding.empty() || beast::ieq
 
 // What the route does not know in the query of the target is refused, as in bodies.
 ApiResult<Parameters> query_for(const Route& route, std::string_view target) {
+  if (route.ignores_query) return Parameters{};
   RETORT_API_ASSIGN(Parameters query, query_of_target(target));
   if (route.takes_query) return query;
   for (const auto& [name, value] : query)

@@ -6,6 +6,7 @@ void add_routes(http::Router& router, ApiContext& api) {
   using Endpoint = boost::asio::awaitable<void> (*)(ApiContext&, http::Exchange&);
   const auto add = [&](std::string method, std::string path, Endpoint endpoint,
                        std::vector<std::string> ignored_query = {}) {
+    ignored_query.emplace_back("api-version");  // that of Azure's client
     router.add({.method = std::move(method),
                 .path = std::move(path),
                 .handler = [&api, endpoint](http::Exchange& exchange) { return endpoint(api, exchange); },

@@ -117,7 +117,7 @@ void add_routes(http::Router& router, ApiContext& api) {
   router.add({.method = "POST",
               .path = "/v1/responses",
               .handler = [&api, store](http::Exchange& exchange) { return create(api, exchange, *store); },
-              .ignored_query = {"beta"}});
+              .ignored_query = {"beta", "api-version"}});
   router.add({.method = "GET",
               .path = "/v1/responses/*",
               .handler = [store](http::Exchange& exchange) { return respond(exchange, retrieve(exchange, *store)); },
