@@ -437,6 +437,16 @@ TEST_F(GrammarTest, WordsAreThoseOfPython) {
   EXPECT_FALSE(writes(R"(\W)", "a", GrammarKind::kRegex));
 }
 
+TEST_F(GrammarTest, SpacesAreThoseOfPython) {
+  for (const char* space : {" ", "\t", "\x1c", "\x1f", "\u0085", "\u00a0", "\u3000"}) {
+    for (const char* expression : {R"(\s)", R"([\s])", R"([^\S])"})
+      EXPECT_TRUE(writes(expression, space, GrammarKind::kRegex)) << expression;
+    for (const char* expression : {R"(\S)", R"([\S])", R"([^\s])"})
+      EXPECT_FALSE(writes(expression, space, GrammarKind::kRegex)) << expression;
+  }
+  EXPECT_TRUE(writes(R"(\S)", "\x1b", GrammarKind::kRegex));
+}
+
 TEST_F(GrammarTest, ConstantsAreShort) {
   EXPECT_THAT(refusal(fmt::format(R"({{"const": "{}"}})", std::string(9000, 'a'))), HasSubstr("at most 8192 bytes"));
   EXPECT_THAT(refusal(fmt::format(R"(["{}"])", std::string(9000, 'a')), GrammarKind::kChoice),

@@ -37,16 +37,18 @@ struct Differences {
 }
 
 impl Differences {
-    /// Python's `\w` has neither combining marks nor joiners.
-    fn replace_word(&mut self, class: &ClassPerl, within_class: bool) {
-        let text = match (class.negated, within_class) {
-            (false, false) => r"[\p{L}\p{N}_]",
-            (false, true) => r"\p{L}\p{N}_",
-            (true, _) => r"[^\p{L}\p{N}_]",
+    /// Python's `\w` has neither combining marks nor joiners, its `\s` the four separators among the control characters.
+    fn replace_class(&mut self, class: &ClassPerl, within_class: bool) {
+        let text = match (&class.kind, class.negated, within_class) {
+            (ClassPerlKind::Digit, _, _) => return,
+            (ClassPerlKind::Word, false, false) => r"[\p{L}\p{N}_]",
+            (ClassPerlKind::Word, false, true) => r"\p{L}\p{N}_",
+            (ClassPerlKind::Word, true, _) => r"[^\p{L}\p{N}_]",
+            (ClassPerlKind::Space, false, false) => r"[\s\x1C-\x1F]",
+            (ClassPerlKind::Space, false, true) => r"\s\x1C-\x1F",
+            (ClassPerlKind::Space, true, _) => r"[^\s\x1C-\x1F]",
         };
-        if class.kind == ClassPerlKind::Word {
-            self.replacements.push((class.span.start.offset, class.span.end.offset, text));
-        }
+        self.replacements.push((class.span.start.offset, class.span.end.offset, text));
     }
 }
 
@@ -69,7 +71,7 @@ impl Visitor for Differences {
             },
             Ast::Flags(set) => no_verbose(&set.flags),
             Ast::ClassPerl(class) => {
-                self.replace_word(class, false);
+                self.replace_class(class, false);
                 Ok(())
             }
             Ast::Group(group) => {
@@ -92,7 +94,7 @@ impl Visitor for Differences {
                 Err(format!("'[' within a class at character {}: write \\[", item.span().start.column))
             }
             ClassSetItem::Perl(class) => {
-                self.replace_word(class, true);
+                self.replace_class(class, true);
                 Ok(())
             }
             _ => Ok(()),
