@@ -15,7 +15,7 @@ namespace retort {
 namespace {
 
 EngineConfig with_limits(EngineConfig config, const ModelRunner& runner) {
-  RETORT_CHECK(config.max_num_seqs > 0 && config.max_waiting > 0);
+  RETORT_CHECK(config.max_num_seqs > 0 && config.max_waiting >= 0);
   const int64_t capacity = int64_t{runner.num_blocks()} * kBlockTokens;
   config.max_model_len = config.max_model_len > 0 ? std::min(config.max_model_len, capacity) : capacity;
   config.max_num_batched_tokens = std::max(config.max_num_batched_tokens, config.max_num_seqs);
@@ -101,9 +101,8 @@ Result<RequestId> Engine::submit(EngineRequest request) {
   const std::lock_guard lock(impl_->mutex);
   if (!impl_->stats.alive) return fail(ErrorKind::kUnavailable, "[engine] has failed and serves no more requests");
   if (impl_->stopping) return fail(ErrorKind::kUnavailable, "[engine] is stopping");
-  if (impl_->num_waiting() >= impl_->config.max_waiting)
-    return fail(ErrorKind::kUnavailable, "[engine] queue: {} requests wait already, the limit",
-                impl_->config.max_waiting);
+  if (const int num = impl_->num_waiting(); num >= most_waiting(impl_->config, impl_->stats))
+    return fail(ErrorKind::kUnavailable, "[engine] queue: {} requests wait already, the limit", num);
   const RequestId id = impl_->next_id++;
   impl_->in_line.insert(id);
   impl_->arrivals.emplace_back(id, std::move(request));

@@ -2,6 +2,7 @@
 // called from any thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -19,7 +20,7 @@ struct EngineConfig {
   int max_num_seqs = 64;             // decoding at once
   int max_num_batched_tokens = 512;  // in one step
   double max_step_ms = 200;  // the next token of a running answer waits no longer for others' prompts; 0: no limit
-  int max_waiting = 1024;    // requests queued before submit() says kUnavailable
+  int max_waiting = 1024;    // requests that no place is free for, before submit() says kUnavailable
   bool enable_prefix_caching = true;
   int num_speculative_tokens = kMaxDrafts;  // guessed at most in one step of a sequence, ngram.h; 0: none
   int repetition_guard = 2048;  // an answer ends that repeats itself over so many tokens, repetition.h; 0: none does
@@ -55,6 +56,11 @@ struct EngineStats {
   Clock::time_point step_started{};                   // of the step that runs now; epoch when idle
   bool alive = true;  // false once the engine thread has ended for any reason but stop()
 };
+
+// Those that wait now for the next step to take them up, one a free place, and those that wait for a place.
+inline int most_waiting(const EngineConfig& config, const EngineStats& stats) {
+  return config.max_waiting + std::max(0, config.max_num_seqs - stats.num_running);
+}
 
 class Engine {
  public:

@@ -39,9 +39,10 @@ ApiResult<const ServedModel*> ApiContext::working_model() {
     return live;
   }
   const EngineConfig& config = (*live)->engine->config();
-  const int num_waiting = (*live)->engine->stats().num_waiting;
-  const bool is_full =
-      num_waiting >= config.max_waiting || num_waiting + num_preparing >= config.max_waiting + config.max_num_seqs;
+  const EngineStats stats = (*live)->engine->stats();
+  const int num_waiting = stats.num_waiting;
+  const bool is_full = num_waiting >= most_waiting(config, stats) ||
+                       num_waiting + num_preparing >= config.max_waiting + config.max_num_seqs;
   if (!is_full) return live;
   metrics.requests().count_rejection(RequestMetrics::kQueueIsFull);
   return tl::unexpected<ApiError>({.status = 429,

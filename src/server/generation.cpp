@@ -47,17 +47,19 @@ bool Generation::degrade(std::vector<EngineRequest>& requests) const {
 
 // The engine counts those of this call that it has taken already as waiting, and so could not say what is wrong.
 ApiStatus Generation::check_room(size_t num_requests) {
-  const auto num = static_cast<int64_t>(num_requests), most = int64_t{engine_.config().max_waiting};
-  if (num > most)
-    return refuse(400,
-                  fmt::format("{} prompts at once are more than the queue can hold: --max-waiting is {}", num, most));
-  const int num_waiting = engine_.stats().num_waiting;
-  if (num == 1 || num_waiting + num <= most) return {};
+  const auto num = static_cast<int64_t>(num_requests);
+  const EngineConfig& config = engine_.config();
+  if (num > int64_t{config.max_num_seqs} + config.max_waiting)
+    return refuse(400, fmt::format("{} prompts at once are more than the server can take: --max-num-seqs is {} and "
+                                   "--max-waiting {}",
+                                   num, config.max_num_seqs, config.max_waiting));
+  const EngineStats stats = engine_.stats();
+  if (num == 1 || stats.num_waiting + num <= most_waiting(config, stats)) return {};
   api_.metrics.requests().count_rejection(RequestMetrics::kQueueIsFull);
   return tl::unexpected<ApiError>({.status = 429,
                                    .message = fmt::format("the queue has no room for {} prompts: {} requests wait, "
                                                           "--max-waiting is {}",
-                                                          num, num_waiting, most),
+                                                          num, stats.num_waiting, config.max_waiting),
                                    .retry_after = 1});
 }
 

@@ -67,10 +67,12 @@ def test_degraded_requests_are_sent_away_when_told_to(start_server):
 
 def test_a_batch_that_never_fits_is_not_told_to_come_again(start_server):
     server = start_server("--max-num-seqs", "1", "--max-waiting", "2", "--max-model-len", "512")
-    status, answer, headers = server.ask("POST", "/generate-batch", [{"prompt": "hi", "max_tokens": 1}] * 3)
+    status, answer, headers = server.ask("POST", "/generate-batch", [{"prompt": "hi", "max_tokens": 1}] * 4)
     assert (status, headers.get("retry-after")) == (400, None)
-    assert answer["error"]["message"] == "3 prompts at once are more than the queue can hold: --max-waiting is 2"
-    assert server.ask("POST", "/generate-batch", [{"prompt": "hi", "max_tokens": 1}] * 2)[0] == 200
+    assert answer["error"]["message"] == (
+        "4 prompts at once are more than the server can take: --max-num-seqs is 1 and --max-waiting 2"
+    )
+    assert server.ask("POST", "/generate-batch", [{"prompt": "hi", "max_tokens": 1}] * 3)[0] == 200
     assert server.stop() == 0
 
 
@@ -92,7 +94,7 @@ def test_admin_paths(start_server):
         (["--max-requests-per-key", "3"], "--max-requests-per-key: expected an --api-key beside it"),
         (["--degrade-memory", "0.9"], "--degrade-memory: expected a share from 0% to 100%, got '0.9'"),
         (["--degrade-mode", "panic"], "--degrade-mode"),
-        (["--max-waiting", "0"], "--max-waiting"),
+        (["--max-waiting", "-1"], "--max-waiting"),
         (["--no-enable-chunked-prefill"], "--no-enable-chunked-prefill: not supported"),
         (["--served-model-name", ""], "--served-model-name: expected a name, got an empty one"),
         (["--model", "qwen3-0.6b"], f"MODEL and --model: expected one model, got '{MODEL}' and 'qwen3-0.6b'"),

@@ -107,6 +107,18 @@ TEST(Engine, AFullQueueSaysNoAtOnce) {
   EXPECT_EQ(submit(engine, greedy(5)).wait_one().tokens.size(), 5u);
 }
 
+TEST(Engine, ABurstIsTakenThatFindsFreePlaces) {
+  FakeRunner runner(kVocab, 16);
+  Gate gate(runner);
+  Engine engine({.max_num_seqs = 3, .max_waiting = 0}, runner);
+  const auto running = submit(engine, greedy(5));
+  gate.wait_until_entered();
+  const auto second = submit(engine, greedy(5)), third = submit(engine, greedy(5));
+  EXPECT_EQ(refusal(engine, greedy(5)).kind, ErrorKind::kUnavailable);
+  gate.open();
+  for (const auto& answers : {running, second, third}) EXPECT_EQ(answers.wait_one().tokens.size(), 5u);
+}
+
 TEST(Engine, ACancelledRequestLeavesTheQueueAtOnce) {
   FakeRunner runner(kVocab, 16);
   Gate gate(runner);

@@ -121,7 +121,7 @@ TEST_F(SimpleApiTest, ABatchThatDoesNotFitTheQueueIsRefusedWhole) {
   config.max_num_seqs = 1;
   start({}, config);
   Json batch = Json::array();
-  for (int i = 0; i < 8; ++i) batch.push_back({{"prompt", "say something long"}});
+  for (int i = 0; i < 9; ++i) batch.push_back({{"prompt", "say something long"}});
   ask_json("POST", "/generate-batch", batch.dump());
   model_->is_held = true;
   testing::Client running(port_), waiting(port_);
@@ -130,13 +130,15 @@ TEST_F(SimpleApiTest, ABatchThatDoesNotFitTheQueueIsRefusedWhole) {
   waiting.send(request("POST", "/generate", R"({"prompt": "say y"})"));
   while (model_->engine().stats().num_waiting == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(error("/generate-batch", batch.dump(), 429),
-            "the queue has no room for 8 prompts: 1 requests wait, --max-waiting is 8");
+            "the queue has no room for 9 prompts: 1 requests wait, --max-waiting is 8");
   EXPECT_EQ(model_->engine().stats().num_waiting, 1);
   batch.push_back({{"prompt", "say one too many"}});
   const std::string never = ask("POST", "/generate-batch", batch.dump());
   EXPECT_EQ(status_of(never), 400);
   EXPECT_EQ(never.find("Retry-After"), std::string::npos);
-  EXPECT_THAT(never, HasSubstr("9 prompts at once are more than the queue can hold: --max-waiting is 8"));
+  EXPECT_THAT(
+      never,
+      HasSubstr("10 prompts at once are more than the server can take: --max-num-seqs is 1 and --max-waiting 8"));
   model_->is_held = false;
   EXPECT_TRUE(becomes_idle());
 }
