@@ -1,6 +1,7 @@
 // Templates against jinja2 (tests/data/make_template_goldens.py), and templates that mean harm.
 #include "text/chat_template.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <thread>
@@ -27,6 +28,7 @@ struct LeaksAreKnown {
 
 using namespace std::string_literals;
 
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 Result<std::string> render(std::string_view source, Json kwargs = Json::object()) {
@@ -108,14 +110,12 @@ TEST(ChatTemplate, HostileTemplatesAreErrors) {
   const std::vector<std::pair<std::string, const char*>> sources = {
       {"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
        "longer than a chat template may"},
-      {nested, "longer than a chat template may"},
+      {nested, "nested too deeply"},
       {"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "recursion limit"},
       {"{{ " + std::string(5000, '(') + "1" + std::string(5000, ')') + " }}", "recursion limit"},
       {"{{ range(1000000000) | list }}", "range has too many elements"},
-      {deep + "{{ ns.x }}", "nested too deeply or too large"},
-      {deep + "{{ ns.x | tojson }}", "nested too deeply or too large"},
-      {doubled + "{{ ns.x }}", "nested too deeply or too large"},
-      {doubled + "{{ ns.x | tojson }}", "nested too deeply or too large"},
+      {deep, "nested too deeply"},
+      {doubled, "more text and lists than a chat template may"},
       {"{{ [][::-1] }}", "an internal failure"},
       {"{% include 'chat_template' %}", "include"},
       {std::string(100'000, 'x'), "the limit is"},
@@ -125,6 +125,89 @@ TEST(ChatTemplate, HostileTemplatesAreErrors) {
   for (const auto& [source, reason] : sources)
     EXPECT_THAT(message_of(render(source)), HasSubstr(reason)) << source.substr(0, 80);
   EXPECT_EQ(message_of(render(chain("+1", 30'000))), "rendered: 30001");
+}
+
+// Each would take gigabytes, or hours, in few instructions.
+TEST(ChatTemplate, WhatATemplateMakesIsBounded) {
+  const auto grow = [](std::string_view start, std::string_view step, int times = 99) {
+    return fmt::format("{{% set ns = namespace(x={}) %}}{{% for i in range({}) %}}{{% set ns.x = {} %}}{{% endfor %}}",
+                       start, times, step);
+  };
+  const std::string megabyte = "{% set x = 'x' * 1000000 %}", many = "{% set many = [x] * 1000000 %}";
+  const std::string raw(10'000, 'r');
+  const std::vector<std::string> sources = {
+      "{{ 'x' * 1000000000 }}",
+      "{{ 1000000000 * 'x' }}",
+      "{{ 'x' * 99999999 }}",
+      "{{ [0] * 99999999 }}",
+      "{{ (0,) * 99999999 }}",
+      grow("'x'", "ns.x ~ ns.x"),
+      grow("'x'", "ns.x + ns.x"),
+      grow("[1]", "ns.x + ns.x"),
+      grow("(1,)", "ns.x + ns.x"),
+      grow("[1]", "ns.x * 2"),
+      grow("'x'", "[ns.x, ns.x] | join"),
+      grow("'x'", "''.join([ns.x, ns.x])"),
+      grow("'x'", "'%s%s' | format(ns.x, ns.x)"),
+      grow("'x'", "'{}{}'.format(ns.x, ns.x)"),
+      grow("'x'", "'{0}{0}'.format(ns.x)"),
+      grow("[1]", "[ns.x, ns.x] | tojson"),
+      grow("'x'", "ns.x | replace('x', 'xx')"),
+      grow("'x'", "ns.x.replace('x', 'xx')"),
+      grow("{'a': 1}", "{'a': ns.x, 'b': ns.x}"),
+      grow("{'a': 1}", "dict(a=ns.x, b=ns.x)"),
+      grow("[1]", "[ns.x, ns.x] | list"),
+      "{% macro m(t) %}{{ t }}{{ t }}{% endmacro %}" + grow("'x'", "m(ns.x)"),
+      grow("[]", "ns.x + ['" + raw + "' ~ i]", 99'999),
+      "{% for i in range(99999) %}" + raw + "{% endfor %}",
+      "{% set x %}{% for i in range(99999) %}" + raw + "{% endfor %}{% endset %}",
+      "{% macro m() %}{% for i in range(99999) %}" + raw + "{% endfor %}{% endmacro %}{{ m() | length }}",
+      "{% filter upper %}{% for i in range(99999) %}" + raw + "{% endfor %}{% endfilter %}",
+      "{% for i in range(99999) %}{{ '" + raw + "' }}{% endfor %}",
+      megabyte + many + "{{ many | join | length }}",
+      megabyte + many + "{{ ''.join(many) | length }}",
+      megabyte + many + "{{ many | map('upper') | list | length }}",
+      megabyte + many + "{{ many | string | length }}",
+      megabyte + many + "{{ many | tojson | length }}",
+      megabyte + many + "{{ many | pprint | length }}",
+      megabyte + many + "{{ ('' ~ many) | length }}",
+      megabyte + many + "{{ many | sum(start='') | length }}",
+      megabyte + "{{ x | replace('x', x) | length }}",
+      megabyte + "{{ x | replace('', x) | length }}",
+      megabyte + "{{ x.replace('x', x) | length }}",
+      megabyte + "{{ range(99999) | join(x) | length }}",
+      megabyte + "{{ x.join(range(99999) | map('string')) | length }}",
+      megabyte + "{{ range(99999) | join(d=x) | length }}",
+      megabyte +
+          "{{ [1, 2] | tojson(separators=(x, x)) }}{{ range(99999) | list | tojson(separators=(x, x)) | length }}",
+      "{{ ('x\n' * 1000000) | indent(1000000) | length }}",
+      "{{ ('x\n' * 1000000) | indent(width=1000000) | length }}",
+      "{{ '%999999999d' | format(1) | length }}",
+      "{{ '%*d' | format(999999999, 1) | length }}",
+      "{{ '%.999999999f' | format(1.5) | length }}",
+      "{{ '{:999999999}'.format(1) | length }}",
+      "{{ '{:{}}'.format(1, 999999999) | length }}",
+      "{{ [1] | batch(999999999, 0) | length }}",
+      "{{ [] | slice(999999999) | length }}",
+      "{% set x = range(99999) | list %}{% for i in range(9999) %}{% set y = x | sort %}{% endfor %}",
+  };
+  for (const std::string& source : sources)
+    EXPECT_THAT(message_of(render(source)).substr(0, 300),
+                AnyOf(HasSubstr("more text and lists than a chat template may"), HasSubstr("too large to print")))
+        << source.substr(0, 120);
+}
+
+TEST(ChatTemplate, LongConversationsMayBeMadeOfPieces) {
+  const auto gathers = ChatTemplate::compile(
+      "{% set ns = namespace(text='', list=[]) %}{% for m in messages %}{% set ns.text = ns.text ~ m.content + '\n' %}"
+      "{% set ns.list = ns.list + [m] %}{% endfor %}{{ ns.text }}{{ ns.list | length }}{{ messages | tojson | length "
+      "}}",
+      "", "");
+  ChatTemplateInput input;
+  input.messages = Json::array();
+  for (int i = 0; i < 2000; ++i) input.messages.push_back({{"role", "user"}, {"content", std::string(50, 'a')}});
+  const auto text = gathers->render(input);
+  EXPECT_EQ(message_of(text).size(), std::string("rendered: ").size() + size_t{2000 * 51} + 4 + 6) << message_of(text);
 }
 
 // Such a value is counted by its owners, of whom it is one, and so is never freed.

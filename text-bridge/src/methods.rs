@@ -1,11 +1,21 @@
 //! Methods of Python's str that minijinja-contrib's pycompat lacks.
 
+use crate::meter;
 use minijinja::value::{from_args, Value};
 use minijinja::{Error, ErrorKind, State};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
 /// Methods of values: those here, then pycompat's.
 pub fn call(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    match method {
+        // The text it is a method of stands between the items.
+        "join" => meter::charge_call(state, method, &[args.first().cloned().unwrap_or_default(), value.clone()])?,
+        "format" | "replace" => {
+            let all: Vec<Value> = std::iter::once(value).chain(args).cloned().collect();
+            meter::charge_call(state, method, &all)?;
+        }
+        _ => {}
+    }
     if let Some(outcome) = value.as_str().and_then(|text| string_method(text, method, args)) {
         return outcome;
     }

@@ -20,15 +20,17 @@ pub fn to_str(value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::String => Ok(value.as_str().unwrap_or_default().to_string()),
         ValueKind::Undefined => Ok(String::new()),
-        _ => {
-            let mut out = String::new();
-            write_repr(&mut out, value, 0)?;
-            Ok(out)
-        }
+        _ => repr(value),
     }
 }
 
 /// `repr(value)`.
+pub fn repr(value: &Value) -> Result<String, Error> {
+    let mut out = String::new();
+    write_repr(&mut out, value, 0)?;
+    Ok(out)
+}
+
 fn write_repr(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
     check_size(out, depth)?;
     match value.kind() {

@@ -4,7 +4,8 @@
 //! What stays different: tuples print as lists, a slice with a negative step takes one item too many at its end and fails on
 //! an empty list, `"%d" % x` fails, iterating over None gives nothing instead of failing, and no text is marked as HTML.
 
-use crate::{methods, python};
+use crate::metered_code::MeteredCode;
+use crate::{meter, methods, python};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Serde, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State};
@@ -18,6 +19,7 @@ const COMPILE_STACK: usize = 256 << 20;
 
 pub struct ChatTemplate {
     environment: Environment<'static>,
+    code: MeteredCode,
 }
 
 impl ChatTemplate {
@@ -35,7 +37,6 @@ impl ChatTemplate {
     fn compile(source: &str) -> Result<Self, String> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|e| describe(&e))?);
         environment.set_recursion_limit(200);
         environment.set_formatter(print_like_python);
         environment.set_unknown_method_callback(methods::call);
@@ -49,20 +50,19 @@ impl ChatTemplate {
         environment.add_test("sequence", is_sequence);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
-        environment
-            .add_template_owned(NAME, without_generation_tags(source))
-            .map_err(|e| describe(&e))?;
-        Ok(Self { environment })
+        meter::add_to(&mut environment);
+        let syntax = syntax.map_err(|e| describe(&e))?;
+        let code = MeteredCode::compile(NAME, &without_generation_tags(source), syntax).map_err(|e| describe(&e))?;
+        Ok(Self { environment, code })
     }
 
     pub fn render(&self, context: &str, fuel: u64) -> Result<String, String> {
         let context: serde_json::Value =
             serde_json::from_str(context).map_err(|e| format!("expected a JSON object of variables: {e}"))?;
-        // Fuel is a setting of the environment; a clone shares the compiled template.
+        // Fuel is a setting of the environment.
         let mut environment = self.environment.clone();
         environment.set_fuel(Some(fuel));
-        let template = environment.get_template(NAME).map_err(|e| describe(&e))?;
-        template.render(Value::from(Serde(&context))).map_err(|e| describe(&e))
+        self.code.render(&environment, Value::from(Serde(&context))).map_err(|e| describe(&e))
     }
 }
 
@@ -105,8 +105,10 @@ fn without_generation_tags(source: &str) -> String {
     out + rest
 }
 
-fn print_like_python(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
-    out.write_str(&python::to_str(value)?).map_err(Error::from)
+fn print_like_python(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    let text = python::to_str(value)?;
+    meter::charge(state, text.len())?;
+    out.write_str(&text).map_err(Error::from)
 }
 
 /// The filter as transformers defines it: json.dumps(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False).
