@@ -38,7 +38,8 @@ Sample::Sample(const Tokenizer& tokenizer, const SampleOptions& options)
       detokenizer_(tokenizer, options.skip_special_tokens),
       stop_matcher_(options.stop, options.include_stop),
       reasoning_parser_(options.starts_inside_reasoning) {
-  if (options.tools) tool_parser_.emplace(options.tools->format, options.tools->names, options.tools->binding);
+  if (options.tools)
+    tool_parser_.emplace(options.tools->format, options.tools->names, options.tools->binding, options.tools->must_call);
 }
 
 void Sample::take(const TokenEvent& event) {

@@ -21,6 +21,7 @@ struct OfferedTools {
   std::shared_ptr<const std::vector<std::string>> names;
   bool is_one_call_enough = false;  // the answer ends with its first
   CallBinding binding = CallBinding::kNone;
+  bool must_call = false;
 };
 
 struct SampleOptions {

@@ -95,6 +95,18 @@ def test_a_call_that_is_cut_off(client):
     assert whole.message.tool_calls is None
 
 
+@pytest.mark.parametrize("choice", ["required", GET_WEATHER])
+def test_a_call_that_is_cut_off_before_it_says_anything(client, choice):
+    for length in range(1, 5):
+        cut = {"tool_choice": choice, "max_tokens": length}
+        whole = ask(client, **cut).choices[0]
+        chunks = list(ask(client, stream=True, **cut))
+        assert (whole.finish_reason, chunks[-1].choices[0].finish_reason) == ("length", "length")
+        assert not whole.message.content, length
+        assert whole.message.tool_calls is None
+        assert not any(chunk.choices[0].delta.content or chunk.choices[0].delta.tool_calls for chunk in chunks)
+
+
 def test_the_sdks_stream_helper(client):
     options = {**ONE, "tools": [openai.pydantic_function_tool(Weather)]}
     with client.chat.completions.stream(

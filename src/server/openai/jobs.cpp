@@ -82,7 +82,8 @@ OfferedTools offered_tools(const ServedModel& model, const ChatRequest& request,
           .is_one_call_enough = !allows_many_calls(use),
           .binding = !is_bound   ? CallBinding::kNone
                      : in_pieces ? CallBinding::kPieces
-                                 : CallBinding::kWhole};
+                                 : CallBinding::kWhole,
+          .must_call = use.must_call()};
 }
 
 // Each schema by itself, so that the message can name the one at fault.

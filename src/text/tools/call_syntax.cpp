@@ -195,6 +195,13 @@ CallHead read_bound_head(ToolFormat format, std::string_view text, const std::ve
   return head;
 }
 
+bool is_frame_alone(ToolFormat format, std::string_view text, const std::vector<std::string>& names) {
+  if (format == ToolFormat::kDeepSeek && kCallsBegin.starts_with(text.substr(0, kCallsBegin.size())))
+    text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n", kCallsBegin.size()), text.size()));
+  return std::ranges::all_of(
+      names, [&](const std::string& name) { return call_frame(format, name).before.starts_with(text); });
+}
+
 std::optional<ToolCall> make_call(const CallHead& head, std::string_view json) {
   const std::string text = with_escaped_controls(json);
   const Json parsed = Json::parse(text, nullptr, false);

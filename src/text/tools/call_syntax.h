@@ -31,6 +31,8 @@ CallHead read_head(ToolFormat format, std::string_view text);
 // The same of a call that is written as its grammar has it, to one of `names`: json_at is where its arguments begin.
 // kNone: it is not.
 CallHead read_bound_head(ToolFormat format, std::string_view text, const std::vector<std::string>& names);
+// All of `text` is what each call to one of `names` begins with, as its grammar has it: it tells nothing yet.
+bool is_frame_alone(ToolFormat format, std::string_view text, const std::vector<std::string>& names);
 
 // The call that a head and a whole JSON object make. None: it has no name, or its arguments are no object.
 std::optional<ToolCall> make_call(const CallHead& head, std::string_view json);

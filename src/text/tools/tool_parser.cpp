@@ -64,12 +64,19 @@ ToolCallParser::Step ToolCallParser::read_content() {
     return Step::kGoOn;
   }
   if (!is_ending_) return Step::kWait;
-  say(held_.size());
+  if (has_frame_alone())
+    end_call(held_.size());
+  else
+    say(held_.size());
   return Step::kGoOn;
 }
 
 ToolCallParser::Step ToolCallParser::read_call() {
   if (bound_) return read_bound_call();
+  if (is_ending_ && has_frame_alone()) {
+    end_call(held_.size());
+    return Step::kGoOn;
+  }
   const CallHead head = read_head(format_, held_);
   if (head.state == CallHead::State::kNone) return refuse_call(1);
   if (binding_ != CallBinding::kNone && !json_) {
@@ -160,6 +167,8 @@ ToolCallParser::Step ToolCallParser::refuse_call(size_t length) {
 ToolCallParser::Step ToolCallParser::refuse_cut_call() {
   return refuse_call(is_ending_ && ++num_retries_ > kMostRetries ? held_.size() : 1);
 }
+
+bool ToolCallParser::has_frame_alone() const { return must_call_ && is_frame_alone(format_, held_, *names_); }
 
 void ToolCallParser::say(size_t length) {
   const std::string_view text = std::string_view(held_).substr(0, length);

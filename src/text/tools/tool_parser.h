@@ -4,6 +4,7 @@
 // does not change what comes out.
 // A call that a grammar holds to its form may be told while it is being written: what it turns out to be is a call, but
 // for what JSON's grammar allows and its readers do not, half a surrogate pair or a number that no double holds.
+// Where it holds the answer to calls and nothing else, one that is cut off before it says anything is nothing.
 // Belongs to one answer, used by one thread at a time.
 #pragma once
 
@@ -38,10 +39,10 @@ enum class CallBinding {
 
 class ToolCallParser {
  public:
-  // `names`: of the tools that were offered.
+  // `names`: of the tools that were offered. `must_call`: the grammar knows no other answer.
   ToolCallParser(ToolFormat format, std::shared_ptr<const std::vector<std::string>> names,
-                 CallBinding binding = CallBinding::kNone)
-      : format_(format), names_(std::move(names)), binding_(binding) {}
+                 CallBinding binding = CallBinding::kNone, bool must_call = false)
+      : format_(format), names_(std::move(names)), binding_(binding), must_call_(must_call) {}
 
   std::vector<ToolPiece> push(std::string_view text);
   std::vector<ToolPiece> finish();  // the answer has ended
@@ -59,6 +60,7 @@ class ToolCallParser {
   void end_call(size_t length);
   Step refuse_call(size_t length);
   Step refuse_cut_call();
+  bool has_frame_alone() const;
   void run();
   void say(size_t length);  // the beginning of what is held is content
   bool is_known(std::string_view name) const;
@@ -66,6 +68,7 @@ class ToolCallParser {
   ToolFormat format_;
   std::shared_ptr<const std::vector<std::string>> names_;
   CallBinding binding_;
+  bool must_call_;
   std::string held_;
   std::string space_;                // white space after the content said so far: dropped beside calls
   std::optional<JsonScanner> json_;  // of the call that held_ begins with

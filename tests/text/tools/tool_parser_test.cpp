@@ -329,6 +329,41 @@ TEST(ToolParser, ABoundCallMayBeCutOff) {
   EXPECT_EQ(parse_every_way(ToolFormat::kHermes, head, CallBinding::kPieces), content(head.data()));
 }
 
+TEST(ToolParser, ADemandedCallThatSaysNothingYetIsNothing) {
+  const auto weather = std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"get_weather"});
+  const auto cut = [&](ToolFormat format, const std::string& text, size_t length, bool one_name = true) {
+    std::vector<Outcome> outcomes;
+    for (const CallBinding binding : {CallBinding::kWhole, CallBinding::kPieces}) {
+      ToolCallParser whole(format, one_name ? weather : kNames, binding, true);
+      outcomes.push_back(gather(whole.push(text.substr(0, length))));
+      outcomes.back() = gather(whole.finish(), outcomes.back());
+      ToolCallParser bytes(format, one_name ? weather : kNames, binding, true);
+      Outcome same;
+      for (const char c : text.substr(0, length)) same = gather(bytes.push(std::string(1, c)), std::move(same));
+      EXPECT_EQ(gather(bytes.finish(), std::move(same)), outcomes.front()) << text.substr(0, length);
+    }
+    EXPECT_EQ(outcomes[0], outcomes[1]) << text.substr(0, length);
+    return outcomes[0];
+  };
+  for (const ToolFormat format : {ToolFormat::kHermes, ToolFormat::kLlama3Json, ToolFormat::kDeepSeek}) {
+    const std::string text = "\n" + write_tool_calls(format, std::vector{kWeather});
+    const size_t head = text.find("{\"city\"");
+    for (size_t length = 1; length <= head; ++length)
+      EXPECT_EQ(cut(format, text, length), length == 1 ? content("\n") : content("")) << text.substr(0, length);
+    const std::string both = write_tool_calls(format, std::vector{kWeather, kWeather});
+    const size_t second = both.rfind("{\"city\"");
+    for (size_t length = both.find("Paris") + 20; length <= second; ++length)
+      EXPECT_EQ(cut(format, both, length), calls({kWeather})) << both.substr(0, length);
+  }
+  const std::string hermes = write_tool_calls(ToolFormat::kHermes, std::vector{kWeather});
+  const size_t name = hermes.find("get_weather");
+  EXPECT_EQ(cut(ToolFormat::kHermes, hermes, name, false), content(""));
+  const std::string told = hermes.substr(0, name + 3);
+  EXPECT_EQ(cut(ToolFormat::kHermes, hermes, name + 3, false), content(told.c_str())) << "which tool is news";
+  EXPECT_EQ(cut(ToolFormat::kHermes, "I look <tool", 12), content("I look"));
+  EXPECT_EQ(cut(ToolFormat::kHermes, "x < y", 5), content("x < y"));
+}
+
 TEST(ToolParser, ABoundCallThatNoReaderTakesIsNone) {
   for (const char* value : {"1e999", "\"\\ud800\""}) {
     const std::string text =
