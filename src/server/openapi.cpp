@@ -136,6 +136,21 @@ Json failure_json(const Failure& failure, std::string_view api) {
   return json;
 }
 
+// What clients send with every request or with requests of a kind, and which changes nothing.
+Json ignored_query(const Operation& operation) {
+  const std::string_view path = operation.path;
+  const bool is_of_models = path.starts_with("/v1/models"), is_post = std::string_view(operation.method) == "post";
+  std::vector<const char*> names;
+  if (std::string_view(operation.api) == "OpenAI") names.push_back("api-version");
+  if (is_of_models || path.starts_with("/v1/messages") || (path == "/v1/responses" && is_post)) names.push_back("beta");
+  if (path == "/v1/models") names.push_back("limit");
+  Json parameters = Json::array();
+  for (const char* name : names)
+    parameters.push_back(
+        {{"name", name}, {"in", "query"}, {"description", "Changes nothing."}, {"schema", text_schema()}});
+  return parameters;
+}
+
 Json describe(const Operation& operation) {
   Json content = operation.answer != nullptr ? json_content(reference(operation.answer)) : Json::object();
   if (operation.stream != nullptr) content[operation.stream] = Json::object({{"schema", text_schema()}});
@@ -149,6 +164,7 @@ Json describe(const Operation& operation) {
       {"summary", operation.summary}, {"tags", Json::array({operation.api})}, {"responses", std::move(responses)}};
   if (operation.request != nullptr)
     json["requestBody"] = {{"required", true}, {"content", json_content(reference(operation.request))}};
+  if (Json ignored = ignored_query(operation); !ignored.empty()) json["parameters"] = std::move(ignored);
   if (operation.is_public) json["security"] = Json::array();
   return json;
 }

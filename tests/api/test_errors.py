@@ -60,6 +60,32 @@ def test_a_query_is_refused_wherever_nobody_reads_it(server):
         assert re.search("unknown (query parameter|field) 'colour'", str(answer)), (method, path, answer)
 
 
+def test_ignored_queries_are_those_that_the_document_names(server):
+    paths = server.ask("GET", "/openapi.json")[1]["paths"]
+    named = set()
+    for path, item in paths.items():
+        if path in {
+            "/health",
+            "/ping",
+            "/ready",
+            "/load",
+            "/version",
+            "/metrics",
+            "/server_info",
+            "/reset_prefix_cache",
+        }:
+            continue
+        for method in item.keys() - {"parameters"}:
+            parameters = item[method].get("parameters", [])
+            for name in ("api-version", "beta", "limit"):
+                answer = server.ask(method.upper(), path.replace("{id}", "resp_x") + f"?{name}=1", {})[1]
+                is_refused = re.search(f"unknown (query parameter|field) '{name}'", str(answer)) is not None
+                is_named = any((p["name"], p["in"]) == (name, "query") for p in parameters)
+                assert is_named != is_refused, (method, path, name, answer)
+                named |= {name} if is_named else set()
+    assert named == {"api-version", "beta", "limit"}
+
+
 def test_a_coded_body_is_refused_as_such(server):
     body = gzip.compress(json.dumps(CHAT).encode())
     with server.connect() as connection:

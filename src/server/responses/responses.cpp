@@ -99,6 +99,7 @@ const FieldTable<Retrieval>& retrieval_table() {
       refused_field<Retrieval>("include", {}, "not supported"),
       refused_field<Retrieval>("include[]", {}, "not supported"),
       ignored_field<Retrieval>("include_obfuscation", "Events are never padded."),
+      ignored_field<Retrieval>("api-version", "That of Azure's client."),
   });
   return table;
 }
@@ -126,15 +127,19 @@ void add_routes(http::Router& router, ApiContext& api) {
               .path = "/v1/responses/*/input_items",
               .handler = [](http::Exchange& exchange) { return respond(exchange, no_input_items()); },
               .takes_query = true});
-  router.add({.method = "DELETE", .path = "/v1/responses/*", .handler = [store](http::Exchange& exchange) {
-                return respond(exchange, remove(exchange.rest_of_path(), *store));
-              }});
+  router.add(
+      {.method = "DELETE",
+       .path = "/v1/responses/*",
+       .handler =
+           [store](http::Exchange& exchange) { return respond(exchange, remove(exchange.rest_of_path(), *store)); },
+       .ignored_query = {"api-version"}});
   router.add(
       {.method = "POST",
        .path = "/v1/responses/*/cancel",
        .handler =
            [store](http::Exchange& exchange) { return respond(exchange, cancel(exchange.rest_of_path(), *store)); },
-       .without_body = true});
+       .without_body = true,
+       .ignored_query = {"api-version"}});
 }
 
 }  // namespace retort::responses
