@@ -189,6 +189,15 @@ TEST(ChatTemplate, WhatATemplateMakesIsBounded) {
       "{{ '{:{}}'.format(1, 999999999) | length }}",
       "{{ [1] | batch(999999999, 0) | length }}",
       "{{ [] | slice(999999999) | length }}",
+      "{{ ('x' * 99999999) | list | length }}",
+      "{{ ('x' * 99999999) | reverse | list | length }}",
+      "{{ ('x ' * 49999999) | split | length }}",
+      "{{ ('x ' * 49999999).split() | length }}",
+      "{{ ('\\n' * 49999999).splitlines() | length }}",
+      megabyte + "{% for i in range(99999) %}{% if 'y' in x %}{% endif %}{% endfor %}",
+      megabyte + "{% for i in range(99999) %}{% if x == x ~ '' %}{% endif %}{% endfor %}",
+      megabyte + "{% for i in range(99999) %}{% if x.count('y') %}{% endif %}{% endfor %}",
+      megabyte + "{% for i in range(99999) %}{% if x | length == 1 %}{% endif %}{% endfor %}",
       "{% set x = range(99999) | list %}{% for i in range(9999) %}{% set y = x | sort %}{% endfor %}",
   };
   for (const std::string& source : sources)

@@ -12,6 +12,7 @@ pub const CHECK_REPEAT: &str = "*";
 pub const CHARGE: &str = "charge-text";
 pub const CHARGE_LIST: &str = "charge-list";
 pub const CHARGE_NEST: &str = "charge-nest";
+pub const WEIGH: &str = "weigh-operands";
 /// A variable that is 1.
 pub const ONE: &str = "_one";
 
@@ -137,12 +138,23 @@ pub fn charge_call(state: &mut State, name: &str, arguments: &[Value]) -> Result
             (text.matches('\n').count() + 2).saturating_mul(largest(rest)).saturating_add(text.len())
         }
         "format" => format_size(value.as_str().unwrap_or_default(), rest)?,
+        "batch" | "slice" if value.as_str().is_some() => size(value).saturating_mul(ITEM),
         "batch" if rest.len() > 1 => largest(&rest[..1]).saturating_mul(ITEM),
         "slice" => largest(rest).saturating_mul(ITEM),
         "sum" => match rest.is_empty() && is_list(value) && value.try_iter()?.all(|item| !is_list(&item)) {
             true => 0, // numbers, or an error
             false => whole_sizes(arguments)?.saturating_mul(value.len().unwrap_or(0)),
         },
+        // A text is a list of its characters here.
+        "list" | "sort" | "unique" | "reverse" | "select" | "reject" | "zip" => size(value).saturating_mul(ITEM),
+        "split" | "rsplit" | "splitlines" | "lines" => {
+            let text = value.as_str().unwrap_or_default();
+            let separator = rest.first().and_then(Value::as_str);
+            let lines = if name.contains("lines") { Some("\n") } else { separator };
+            let pieces = lines.map_or_else(|| text.split_whitespace().count(), |s| text.matches(s).count() + 1);
+            pieces.saturating_mul(ITEM).saturating_add(text.len())
+        }
+        "map" if value.as_str().is_some() => size(value).saturating_mul(ITEM),
         "map" => {
             let mut total: usize = 0;
             for item in value.try_iter().into_iter().flatten() {
@@ -153,6 +165,21 @@ pub fn charge_call(state: &mut State, name: &str, arguments: &[Value]) -> Result
         _ => 0,
     };
     charge(state, bytes)
+}
+
+/// The operands of what reads them whole, last first.
+fn weigh(state: &mut State, operands: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let mut operands = operands.into_values();
+    let both_hold = operands.iter().all(|value| value.kind() == ValueKind::Map || is_list(value));
+    let bytes = if both_hold { whole_sizes(&operands)? } else { operands.iter().map(size).sum() };
+    charge_work(state, bytes)?;
+    operands.reverse();
+    Ok(Value::from(operands))
+}
+
+/// A method of a text reads it.
+pub fn charge_method(state: &mut State, text: &Value, arguments: &[Value]) -> Result<(), Error> {
+    charge_work(state, arguments.iter().map(size).sum::<usize>().saturating_add(size(text)))
 }
 
 /// Each place of a format holds all arguments at most, padded to the widths that the format gives, or, by a star or
@@ -242,6 +269,16 @@ pub fn add_to(environment: &mut Environment) {
     charged_filter(environment, "slice", Value::from_function(filters::slice));
     charged_filter(environment, "sum", Value::from_function(filters::sum));
     charged_filter(environment, "map", Value::from_function(filters::map));
+    charged_filter(environment, "list", Value::from_function(filters::list));
+    charged_filter(environment, "sort", Value::from_function(filters::sort));
+    charged_filter(environment, "unique", Value::from_function(filters::unique));
+    charged_filter(environment, "reverse", Value::from_function(filters::reverse));
+    charged_filter(environment, "select", Value::from_function(filters::select));
+    charged_filter(environment, "reject", Value::from_function(filters::reject));
+    charged_filter(environment, "zip", Value::from_function(filters::zip));
+    charged_filter(environment, "split", Value::from_function(filters::split));
+    charged_filter(environment, "lines", Value::from_function(filters::lines));
+    environment.add_filter(WEIGH, weigh);
     environment.add_filter("pprint", |value: &Value| python::repr(value));
     environment.add_filter(ADD, add);
     environment.add_filter(CONCAT, concat);

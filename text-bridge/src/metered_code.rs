@@ -77,6 +77,20 @@ fn with_meter(instruction: &Instruction<'static>) -> Vec<Instruction<'static>> {
                 call(meter::CHARGE_LIST, 1),
             ]
         }
+        Instruction::In
+        | Instruction::Eq
+        | Instruction::Ne
+        | Instruction::Lt
+        | Instruction::Lte
+        | Instruction::Gt
+        | Instruction::Gte
+        | Instruction::CompareAndPreserve(_)
+        | Instruction::PerformTest(_, Some(2), _) => {
+            vec![call(meter::WEIGH, 2), Instruction::UnpackList(2), same]
+        }
+        Instruction::ApplyFilter(_, Some(1), _) => {
+            vec![call(meter::CHARGE, 1), same, call(meter::CHARGE_LIST, 1)]
+        }
         Instruction::Slice | Instruction::ApplyFilter(..) => vec![same, call(meter::CHARGE_LIST, 1)],
         Instruction::CallMethod(..) => vec![same, call(meter::CHARGE, 1)],
         Instruction::BuildMap(_)

@@ -7,10 +7,11 @@ use minijinja_contrib::pycompat::unknown_method_callback;
 
 /// Methods of values: those here, then pycompat's.
 pub fn call(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    meter::charge_method(state, value, args)?;
     match method {
         // The text it is a method of stands between the items.
         "join" => meter::charge_call(state, method, &[args.first().cloned().unwrap_or_default(), value.clone()])?,
-        "format" | "replace" => {
+        "format" | "replace" | "split" | "rsplit" | "splitlines" => {
             let all: Vec<Value> = std::iter::once(value).chain(args).cloned().collect();
             meter::charge_call(state, method, &all)?;
         }

@@ -61,7 +61,7 @@ impl ChatTemplate {
             serde_json::from_str(context).map_err(|e| format!("expected a JSON object of variables: {e}"))?;
         // Fuel is a setting of the environment.
         let mut environment = self.environment.clone();
-        environment.set_fuel(Some(fuel));
+        environment.set_fuel(Some(fuel.saturating_mul(2))); // the meter's instructions take some
         self.code.render(&environment, Value::from(Serde(&context))).map_err(|e| describe(&e))
     }
 }
