@@ -115,6 +115,13 @@ TEST(ChatTemplate, HostileTemplatesAreErrors) {
       {"{{ " + std::string(5000, '(') + "1" + std::string(5000, ')') + " }}", "recursion limit"},
       {"{{ range(1000000000) | list }}", "range has too many elements"},
       {deep, "nested too deeply"},
+      {"{% set ns = namespace(x=[1]) %}{% for i in range(99999) %}{% set ns.x = ns.x | batch(9) %}{% endfor %}",
+       "nested too deeply"},
+      {"{% set ns = namespace(x=[1]) %}{% for i in range(99999) %}{% set ns.x = ns.x | slice(1) %}{% endfor %}",
+       "nested too deeply"},
+      {"{% set ns = namespace(x=0) %}{% for i in range(99999) %}{% set n = namespace() %}{% set n.p = ns.x %}"
+       "{% set ns.x = n %}{% endfor %}",
+       "more text and lists than a chat template may"},
       {doubled, "more text and lists than a chat template may"},
       {"{{ [][::-1] }}", "an internal failure"},
       {"{% include 'chat_template' %}", "include"},

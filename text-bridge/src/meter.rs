@@ -3,7 +3,7 @@
 
 use crate::{memory, python};
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
-use minijinja::{filters, Environment, Error, ErrorKind, State};
+use minijinja::{filters, functions, Environment, Error, ErrorKind, State};
 
 /// Names of filters that `metered_code` calls, which no template can write.
 pub const ADD: &str = "+";
@@ -22,6 +22,8 @@ const MAX_HELD: usize = 128 << 20;
 const MAX_MADE: usize = 2 << 30;
 /// What an item of a list costs.
 const ITEM: usize = 32;
+/// What one namespace is charged: each can hold another, so this bounds how deep they can.
+const NAMESPACE: usize = 256 << 10;
 /// Values are freed, printed and compared by recursion.
 const MAX_DEPTH: usize = 200;
 
@@ -289,4 +291,8 @@ pub fn add_to(environment: &mut Environment) {
     // It prints all there is, and jinja2 knows it by an extension only.
     environment.remove_global("debug");
     environment.add_global(ONE, 1);
+    environment.add_function("namespace", |state: &mut State, given: Option<ValueOrKwargs>| {
+        charge_work(state, NAMESPACE)?;
+        functions::namespace(given)
+    });
 }

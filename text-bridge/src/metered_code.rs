@@ -88,6 +88,13 @@ fn with_meter(instruction: &Instruction<'static>) -> Vec<Instruction<'static>> {
         | Instruction::PerformTest(_, Some(2), _) => {
             vec![call(meter::WEIGH, 2), Instruction::UnpackList(2), same]
         }
+        // These may put lists into lists.
+        Instruction::ApplyFilter(
+            "batch" | "slice" | "zip" | "groupby" | "items" | "dictsort" | "chain" | "map",
+            ..,
+        ) => {
+            vec![same, call(meter::CHARGE_LIST, 1), call(meter::CHARGE_NEST, 1)]
+        }
         Instruction::ApplyFilter(_, Some(1), _) => {
             vec![call(meter::CHARGE, 1), same, call(meter::CHARGE_LIST, 1)]
         }
