@@ -180,7 +180,8 @@ void add_engine_flags(CLI::App& app, ServeOptions& options) {
       ->check(at_least(1))
       ->capture_default_str()
       ->group(group);
-  app.add_option("--max-waiting", engine.max_waiting, "Requests that no place is free for, before new ones are told 429")
+  app.add_option("--max-waiting", engine.max_waiting,
+                 "Sequences beyond --max-num-seqs that may wait before new ones are told 429")
       ->check(at_least(0))
       ->capture_default_str()
       ->group(group);

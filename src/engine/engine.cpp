@@ -40,6 +40,8 @@ struct Engine::Impl {
   void die(std::string_view why);
   void publish(Clock::time_point step_started);
   int num_waiting() const;
+  void count(RequestId id, EngineRequest& request);
+  void discount(RequestId id);
   Status check(const EngineRequest& request) const;
 
   const EngineConfig config;
@@ -48,8 +50,10 @@ struct Engine::Impl {
   std::condition_variable wake;
   std::vector<std::pair<RequestId, EngineRequest>> arrivals;
   std::vector<RequestId> cancels;
-  std::unordered_set<RequestId> in_line;  // submitted, and neither begun nor cancelled
-  int num_leaving = 0;                    // cancelled in line, and counted in `stats` or `arrivals` still
+  std::unordered_map<RequestId, int> unfinished;  // sequences of those neither finished nor cancelled
+  int num_unfinished = 0;                         // sum of these
+  std::unordered_set<RequestId> in_line;          // submitted, and neither begun nor cancelled
+  int num_leaving = 0;                            // cancelled in line, and counted in `stats` or `arrivals` still
   RequestId next_id = 1;
   bool resets_prefix_cache = false;
   bool stopping = false;
@@ -101,17 +105,42 @@ Result<RequestId> Engine::submit(EngineRequest request) {
   const std::lock_guard lock(impl_->mutex);
   if (!impl_->stats.alive) return fail(ErrorKind::kUnavailable, "[engine] has failed and serves no more requests");
   if (impl_->stopping) return fail(ErrorKind::kUnavailable, "[engine] is stopping");
-  if (const int num = impl_->num_waiting(); num >= most_waiting(impl_->config, impl_->stats))
-    return fail(ErrorKind::kUnavailable, "[engine] queue: {} requests wait already, the limit", num);
+  if (impl_->num_unfinished + request.num_samples > most_sequences())
+    return fail(ErrorKind::kUnavailable,
+                "the queue is full: {} sequences run or wait, --max-num-seqs is {} and --max-waiting {}",
+                impl_->num_unfinished, impl_->config.max_num_seqs, impl_->config.max_waiting);
   const RequestId id = impl_->next_id++;
+  impl_->count(id, request);
   impl_->in_line.insert(id);
   impl_->arrivals.emplace_back(id, std::move(request));
   impl_->wake.notify_one();
   return id;
 }
 
+// Before the last event: whoever asks again when answered finds the place free.
+void Engine::Impl::count(RequestId id, EngineRequest& request) {
+  unfinished.emplace(id, request.num_samples);
+  num_unfinished += request.num_samples;
+  request.on_event = [this, id, left = request.num_samples,
+                      on_event = std::move(request.on_event)](TokenEvent event) mutable {
+    if (event.finish && --left == 0) {
+      const std::lock_guard lock(mutex);
+      discount(id);
+    }
+    on_event(std::move(event));
+  };
+}
+
+void Engine::Impl::discount(RequestId id) {
+  const auto found = unfinished.find(id);
+  if (found == unfinished.end()) return;  // cancelled
+  num_unfinished -= found->second;
+  unfinished.erase(found);
+}
+
 void Engine::cancel(RequestId id) {
   const std::lock_guard lock(impl_->mutex);
+  impl_->discount(id);
   impl_->cancels.push_back(id);
   impl_->num_leaving += static_cast<int>(impl_->in_line.erase(id));
   impl_->wake.notify_one();
@@ -139,8 +168,11 @@ EngineStats Engine::stats() const {
   const std::lock_guard lock(impl_->mutex);
   EngineStats stats = impl_->stats;
   stats.num_waiting = impl_->num_waiting();
+  stats.num_unfinished = impl_->num_unfinished;
   return stats;
 }
+
+int64_t Engine::most_sequences() const { return int64_t{impl_->config.max_num_seqs} + impl_->config.max_waiting; }
 
 // A step may take long, and whoever has been cancelled meanwhile is in nobody's way.
 int Engine::Impl::num_waiting() const { return stats.num_waiting + static_cast<int>(arrivals.size()) - num_leaving; }

@@ -2,7 +2,6 @@
 // called from any thread.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -20,7 +19,7 @@ struct EngineConfig {
   int max_num_seqs = 64;             // decoding at once
   int max_num_batched_tokens = 512;  // in one step
   double max_step_ms = 200;  // the next token of a running answer waits no longer for others' prompts; 0: no limit
-  int max_waiting = 1024;    // requests that no place is free for, before submit() says kUnavailable
+  int max_waiting = 1024;    // sequences beyond max_num_seqs that may wait before submit() says kUnavailable
   bool enable_prefix_caching = true;
   int num_speculative_tokens = kMaxDrafts;  // guessed at most in one step of a sequence, ngram.h; 0: none
   int repetition_guard = 2048;  // an answer ends that repeats itself over so many tokens, repetition.h; 0: none does
@@ -45,6 +44,7 @@ inline constexpr std::array kStepSecondBounds = {0.001, 0.0025, 0.005, 0.01, 0.0
 
 struct EngineStats {
   int num_running = 0, num_waiting = 0;
+  int num_unfinished = 0;  // sequences of all requests; a request is out of it before its last event
   int num_kv_blocks = 0;
   double kv_usage = 0;  // 0 … 1
   uint64_t prompt_tokens = 0, cached_prompt_tokens = 0, generated_tokens = 0;
@@ -56,11 +56,6 @@ struct EngineStats {
   Clock::time_point step_started{};                   // of the step that runs now; epoch when idle
   bool alive = true;  // false once the engine thread has ended for any reason but stop()
 };
-
-// Those that wait now for the next step to take them up, one a free place, and those that wait for a place.
-inline int most_waiting(const EngineConfig& config, const EngineStats& stats) {
-  return config.max_waiting + std::max(0, config.max_num_seqs - stats.num_running);
-}
 
 class Engine {
  public:
@@ -80,6 +75,8 @@ class Engine {
   void stop(std::chrono::milliseconds grace);
 
   EngineStats stats() const;
+  // Sequences that submit() takes at most, those it has taken and that are not finished among them.
+  int64_t most_sequences() const;
   const EngineConfig& config() const;  // as given, with the limits that hold filled in
 
  private:

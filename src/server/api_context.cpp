@@ -38,17 +38,16 @@ ApiResult<const ServedModel*> ApiContext::working_model() {
     if (model != nullptr && degradation.rejects()) metrics.requests().count_rejection(RequestMetrics::kDegraded);
     return live;
   }
-  const EngineConfig& config = (*live)->engine->config();
-  const EngineStats stats = (*live)->engine->stats();
-  const int num_waiting = stats.num_waiting;
-  const bool is_full = num_waiting >= most_waiting(config, stats) ||
-                       num_waiting + num_preparing >= config.max_waiting + config.max_num_seqs;
-  if (!is_full) return live;
+  const Engine& engine = *(*live)->engine;
+  const int num_here = engine.stats().num_unfinished + num_preparing;
+  if (num_here < engine.most_sequences()) return live;
   metrics.requests().count_rejection(RequestMetrics::kQueueIsFull);
-  return tl::unexpected<ApiError>({.status = 429,
-                                   .message = fmt::format("the queue is full: {} requests wait, --max-waiting is {}",
-                                                          num_waiting + num_preparing, config.max_waiting),
-                                   .retry_after = 1});
+  return tl::unexpected<ApiError>(
+      {.status = 429,
+       .message = fmt::format("the queue is full: {} sequences run or wait, --max-num-seqs is {} and "
+                              "--max-waiting {}",
+                              num_here, engine.config().max_num_seqs, engine.config().max_waiting),
+       .retry_after = 1});
 }
 
 ApiStatus check_model_name(const ServedModel& model, const std::string& name) {

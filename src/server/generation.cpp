@@ -46,25 +46,28 @@ bool Generation::degrade(std::vector<EngineRequest>& requests) const {
 }
 
 // The engine counts those of this call that it has taken already as waiting, and so could not say what is wrong.
-ApiStatus Generation::check_room(size_t num_requests) {
-  const auto num = static_cast<int64_t>(num_requests);
+ApiStatus Generation::check_room(const std::vector<EngineRequest>& requests) {
+  if (requests.size() == 1) return {};
+  int64_t num = 0;
+  for (const EngineRequest& request : requests) num += request.num_samples;
   const EngineConfig& config = engine_.config();
-  if (num > int64_t{config.max_num_seqs} + config.max_waiting)
-    return refuse(400, fmt::format("{} prompts at once are more than the server can take: --max-num-seqs is {} and "
+  if (num > engine_.most_sequences())
+    return refuse(400, fmt::format("{} sequences at once are more than the server can take: --max-num-seqs is {} and "
                                    "--max-waiting {}",
                                    num, config.max_num_seqs, config.max_waiting));
-  const EngineStats stats = engine_.stats();
-  if (num == 1 || stats.num_waiting + num <= most_waiting(config, stats)) return {};
+  const int num_here = engine_.stats().num_unfinished;
+  if (num_here + num <= engine_.most_sequences()) return {};
   api_.metrics.requests().count_rejection(RequestMetrics::kQueueIsFull);
-  return tl::unexpected<ApiError>({.status = 429,
-                                   .message = fmt::format("the queue has no room for {} prompts: {} requests wait, "
-                                                          "--max-waiting is {}",
-                                                          num, stats.num_waiting, config.max_waiting),
-                                   .retry_after = 1});
+  return tl::unexpected<ApiError>(
+      {.status = 429,
+       .message = fmt::format("the queue has no room for {} sequences: {} run or wait, --max-num-seqs is {} and "
+                              "--max-waiting {}",
+                              num, num_here, config.max_num_seqs, config.max_waiting),
+       .retry_after = 1});
 }
 
 ApiStatus Generation::submit(std::vector<EngineRequest> requests) {
-  RETORT_API_TRY(check_room(requests.size()));
+  RETORT_API_TRY(check_room(requests));
   for (size_t i = 0; i < requests.size(); ++i) {
     requests[i].on_event = [inbox = inbox_, i](TokenEvent event) {
       auto deliver = [inbox, news = News{i, std::move(event)}]() mutable {

@@ -49,7 +49,7 @@ class Generation {
   };
   void deliver(News news);
   ApiError refusal(const Error& error);
-  ApiStatus check_room(size_t num_requests);
+  ApiStatus check_room(const std::vector<EngineRequest>& requests);
 
   ApiContext& api_;
   http::Exchange& exchange_;

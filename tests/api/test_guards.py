@@ -76,7 +76,7 @@ def test_a_batch_that_never_fits_is_not_told_to_come_again(start_server):
     status, answer, headers = server.ask("POST", "/generate-batch", [{"prompt": "hi", "max_tokens": 1}] * 4)
     assert (status, headers.get("retry-after")) == (400, None)
     assert answer["error"]["message"] == (
-        "4 prompts at once are more than the server can take: --max-num-seqs is 1 and --max-waiting 2"
+        "4 sequences at once are more than the server can take: --max-num-seqs is 1 and --max-waiting 2"
     )
     assert server.ask("POST", "/generate-batch", [{"prompt": "hi", "max_tokens": 1}] * 3)[0] == 200
     assert server.stop() == 0

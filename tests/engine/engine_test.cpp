@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <ctime>
+#include <future>
 #include <latch>
 #include <random>
 #include <thread>
@@ -117,6 +118,37 @@ TEST(Engine, ABurstIsTakenThatFindsFreePlaces) {
   EXPECT_EQ(refusal(engine, greedy(5)).kind, ErrorKind::kUnavailable);
   gate.open();
   for (const auto& answers : {running, second, third}) EXPECT_EQ(answers.wait_one().tokens.size(), 5u);
+}
+
+TEST(Engine, WhoAsksAgainWhenAnsweredFindsThePlaceFree) {
+  FakeRunner runner(kVocab, 16);
+  Engine engine({.max_num_seqs = 2, .max_waiting = 0}, runner);
+  for (int i = 0; i < 500; ++i) {
+    std::promise<void> last;
+    int num_left = 2;
+    EngineRequest request = greedy(2);
+    request.num_samples = 2;
+    request.on_event = [&](const TokenEvent& event) {
+      if (event.finish && --num_left == 0) last.set_value();
+    };
+    const auto id = engine.submit(std::move(request));
+    ASSERT_TRUE(id) << i << ": " << id.error().message;
+    last.get_future().wait();
+  }
+  EXPECT_EQ(engine.stats().num_unfinished, 0);
+}
+
+TEST(Engine, EverySampleNeedsAPlace) {
+  FakeRunner runner(kVocab, 16);
+  Gate gate(runner);
+  Engine engine({.max_num_seqs = 3, .max_waiting = 0}, runner);
+  const auto running = submit(engine, greedy(5));
+  gate.wait_until_entered();
+  EngineRequest three = greedy(5);
+  three.num_samples = 3;
+  EXPECT_EQ(refusal(engine, std::move(three)).kind, ErrorKind::kUnavailable);
+  gate.open();
+  EXPECT_EQ(running.wait_one().tokens.size(), 5u);
 }
 
 TEST(Engine, ACancelledRequestLeavesTheQueueAtOnce) {

@@ -130,7 +130,7 @@ TEST_F(SimpleApiTest, ABatchThatDoesNotFitTheQueueIsRefusedWhole) {
   waiting.send(request("POST", "/generate", R"({"prompt": "say y"})"));
   while (model_->engine().stats().num_waiting == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(error("/generate-batch", batch.dump(), 429),
-            "the queue has no room for 9 prompts: 1 requests wait, --max-waiting is 8");
+            "the queue has no room for 9 sequences: 2 run or wait, --max-num-seqs is 1 and --max-waiting 8");
   EXPECT_EQ(model_->engine().stats().num_waiting, 1);
   batch.push_back({{"prompt", "say one too many"}});
   const std::string never = ask("POST", "/generate-batch", batch.dump());
@@ -138,7 +138,7 @@ TEST_F(SimpleApiTest, ABatchThatDoesNotFitTheQueueIsRefusedWhole) {
   EXPECT_EQ(never.find("Retry-After"), std::string::npos);
   EXPECT_THAT(
       never,
-      HasSubstr("10 prompts at once are more than the server can take: --max-num-seqs is 1 and --max-waiting 8"));
+      HasSubstr("10 sequences at once are more than the server can take: --max-num-seqs is 1 and --max-waiting 8"));
   model_->is_held = false;
   EXPECT_TRUE(becomes_idle());
 }
