@@ -19,6 +19,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
+// Supervisors signal a whole group, and make passes on to its child what both have got: that is one wish, not two.
+constexpr auto kSameSignal = 500ms;
 constexpr auto kFlushTime = 2s;  // for the last words of answers that were cut off
 
 std::string_view name_of(KvType type) {
@@ -77,6 +79,7 @@ struct Server::Impl {
   }
 
   void await_signal();
+  void await_second_signal(Clock::time_point first);
   [[noreturn]] void end_at_once() const;
 
   ServerConfig config;
@@ -94,11 +97,16 @@ void Server::Impl::await_signal() {
       end_at_once();
     }
     asked_to_end.set_value();
-    signals.async_wait([this](boost::system::error_code again, int) {
-      if (again) return;
-      log::warn("second signal: ending at once");
-      end_at_once();
-    });
+    await_second_signal(Clock::now());
+  });
+}
+
+void Server::Impl::await_second_signal(Clock::time_point first) {
+  signals.async_wait([this, first](boost::system::error_code error, int) {
+    if (error) return;
+    if (Clock::now() - first < kSameSignal) return await_second_signal(first);
+    log::warn("second signal: ending at once");
+    end_at_once();
   });
 }
 

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -159,10 +160,24 @@ def test_a_second_signal_ends_at_once(start_server):
     connection = start_long(server, stream=True)
     server.process.send_signal(signal.SIGTERM)
     server.wait_for_log("shutting down")
+    time.sleep(0.6)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(timeout=240) == 0
     assert b"[DONE]" not in connection.read_to_end()
     assert any("second signal" in line for line in server.log)
+
+
+def test_a_signal_that_comes_twice_at_once_is_one(start_server):
+    """To a group, and passed on by one of it, as make does."""
+    server = start_server("--max-model-len", "2048")
+    connection = server.connect()
+    connection.send(request("POST", "/v1/completions", {**LARGE, "max_tokens": 100, "stream": True}))
+    server.wait_for_load(lambda load: load["num_running"] > 0)
+    for _ in range(2):
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for_log("shutting down")
+    assert b"[DONE]" in connection.read_to_end()
+    assert server.process.wait(timeout=240) == 0
 
 
 def run_serve(*flags: str, **environment: str) -> subprocess.CompletedProcess:
