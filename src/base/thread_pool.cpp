@@ -37,14 +37,21 @@ struct alignas(64) ThreadPool::Share {
 };
 
 ThreadPool::ThreadPool(int num_threads) : shares_(new Share[static_cast<size_t>(std::max(1, num_threads))]) {
-  for (int i = 1; i < num_threads; ++i)
-    workers_.emplace_back([this, i] {
-      name_this_thread("compute");
-      worker_main(i);
-    });
+  try {
+    for (int i = 1; i < num_threads; ++i)
+      workers_.emplace_back([this, i] {
+        name_this_thread("compute");
+        worker_main(i);
+      });
+  } catch (...) {
+    stop();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   stopping_.store(true, std::memory_order_relaxed);
   job_.fetch_add(1, std::memory_order_seq_cst);
   job_.notify_all();

@@ -17,7 +17,7 @@ namespace retort {
 
 class ThreadPool {
  public:
-  explicit ThreadPool(int num_threads);
+  explicit ThreadPool(int num_threads);  // throws std::system_error where the machine gives no more threads
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -44,6 +44,7 @@ class ThreadPool {
   void work(int thread_idx);
   size_t work_on(Share& share, int thread_idx);
   void worker_main(int thread_idx);
+  void stop();
   void wait_for_the_rest();
 
   std::vector<std::thread> workers_;

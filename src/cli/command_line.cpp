@@ -149,9 +149,14 @@ int check_output(int code, std::error_code error) {
 int run_command_line(std::span<const Command> commands, int argc, const char* const* argv) {
   try {
     return check_output(run(commands, argc, argv), {});
-  } catch (const std::system_error& error) {  // of fmt::print
-    if (std::ferror(stdout) == 0) throw;
-    return check_output(kFailed, error.code());
+  } catch (const std::system_error& error) {
+    if (std::ferror(stdout) != 0) return check_output(kFailed, error.code());  // of fmt::print
+    if (error.code() != std::errc::resource_unavailable_try_again) throw;
+    report(
+        {ErrorKind::kIo,
+         "a thread could not be started: raise the limit of processes (ulimit -u, or the container's), or give fewer "
+         "--threads"});
+    return kFailed;
   }
 }
 

@@ -93,7 +93,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->capture_default_str()
       ->group("Model");
   app.add_option("--threads", flags.threads, "Compute threads")
-      ->check(at_least(1))
+      ->check(between(1, kMaxThreads))
       ->default_str(fmt::format("physical cores, {} here", cores))
       ->group("Model");
   app.add_option(

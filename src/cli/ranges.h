@@ -10,6 +10,8 @@
 
 namespace retort {
 
+constexpr int kMaxThreads = 1024;
+
 inline CLI::Validator between(double least, double most) {
   return CLI::Validator(
       [=](std::string& text) -> std::string {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <numeric>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -63,13 +64,13 @@ TEST(ThreadPool, WorkersOfAnyLatenessTakePartInTheJobThatIs) {
   }
 }
 
-// ThreadSanitizer holds signals back until a call it knows, and a worker makes none.
+// Sanitizers start threads, and deliver signals, in ways of their own.
 #if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define RETORT_NO_SIGNALS
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define RETORT_SANITIZED
 #endif
 #endif
-#if !defined(RETORT_NO_SIGNALS)
+#if !defined(RETORT_SANITIZED)
 
 std::atomic<bool> held{false};
 std::atomic<bool> release{false};
@@ -115,7 +116,17 @@ TEST(ThreadPool, AWorkerThatGetsNoCpuKeepsNobodyWaiting) {
   sigaction(SIGUSR1, &before, nullptr);
 }
 
-#endif  // RETORT_NO_SIGNALS
+TEST(ThreadPool, EndsTheThreadsItHasWhereTheMachineGivesNoMore) {
+  pthread_attr_t before, huge;
+  ASSERT_EQ(pthread_getattr_default_np(&before), 0);
+  pthread_attr_init(&huge);
+  pthread_attr_setstacksize(&huge, size_t{1} << 45);  // of which an address space of 2^47 holds three
+  ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
+  EXPECT_THROW(ThreadPool(8), std::system_error);
+  pthread_setattr_default_np(&before);
+}
+
+#endif  // RETORT_SANITIZED
 
 }  // namespace
 }  // namespace retort
