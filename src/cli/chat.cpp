@@ -73,6 +73,7 @@ RunCommand add_chat_command(CLI::App& app) {
   app.add_option("--url", options->remote.url,
                  "Talk to this server (http://127.0.0.1:8000, or any with OpenAI's API) instead of loading a model; "
                  "MODEL is then one of its names")
+      ->check(not_empty("an address"))
       ->group("Server");
   app.add_option("--api-key", options->remote.api_key, "Its key")->envname("OPENAI_API_KEY")->group("Server");
   app.add_option("--system", options->system, "A system message")->group("Chat");

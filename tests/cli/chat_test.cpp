@@ -34,6 +34,10 @@ class EchoBackend : public ChatBackend {
   Result<ChatStats> answer(const Json& messages, const ChatSink& sink, const std::atomic<bool>&) override {
     asked = messages;
     if (fails) return fail(ErrorKind::kIo, "[chat] out of order");
+    if (is_stopped) {
+      std::raise(SIGINT);
+      return ChatStats{.finish_reason = "abort"};
+    }
     sink.on_reasoning("let me think");
     sink.on_content("you said: ");
     sink.on_content(messages.back()["content"].get<std::string>());
@@ -46,7 +50,7 @@ class EchoBackend : public ChatBackend {
   }
   std::string finish_reason = "stop";
   Json asked;
-  bool fails = false;
+  bool fails = false, is_stopped = false;
 };
 
 class Session : public ::testing::Test {
@@ -101,6 +105,15 @@ TEST_F(Session, TellsWhyAnAnswerEnded) {
     take("hello");
     EXPECT_THAT(err, HasSubstr(said));
   }
+}
+
+TEST_F(Session, AQuestionStoppedBeforeItsAnswerBeganIsLeftOut) {
+  backend.is_stopped = true;
+  take("a long document");
+  EXPECT_THAT(err, HasSubstr("the question is left out"));
+  backend.is_stopped = false;
+  take("hello");
+  EXPECT_EQ(backend.asked, Json::parse(R"([{"role":"user","content":"hello"}])"));
 }
 
 TEST_F(Session, QuitLeaves) {

@@ -106,8 +106,13 @@ void ChatSession::answer() {
   interrupt_.take();
   Printer printer(look_);
   std::string content;
-  const ChatSink sink{[&](std::string_view text) { printer.reasoning(text); },
+  bool has_begun = false;
+  const ChatSink sink{[&](std::string_view text) {
+                        has_begun = true;
+                        printer.reasoning(text);
+                      },
                       [&](std::string_view text) {
+                        has_begun = true;
                         content += text;
                         printer.content(text);
                       }};
@@ -119,6 +124,10 @@ void ChatSession::answer() {
     turns_.erase(turns_.size() - 1);  // as if it had not been asked, so that it can be tried again
     report(stats.error());
     return;
+  }
+  if (was_stopped && !has_begun) {
+    turns_.erase(turns_.size() - 1);
+    return say("(stopped before the answer began; the question is left out of the conversation)");
   }
   // What a model thought is not shown to it again; a stopped answer stays as far as it came.
   turns_.push_back({{"role", "assistant"}, {"content", content}});
