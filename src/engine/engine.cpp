@@ -67,6 +67,11 @@ struct Engine::Impl {
   std::thread thread;  // last: it uses all of the above
 };
 
+std::string full_queue_message(const EngineConfig& config, int num_unfinished) {
+  return fmt::format("the queue is full: {} sequences run or wait, --max-num-seqs is {} and --max-waiting {}",
+                     num_unfinished, config.max_num_seqs, config.max_waiting);
+}
+
 Engine::Engine(EngineConfig config, ModelRunner& runner) : impl_(std::make_unique<Impl>(std::move(config), runner)) {
   impl_->thread = std::thread([impl = impl_.get()] {
     name_this_thread("engine");
@@ -106,9 +111,7 @@ Result<RequestId> Engine::submit(EngineRequest request) {
   if (!impl_->stats.alive) return fail(ErrorKind::kUnavailable, "[engine] has failed and serves no more requests");
   if (impl_->stopping) return fail(ErrorKind::kUnavailable, "[engine] is stopping");
   if (impl_->num_unfinished + request.num_samples > most_sequences())
-    return fail(ErrorKind::kUnavailable,
-                "the queue is full: {} sequences run or wait, --max-num-seqs is {} and --max-waiting {}",
-                impl_->num_unfinished, impl_->config.max_num_seqs, impl_->config.max_waiting);
+    return fail(ErrorKind::kUnavailable, "{}", full_queue_message(impl_->config, impl_->num_unfinished));
   const RequestId id = impl_->next_id++;
   impl_->count(id, request);
   impl_->in_line.insert(id);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/result.h"
 #include "engine/distribution.h"
@@ -56,6 +57,9 @@ struct EngineStats {
   Clock::time_point step_started{};                   // of the step that runs now; epoch when idle
   bool alive = true;  // false once the engine thread has ended for any reason but stop()
 };
+
+// What submit() says when `num_unfinished` sequences leave no room for another.
+std::string full_queue_message(const EngineConfig& config, int num_unfinished);
 
 class Engine {
  public:

@@ -43,11 +43,7 @@ ApiResult<const ServedModel*> ApiContext::working_model() {
   if (num_here < engine.most_sequences()) return live;
   metrics.requests().count_rejection(RequestMetrics::kQueueIsFull);
   return tl::unexpected<ApiError>(
-      {.status = 429,
-       .message = fmt::format("the queue is full: {} sequences run or wait, --max-num-seqs is {} and "
-                              "--max-waiting {}",
-                              num_here, engine.config().max_num_seqs, engine.config().max_waiting),
-       .retry_after = 1});
+      {.status = 429, .message = full_queue_message(engine.config(), num_here), .retry_after = 1});
 }
 
 ApiStatus check_model_name(const ServedModel& model, const std::string& name) {

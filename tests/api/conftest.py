@@ -115,6 +115,10 @@ class Server:
     def wait_for_num_sockets(self, at_most: int, seconds: float = WAIT_SECONDS):
         wait_for(self.num_sockets, lambda number: number <= at_most, seconds)
 
+    def resident_bytes(self, which: str = "VmRSS") -> int:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(rf"^{which}:\s+(\d+) kB", status, re.MULTILINE).group(1)) << 10
+
     def num_sockets(self) -> int:
         """Open ones: the listener's, one a connection, and the program's own."""
         folder = Path(f"/proc/{self.process.pid}/fd")

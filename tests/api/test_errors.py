@@ -43,17 +43,21 @@ def test_a_field_given_twice_is_refused_by_name(server, path):
     connection.close()
 
 
+# Their links may be decorated.
+SHOWN = {"/", "/docs", "/openapi.json", "/health", "/ping", "/ready", "/load", "/version", "/metrics"}
+ADMIN = {"/server_info", "/reset_prefix_cache"}  # only with --enable-admin
+
+
 def test_a_query_is_refused_wherever_nobody_reads_it(server):
     paths = server.ask("GET", "/openapi.json")[1]["paths"]
     methods = [(method.upper(), path) for path, item in paths.items() for method in item if method != "parameters"]
     assert len(methods) > 30
-    decorated = {"/", "/docs", "/openapi.json", "/health", "/ping", "/ready", "/load", "/version", "/metrics"}
-    for path in decorated:
+    for path in SHOWN:
         assert server.ask("GET", path + "?utm_source=x&t=%ff")[0] == 200, path
     assert server.ask("POST", "/v1/chat/completions?api-version=2024-10-21", CHAT)[0] == 200
     assert server.ask("GET", "/v1/models?api-version=2024-10-21")[0] == 200
     for method, path in methods:
-        if path in decorated or path in ("/server_info", "/reset_prefix_cache"):  # only with --enable-admin
+        if path in SHOWN | ADMIN:
             continue
         status, answer, _ = server.ask(method, path.replace("{id}", "resp_x") + "?colour=red", {})
         assert status == 400, (method, path, answer)
@@ -64,16 +68,7 @@ def test_ignored_queries_are_those_that_the_document_names(server):
     paths = server.ask("GET", "/openapi.json")[1]["paths"]
     named = set()
     for path, item in paths.items():
-        if path in {
-            "/health",
-            "/ping",
-            "/ready",
-            "/load",
-            "/version",
-            "/metrics",
-            "/server_info",
-            "/reset_prefix_cache",
-        }:
+        if path in SHOWN | ADMIN:
             continue
         for method in item.keys() - {"parameters"}:
             parameters = item[method].get("parameters", [])

@@ -1,10 +1,8 @@
 """What keeps the service up: limits, and getting less when it gets too much."""
 
 import concurrent.futures
-import re
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 from conftest import BINARY, MODEL
@@ -12,10 +10,6 @@ from raw_http import request
 
 SHORT = {"prompt": "One, two, three,", "max_tokens": 4, "temperature": 0}
 LONG = {**SHORT, "max_tokens": 1900, "ignore_eos": True}
-
-
-def resident_bytes(pid, which="VmRSS"):
-    return int(re.search(which + r":\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text()).group(1)) << 10
 
 
 def test_a_burst_far_beyond_capacity(start_server):
@@ -114,10 +108,11 @@ def test_wrong_flags(flags, message):
     assert message in ended.stderr
 
 
+@pytest.mark.memory
 def test_a_template_that_makes_too_much_is_refused(start_server):
     """A few instructions of it would make gigabytes."""
     server = start_server("--trust-request-chat-template", "--max-model-len", "512")
-    before = resident_bytes(server.process.pid)
+    before = server.resident_bytes()
     doubled = "{% set ns = namespace(x='x') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}"
     raw = "{% for i in range(99999) %}" + "r" * 50_000 + "{% endfor %}"
     for template in ("{{ 'x' * 1000000000 }}", "{{ (0,) * 99999999 }}", doubled, raw):
@@ -126,7 +121,7 @@ def test_a_template_that_makes_too_much_is_refused(start_server):
             status, answer, _ = server.ask("POST", path, body)
             assert status == 400, answer
             assert "more text and lists than a chat template may" in answer["error"]["message"], template
-    assert resident_bytes(server.process.pid, "VmHWM") < before + (512 << 20)
+    assert server.resident_bytes("VmHWM") < before + (512 << 20)
     body["chat_template"] = "{% for m in messages %}{{ m.content * 3 }}{% endfor %}"
     assert server.ask("POST", "/tokenize", {**body, "return_token_strs": True})[0] == 200
     assert server.stop() == 0

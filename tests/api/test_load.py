@@ -3,16 +3,11 @@
 import concurrent.futures
 import json
 import signal
-from pathlib import Path
 
 import pytest
 from raw_http import request
 
 STREAM = {"max_tokens": 24, "ignore_eos": True, "temperature": 0, "stream": True}
-
-
-def resident_bytes(server) -> int:
-    return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) * 4096
 
 
 def open_stream(server, number: int, **more):
@@ -40,14 +35,14 @@ def test_idle_connections_and_many_streams_need_little_memory(start_server):
     server = start_server("--max-model-len", "256", "--kv-cache-memory", "256M", "--max-num-seqs", "64")
     assert run_streams(server, 64) == ["length"] * 64  # what the model and the KV cache need is theirs from now on
     server.wait_for_load(lambda load: load["server_load"] == 0)
-    before, sockets = resident_bytes(server), server.num_sockets()
+    before, sockets = server.resident_bytes(), server.num_sockets()
     idle = [server.connect() for _ in range(200)]
     for connection in idle:
         assert connection.send(request("GET", "/health")).read_answer().status == 200
     assert run_streams(server, 64) == ["length"] * 64
     for connection in idle:
         assert connection.send(request("GET", "/health")).read_answer().status == 200
-    assert resident_bytes(server) - before < 50e6
+    assert server.resident_bytes() - before < 50e6
     for connection in idle:
         connection.close()
     server.wait_for_num_sockets(sockets)
@@ -70,9 +65,9 @@ def test_ten_thousand_connections_leave_nothing_behind(start_server):
 
     sockets = server.num_sockets()
     drop(2_000)
-    before = resident_bytes(server)
+    before = server.resident_bytes()
     drop(10_000)
-    assert resident_bytes(server) - before < 5e6, "less than 500 bytes each"
+    assert server.resident_bytes() - before < 5e6, "less than 500 bytes each"
     assert server.ask("GET", "/health")[0] == 200
     assert server.stop() == 0
 

@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <ctime>
-#include <future>
 #include <latch>
 #include <random>
 #include <thread>
@@ -124,16 +123,9 @@ TEST(Engine, WhoAsksAgainWhenAnsweredFindsThePlaceFree) {
   FakeRunner runner(kVocab, 16);
   Engine engine({.max_num_seqs = 2, .max_waiting = 0}, runner);
   for (int i = 0; i < 500; ++i) {
-    std::promise<void> last;
-    int num_left = 2;
     EngineRequest request = greedy(2);
     request.num_samples = 2;
-    request.on_event = [&](const TokenEvent& event) {
-      if (event.finish && --num_left == 0) last.set_value();
-    };
-    const auto id = engine.submit(std::move(request));
-    ASSERT_TRUE(id) << i << ": " << id.error().message;
-    last.get_future().wait();
+    submit(engine, std::move(request)).wait();
   }
   EXPECT_EQ(engine.stats().num_unfinished, 0);
 }

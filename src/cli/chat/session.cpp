@@ -106,13 +106,8 @@ void ChatSession::answer() {
   interrupt_.take();
   Printer printer(look_);
   std::string content;
-  bool has_begun = false;
-  const ChatSink sink{[&](std::string_view text) {
-                        has_begun = true;
-                        printer.reasoning(text);
-                      },
+  const ChatSink sink{[&](std::string_view text) { printer.reasoning(text); },
                       [&](std::string_view text) {
-                        has_begun = true;
                         content += text;
                         printer.content(text);
                       }};
@@ -125,7 +120,7 @@ void ChatSession::answer() {
     report(stats.error());
     return;
   }
-  if (was_stopped && !has_begun) {
+  if (was_stopped && stats->answer_tokens == 0) {
     turns_.erase(turns_.size() - 1);
     return say("(stopped before the answer began; the question is left out of the conversation)");
   }
