@@ -60,9 +60,9 @@ void FollowedConstraint::begin(std::vector<TokenId> tokens) {
   });
 }
 
-void FollowedConstraint::follow(TokenId token) {
+void FollowedConstraint::follow(std::vector<TokenId> tokens) {
   state_->is_ready.store(false, std::memory_order_relaxed);
-  begin({token});
+  begin(std::move(tokens));
 }
 
 Result<FollowedConstraint> FollowedConstraint::clone() const {

@@ -43,7 +43,7 @@ class FollowedConstraint {
   bool is_ready() const { return state_->is_ready.load(std::memory_order_acquire); }
   // The rest only when ready.
   Result<NextTokens>& next() { return state_->next; }
-  void follow(TokenId token);  // no longer ready, until a worker has done it
+  void follow(std::vector<TokenId> tokens);  // no longer ready, until a worker has done it
   Result<FollowedConstraint> clone() const;
 
  private:

@@ -11,6 +11,8 @@ namespace {
 
 constexpr uint64_t kSeedDraw = 0x73656564;  // sets the engine's own draws apart from those of samples
 
+bool contains(const std::vector<TokenId>& ids, TokenId id) { return std::ranges::find(ids, id) != ids.end(); }
+
 }  // namespace
 
 EngineCore::EngineCore(const EngineConfig& config, ModelRunner& runner, std::function<void()> on_constraint,
@@ -128,10 +130,8 @@ void EngineCore::settle_constraints() {
 bool EngineCore::settle(Live& live, Sample& sample) {
   NextTokens& next = *sample.constraint->next();
   const auto forced = std::exchange(next.forced, {});
-  for (TokenId id : forced) {
-    give_token(live, sample, SampledToken{.id = id, .logprob = {}, .top_logprobs = {}});
-    if (sample.finished) return true;
-  }
+  give_forced(live, sample, forced);
+  if (sample.finished) return true;
   if (next.is_complete) {
     TokenEvent event{.sample_idx = sample.sequence->sample_idx, .finish = FinishReason::kStop};
     event.num_cached_tokens = live.num_cached_tokens;
@@ -342,21 +342,45 @@ Status EngineCore::sample_one(Live& live, Sample& sample, std::span<const float>
     if (sample.constraint) input.allowed = sample.constraint->next()->allowed;
     RETORT_ASSIGN(token, sampler_.sample(logits, input));
   }
-  const std::optional<TokenId> id = token ? std::optional(token->id) : std::nullopt;
-  give_token(live, sample, std::move(token));
-  if (!sample.constraint || sample.finished) return {};
-  if (sample.constraint->next()->is_last)
+  if (token && sample.constraint)
+    follow(live, sample, std::move(*token));
+  else
+    give_token(live, sample, std::move(token));
+  return {};
+}
+
+// What was sampled, or what its constraint has in place of it, is given, and the constraint goes on from there.
+void EngineCore::follow(Live& live, Sample& sample, SampledToken token) {
+  const NextTokens& next = *sample.constraint->next();
+  const bool is_last = next.is_last;
+  std::vector<TokenId> said{token.id};
+  const bool model_ends = contains(live.stop_tokens, token.id) && !contains(live.params.stop_token_ids, token.id);
+  if (model_ends && !next.instead_of_end.empty()) {
+    said = next.instead_of_end;
+    give_forced(live, sample, said);
+  } else {
+    give_token(live, sample, std::move(token));
+  }
+  if (sample.finished) return;
+  if (is_last)
     sample.constraint.reset();
   else
-    sample.constraint->follow(*id);
-  return {};
+    sample.constraint->follow(std::move(said));
+}
+
+// Until the answer is full.
+void EngineCore::give_forced(Live& live, Sample& sample, std::span<const TokenId> ids) {
+  for (TokenId id : ids) {
+    give_token(live, sample, SampledToken{.id = id, .logprob = {}, .top_logprobs = {}});
+    if (sample.finished) return;
+  }
 }
 
 // None: the prompt alone was asked for.
 void EngineCore::give_token(Live& live, Sample& sample, std::optional<SampledToken> token) {
   Sequence& sequence = *sample.sequence;
   TokenEvent event{.sample_idx = sequence.sample_idx, .num_cached_tokens = live.num_cached_tokens};
-  if (token && std::ranges::find(live.stop_tokens, token->id) != live.stop_tokens.end()) {
+  if (token && contains(live.stop_tokens, token->id)) {
     event.finish = FinishReason::kStop;
     event.stop_token = token->id;
   } else if (token) {

@@ -90,6 +90,8 @@ class EngineCore {
   Status sample_one(Live& live, Sample& sample, std::span<const float> logits);
   void mark_scheduled(Clock::time_point now);
   void finish_sample(Sample& sample, TokenEvent& event);
+  void follow(Live& live, Sample& sample, SampledToken token);
+  void give_forced(Live& live, Sample& sample, std::span<const TokenId> ids);
   void give_token(Live& live, Sample& sample, std::optional<SampledToken> token);
   void forget_if_finished(LiveIterator it);
   void tell(const Live& live, TokenEvent event) noexcept;

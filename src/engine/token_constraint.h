@@ -14,7 +14,9 @@ namespace retort {
 struct NextTokens {
   std::vector<TokenId> forced = {};  // come next, whatever the model thinks of them
   bool is_complete = false;          // the answer ends after them
-  bool is_last = false;              // from then on everything may follow: no need to ask again
+  // In place of a token by which the model would end an answer that may not end yet. Empty: it may.
+  std::vector<TokenId> instead_of_end = {};
+  bool is_last = false;  // from then on everything may follow: no need to ask again
   // Of what may follow them: bit id % 32 of word id / 32, where tokens beyond the last word may not. Empty: everything.
   std::vector<uint32_t> allowed = {};
 };

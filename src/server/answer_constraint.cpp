@@ -39,14 +39,21 @@ class AnswerConstraint final : public TokenConstraint {
   }
 
   Result<NextTokens> follow(std::span<const TokenId> tokens) override {
-    for (TokenId id : tokens) RETORT_TRY(take(id));
+    // White space in it is neither thought nor answer.
+    if (phase_ == Phase::kThinking && !tokens.empty() && std::ranges::equal(tokens, rules_.end_of_thinking))
+      phase_ = Phase::kAnswer;
+    else
+      for (TokenId id : tokens) RETORT_TRY(take(id));
     NextTokens next;
     if (phase_ == Phase::kThinking && num_thought_ >= rules_.thinking_budget.value_or(kNoBudget)) {
       next.forced = rules_.end_of_thinking;
       phase_ = Phase::kAnswer;
     }
     if (phase_ == Phase::kAnswer && !rules_.grammar && !rules_.calls) next.is_last = true;
-    if (phase_ == Phase::kThinking) return next;
+    if (phase_ == Phase::kThinking) {
+      if (rules_.grammar) next.instead_of_end = rules_.end_of_thinking;
+      return next;
+    }
     if (rules_.grammar) {
       RETORT_TRY(bind(*rules_.grammar, next));
     } else if (rules_.calls && rules_.calls->call() != nullptr) {

@@ -18,9 +18,10 @@ struct AnswerRules {
   std::optional<CallBinder> calls = {};   // that come after </think>; with a grammar of the whole there are none
   bool takes_forced_tokens = true;        // without asking the model; false where its opinion of them is wanted
   bool starts_inside_reasoning = false;
-  bool may_open_reasoning = false;            // the model may itself begin with <think>
-  std::optional<int> thinking_budget = {};    // in tokens; then these follow:
-  std::vector<TokenId> end_of_thinking = {};  // "</think>"
+  bool may_open_reasoning = false;          // the model may itself begin with <think>
+  std::optional<int> thinking_budget = {};  // in tokens
+  // "</think>": follows when the budget is spent, and where the model would end before what the grammar binds
+  std::vector<TokenId> end_of_thinking = {};
 };
 
 // Errors: those of the grammar.

@@ -23,7 +23,7 @@ constexpr int32_t kVocab = 60;
 constexpr TokenId kStop = 7;
 
 // What may follow depends on everything said so far: a third of the tokens may, now and then some are forced, now and
-// then the answer ends.
+// then the answer ends, or may not yet where the model would end it.
 NextTokens rule(uint64_t seed, std::vector<TokenId>& said) {
   NextTokens next;
   const auto draw = [&] { return hash_context(said) ^ random_bits(seed, said.size(), 0); };
@@ -32,6 +32,7 @@ NextTokens rule(uint64_t seed, std::vector<TokenId>& said) {
     said.push_back(next.forced.back());
   }
   next.is_complete = draw() % 61 == 0;
+  if (draw() % 3 == 0) next.instead_of_end = {8, 9};
   next.allowed.assign(2, 0);
   for (TokenId id = 0; id < kVocab; ++id)
     if ((draw() + 7919u * static_cast<uint64_t>(id)) % 3 == 0) next.allowed[id / 32] |= 1u << id % 32;
@@ -74,8 +75,12 @@ std::vector<TokenId> expected_answer(uint64_t seed, std::vector<TokenId> context
     for (TokenId id = 0; id < kVocab; ++id)
       if ((next.allowed[id / 32] >> id % 32 & 1) == 0) logits[id] = -INFINITY;
     const auto best = static_cast<TokenId>(std::ranges::max_element(logits) - logits.begin());
-    if (best == kStop || say(best)) return answer;
-    said.push_back(best);
+    const std::vector<TokenId> ends = next.instead_of_end;
+    if (best == kStop && ends.empty()) return answer;
+    for (TokenId id : best == kStop ? ends : std::vector{best}) {
+      if (say(id)) return answer;
+      said.push_back(id);
+    }
   }
 }
 

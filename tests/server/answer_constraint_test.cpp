@@ -74,6 +74,24 @@ TEST_F(AnswerConstraintTest, LeavesThinkingFree) {
   }
 }
 
+TEST_F(AnswerConstraintTest, ThinkingEndsWhereTheModelWouldEndBeforeTheAnswer) {
+  AnswerRules bound = rules(GrammarKind::kRegex, "[ab]c");
+  bound.starts_inside_reasoning = true;
+  bound.end_of_thinking = {'\n', kThinkEndToken, '\n'};
+  const auto constraint = begin(std::move(bound));
+  EXPECT_THAT(follow(*constraint, {'h'}).instead_of_end, ::testing::ElementsAre('\n', kThinkEndToken, '\n'));
+  const NextTokens after = follow(*constraint, {'\n', kThinkEndToken, '\n'});
+  EXPECT_THAT(after.instead_of_end, ::testing::IsEmpty());
+  EXPECT_THAT(allowed(after), ::testing::ElementsAre('a', 'b'));
+
+  const auto free = begin({.tokenizer = &tokenizer_,
+                           .grammar = {},
+                           .starts_inside_reasoning = true,
+                           .thinking_budget = 9,
+                           .end_of_thinking = {kThinkEndToken}});
+  EXPECT_THAT(follow(*free, {'h'}).instead_of_end, ::testing::IsEmpty());
+}
+
 TEST_F(AnswerConstraintTest, LetsTheModelOpenReasoning) {
   AnswerRules outside = rules(GrammarKind::kRegex, "[ab]c");
   outside.may_open_reasoning = true;

@@ -87,6 +87,20 @@ TEST_F(ApiTest, EndsThinkingAtItsBudget) {
               HasSubstr("reasoning_effort: expected none, minimal"));
 }
 
+TEST_F(ApiTest, AFormIsKeptByAModelThatWouldEndInItsThoughts) {
+  start();
+  ServedModel thinker = model_->served();
+  thinker.is_reasoning = true;
+  app_->set_model(std::move(thinker));
+  const Json plain = chat("say <think>hm")["choices"][0]["message"];
+  EXPECT_EQ(plain["reasoning"], "hm");
+  EXPECT_EQ(plain["content"], "");
+  const Json bound = chat("say <think>hm", R"({"structured_outputs": {"choice": ["yes"]}})")["choices"][0];
+  EXPECT_EQ(bound["message"]["reasoning"], "hm\n");
+  EXPECT_EQ(bound["message"]["content"], "yes");
+  EXPECT_EQ(bound["finish_reason"], "stop");
+}
+
 TEST_F(ApiTest, AModelThatDoesNotThinkHasNoBudgetForIt) {
   start();
   EXPECT_EQ(error("/v1/chat/completions", chat_body("say hi", R"({"thinking_token_budget": 5})"), 400),

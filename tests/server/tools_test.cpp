@@ -211,6 +211,18 @@ TEST_F(ToolsTest, WhatIsDemandedIsHeldTo) {
   EXPECT_THAT(named[0]["arguments"].get<std::string>(), ::testing::AnyOf(R"({"city":"Paris"})", R"({"city":"Oslo"})"));
 }
 
+TEST_F(ToolsTest, WhatIsDemandedIsHeldToByAModelThatWouldEndInItsThoughts) {
+  ServedModel thinker = model_->served();
+  thinker.is_reasoning = true;
+  app_->set_model(std::move(thinker));
+  const Json free = answer("say <think>hm", R"("tool_choice": "auto")");
+  EXPECT_EQ(free["finish_reason"], "stop");
+  const Json bound = answer("say <think>hm", R"("tool_choice": "required", "parallel_tool_calls": false)");
+  EXPECT_EQ(bound["message"]["reasoning"], "hm\n");
+  EXPECT_EQ(bound["finish_reason"], "tool_calls");
+  EXPECT_EQ(functions_of(bound).size(), 1u);
+}
+
 // Though the model goes on calling, and the request does not say parallel_tool_calls.
 TEST_F(ToolsTest, ANamedToolIsCalledOnce) {
   const std::string calls = fmt::format("say {}\n{}", kWeatherCall, kWeatherCall);
