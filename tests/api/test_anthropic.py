@@ -1,6 +1,7 @@
 """POST /v1/messages with Anthropic's official package."""
 
 import time
+from typing import Literal
 
 import anthropic
 import pytest
@@ -81,6 +82,35 @@ def test_a_conversation_goes_on_with_its_own_answers(client):
     history = [*QUESTION, {"role": "assistant", "content": first.content}, {"role": "user", "content": "And more?"}]
     second = client.messages.create(model="smollm2", max_tokens=8, messages=history)
     assert second.content
+
+
+def test_the_tool_runner_goes_on_without_a_thread(client):
+    asked = []
+
+    @anthropic.beta_tool
+    def weather(city: Literal["Oslo", "Bergen"]) -> str:
+        """Tells the weather.
+
+        Args:
+            city: of Norway
+        """
+        asked.append(city)
+        return "sunny"
+
+    for stream in (False, True):
+        asked.clear()
+        runner = client.beta.messages.tool_runner(
+            model="smollm2",
+            max_tokens=80,
+            tools=[weather],
+            tool_choice={"type": "tool", "name": "weather"},
+            messages=[{"role": "user", "content": "Weather in Oslo?"}],
+            max_iterations=2,
+            stream=stream,
+        )
+        turns = [turn.get_final_message() if stream else turn for turn in runner]
+        assert [turn.stop_reason for turn in turns] == ["tool_use", "tool_use"]
+        assert len(asked) >= 1
 
 
 def test_count_tokens(client):

@@ -211,6 +211,8 @@ TEST_F(AnthropicTest, RefusesInItsShape) {
             "hi")
       << "of no effect where there is no thinking";
   EXPECT_EQ(message_error("x", R"({"container": "c"})"), "container: not supported");
+  EXPECT_EQ(ask_json("POST", "/v1/messages", body("x", R"({"thread": {"type": "create"}})"), 400)["error"]["details"],
+            Json({{"error_code", "thread_unsupported_request"}}));
   EXPECT_EQ(message_error("x", R"({"output_config": {"format": {"type": "json_schema", "schema": "3"}}})"),
             "output_config.format.schema: expected a JSON schema, got \"3\"");
   EXPECT_EQ(message_error("x", R"({"model": "other"})", 404),

@@ -51,7 +51,9 @@ ApiResult<http::Response> answer_count(const ServedModel& model, const Json& bod
 }  // namespace
 
 Json error_body(const ApiError& error) {
-  return {{"type", "error"}, {"error", {{"type", type_of(error.status)}, {"message", error.message}}}};
+  Json shape = {{"type", type_of(error.status)}, {"message", error.message}};
+  if (!error.code.empty()) shape["details"] = {{"error_code", error.code}};
+  return {{"type", "error"}, {"error", std::move(shape)}};
 }
 
 boost::asio::awaitable<void> messages(ApiContext& api, http::Exchange& exchange) {

@@ -68,6 +68,12 @@ Json conversation_schema() {
                    "the assistant's turn is gone on with.");
 }
 
+// The package's tool runner asks for a thread, and goes on with whole conversations where it is told by this code that
+// there are none.
+ApiStatus refuse_thread(const Json&, R&) {
+  return refuse(400, "thread: not supported; send the whole conversation", "thread", "thread_unsupported_request");
+}
+
 std::vector<Field<R>> prompt_fields() {
   Field<R> model = string_field("model", &R::model, "The served model's name.");
   model.required = true;
@@ -80,6 +86,7 @@ std::vector<Field<R>> prompt_fields() {
       openai::template_kwargs_field(),
       ignored_field<R>("cache_control", "The prefix cache needs none."),
       refused_field<R>("speed", {"standard"}, "not supported"),
+      {"thread", described({{"enum", Json::array()}}, "Not supported: send the whole conversation."), refuse_thread},
   };
 }
 
