@@ -3,7 +3,7 @@
 then arrivals at ten times the rate at which those were answered, for --seconds. Who is refused must be told so with 429
 or 503 and Retry-After, and at once; who is let in must be answered whole, not much later than before.
 
-  retort serve smollm2-135m --max-num-seqs 8 --max-waiting 2
+  retort serve smollm2-135m --max-num-seqs 8 --max-waiting 0
   build/venv-bench-serve/bin/python bench/serve/overload.py --capacity 8
 """
 
