@@ -194,6 +194,13 @@ TEST_F(GrammarTest, ConstantsKeepTheirDigits) {
   EXPECT_EQ(refusal(R"({"properties": {"const": {}}, "examples": [{"const": 9007199254740993}]})"), "");
 }
 
+TEST_F(GrammarTest, KeysThatAskForNothingAndCountsWrittenAsDoublesAreTaken) {
+  EXPECT_EQ(refusal(R"({"type": "array", "uniqueItems": false, "minItems": 1.0, "maxItems": 2.0})"), "");
+  EXPECT_EQ(refusal(R"({"type": "string", "minLength": 1.0, "maxLength": 3e0})"), "");
+  EXPECT_NE(refusal(R"({"type": "array", "uniqueItems": true})"), "");
+  EXPECT_NE(refusal(R"({"type": "string", "maxLength": 1.5})"), "");
+}
+
 TEST_F(GrammarTest, BoundsAreNeverExceeded) {
   const auto integer = [](std::string_view bounds) { return fmt::format(R"({{"type": "integer", {}}})", bounds); };
   const auto number = [](std::string_view bounds) { return fmt::format(R"({{"type": "number", {}}})", bounds); };

@@ -21,6 +21,7 @@ pub fn prepare(schema: &mut Value) -> Result<(), String> {
         exact_constants(fields, path)?;
         short_constants(fields, path)?;
         narrow_bounds(fields, path)?;
+        plain_counts(fields);
         plain_strings(fields, path)
     })?;
     plain_references(schema)?;
@@ -151,6 +152,19 @@ fn last_double(bound: i128, is_strict: bool, is_integer: bool) -> Option<f64> {
         double = double.next_down();
     }
     (double >= -MAX_BOUND).then_some(double)
+}
+
+/// llguidance refuses a key it does not know even where it asks for nothing, and 3.0 for a count.
+fn plain_counts(fields: &mut Fields) {
+    if fields.get("uniqueItems") == Some(&Value::Bool(false)) {
+        fields.remove("uniqueItems");
+    }
+    for key in ["minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"] {
+        let Some(count) = fields.get_mut(key) else { continue };
+        if let Some(whole) = count.as_f64().filter(|given| given.fract() == 0.0 && (0.0..MAX_EXACT).contains(given)) {
+            *count = json!(whole as u64);
+        }
+    }
 }
 
 fn plain_strings(fields: &mut Fields, path: &str) -> Result<(), String> {
