@@ -57,6 +57,10 @@ TEST(ChatRequest, HoldsFieldsAgainstEachOther) {
             "max_tokens: expected an integer from 1 to 2147483647, got 0");
   EXPECT_EQ(chat_error(chat_body(R"({"continue_final_message": true, "add_generation_prompt": true})")),
             "continue_final_message: cannot be used together with add_generation_prompt");
+  const Json call = {{"id", "1"}, {"type", "function"}, {"function", {{"name", "f"}, {"arguments", "{}"}}}};
+  Json calls = chat_body(R"({"continue_final_message": true})");
+  calls["messages"].push_back({{"role", "assistant"}, {"content", "So"}, {"tool_calls", {call}}});
+  EXPECT_EQ(chat_error(calls), "continue_final_message: the last message calls tools");
   EXPECT_EQ(chat_error(chat_body(R"({"stream": true, "stream_options": {"include_usge": true}})")),
             "stream_options: unknown field 'include_usge' (did you mean 'include_usage'?)");
   EXPECT_EQ(chat_error(chat_body(

@@ -82,6 +82,8 @@ ApiStatus check_chat_request(ChatRequest& request) {
                   "continue_final_message");
   if (request.continue_final_message && request.messages.back()["role"] == "tool")
     return refuse(400, "continue_final_message: the last message is a tool's", "continue_final_message");
+  if (request.continue_final_message && request.messages.back().contains("tool_calls"))
+    return refuse(400, "continue_final_message: the last message calls tools", "continue_final_message");
   RETORT_API_TRY(check_tool_use(request.tool_use, "tool_choice"));
   if (request.consensus && request.tool_use.are_offered())
     return refuse(400, "consensus: cannot be used together with tools", "consensus");
