@@ -149,7 +149,9 @@ TEST_F(Session, AFailedQuestionIsForgotten) {
 
 TEST_F(Session, SavesMarkdownAndJson) {
   take("hello");
-  const auto folder = std::filesystem::path(::testing::TempDir());
+  const auto folder = std::filesystem::path(::testing::TempDir()) / "retort_saves";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directory(folder);
   take("/save " + (folder / "retort_chat.json").string());
   std::ifstream json(folder / "retort_chat.json");
   EXPECT_EQ(Json::parse(json), session.messages());
@@ -164,6 +166,34 @@ TEST_F(Session, SavesMarkdownAndJson) {
   EXPECT_THAT(err, HasSubstr("/dev/full could not be written: No space left on device"));
   take("/save");
   EXPECT_THAT(err, HasSubstr("needs the name"));
+}
+
+TEST_F(Session, ReplacesAFileOnlyWhenAskedTwice) {
+  const auto path = std::filesystem::path(::testing::TempDir()) / "retort_kept.md";
+  const auto text = [&] {
+    std::ifstream file(path);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  std::ofstream(path) << "precious";
+  take("hello");
+  take("/save " + path.string());
+  EXPECT_THAT(err, HasSubstr("retort_kept.md is there already; the same command once more replaces it"));
+  EXPECT_EQ(text(), "precious");
+  take("/save " + path.string());
+  EXPECT_THAT(text(), HasSubstr("you said: hello"));
+  take("again");
+  take("/save " + path.string());
+  EXPECT_THAT(text(), HasSubstr("you said: again"));
+}
+
+TEST_F(Session, SavesIntoTheHomeFolder) {
+  const std::string home = std::getenv("HOME");
+  ::setenv("HOME", ::testing::TempDir().c_str(), 1);
+  const auto path = std::filesystem::path(::testing::TempDir()) / "retort_home.md";
+  std::filesystem::remove(path);
+  take("/save ~/retort_home.md");
+  ::setenv("HOME", home.c_str(), 1);
+  EXPECT_TRUE(std::filesystem::exists(path));
 }
 
 TEST_F(Session, Stats) {
@@ -183,7 +213,9 @@ TEST_F(Session, Stats) {
 
 TEST_F(Session, OneMessageIsNotSeveral) {
   take("/system be brief");
-  take("/save " + ::testing::TempDir() + "retort_chat_one.json");
+  const std::string path = ::testing::TempDir() + "retort_chat_one.json";
+  std::filesystem::remove(path);
+  take("/save " + path);
   EXPECT_THAT(err, HasSubstr("saved 1 message to "));
 }
 

@@ -4,7 +4,9 @@
 #include <cctype>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include "base/visible.h"
 #include "cli/suggest.h"
@@ -165,8 +167,12 @@ void ChatSession::run_command(std::string_view name, std::string_view argument) 
   }
 }
 
-void ChatSession::save(const std::string& path) const {
+void ChatSession::save(std::string path) {
   if (path.empty()) return say("/save needs the name of a file");
+  if (const char* home = std::getenv("HOME"); home != nullptr && path.starts_with("~/")) path.replace(0, 1, home);
+  std::error_code error;
+  if (may_be_replaced_.insert(path).second && std::filesystem::is_regular_file(path, error))
+    return say(fmt::format("{} is there already; the same command once more replaces it", path));
   std::string text;
   if (path.ends_with(".json")) {
     text = messages().dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -174,8 +180,8 @@ void ChatSession::save(const std::string& path) const {
     for (const auto& message : messages())
       text += fmt::format("## {}\n\n{}\n\n", message["role"].get<std::string>(), message["content"].get<std::string>());
   }
-  if (const int error = write_file(path, text); error != 0)
-    return say(fmt::format("{} could not be written: {}", path, std::strerror(error)));
+  if (const int code = write_file(path, text); code != 0)
+    return say(fmt::format("{} could not be written: {}", path, std::strerror(code)));
   const auto count = messages().size();
   say(fmt::format("saved {} message{} to {}", count, count == 1 ? "" : "s", path));
 }

@@ -1,6 +1,7 @@
 // One conversation: its messages, the slash commands, and how answers look.
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -32,7 +33,7 @@ class ChatSession {
   void say(std::string_view text) const;
   void answer();
   void run_command(std::string_view name, std::string_view argument);
-  void save(const std::string& path) const;
+  void save(std::string path);
   void print_stats() const;
 
   ChatBackend& backend_;
@@ -42,6 +43,7 @@ class ChatSession {
   Json turns_ = Json::array();
   ChatStats last_;
   int num_answers_ = 0, total_prompt_tokens_ = 0, total_answer_tokens_ = 0;
+  std::set<std::string> may_be_replaced_;  // files that /save has written, or that it was asked for twice
   bool wants_to_leave_ = false, has_failed_ = false;
 };
 
