@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <boost/system/errc.hpp>
+#include <boost/system/system_error.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -144,6 +146,13 @@ int check_output(int code, std::error_code error) {
   return code == kDone ? kFailed : code;
 }
 
+int report_no_thread() {
+  report({ErrorKind::kIo,
+          "a thread could not be started: raise the limit of processes (ulimit -u, or the container's), or give fewer "
+          "--threads"});
+  return kFailed;
+}
+
 }  // namespace
 
 int run_command_line(std::span<const Command> commands, int argc, const char* const* argv) {
@@ -152,11 +161,10 @@ int run_command_line(std::span<const Command> commands, int argc, const char* co
   } catch (const std::system_error& error) {
     if (std::ferror(stdout) != 0) return check_output(kFailed, error.code());  // of fmt::print
     if (error.code() != std::errc::resource_unavailable_try_again) throw;
-    report(
-        {ErrorKind::kIo,
-         "a thread could not be started: raise the limit of processes (ulimit -u, or the container's), or give fewer "
-         "--threads"});
-    return kFailed;
+    return report_no_thread();
+  } catch (const boost::system::system_error& error) {  // of asio, which starts threads of its own
+    if (error.code() != boost::system::errc::resource_unavailable_try_again) throw;
+    return report_no_thread();
   }
 }
 

@@ -21,6 +21,8 @@ bool is_given(const CLI::Option& option, const std::vector<std::string>& given) 
   return false;
 }
 
+bool is_for_files(const std::string& name) { return name != "config" && name != "help"; }
+
 // YAML 1.2 reads 010 as ten, YAML 1.1 and the parser of flags as eight.
 bool is_octal_to_some(const CLI::Option& option, const std::string& value) {
   const std::string digits = value.substr(value.starts_with('-') || value.starts_with('+') ? 1 : 0);
@@ -81,12 +83,13 @@ Result<std::vector<std::string>> arguments_from_config(const std::string& path, 
   std::vector<std::string> known, arguments;
   std::set<const CLI::Option*> seen;
   for (const auto* option : app.get_options())
-    for (const auto& name : option->get_lnames()) known.push_back(name);
+    for (const auto& name : option->get_lnames())
+      if (is_for_files(name)) known.push_back(name);
   for (const auto& entry : root) {
     std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
     std::replace(name.begin(), name.end(), '_', '-');
     const auto* option = app.get_option_no_throw("--" + name);
-    if (option == nullptr || name == "config" || name == "help")
+    if (option == nullptr || !is_for_files(name))
       return fail(ErrorKind::kBadUsage, "[config] {}: no flag is called '{}'{}", path, name, did_you_mean(name, known));
     if (!seen.insert(option).second) return fail(ErrorKind::kBadUsage, "[config] {}: '{}' is there twice", path, name);
     if (!is_given(*option, given)) RETORT_TRY(add_arguments(name, *option, entry.second, arguments));

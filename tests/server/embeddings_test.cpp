@@ -1,5 +1,6 @@
 // Embeddings in OpenAI's and in Ollama's shape, with the fake model behind the real engine.
 #include <cmath>
+#include <thread>
 
 #include "api_fixture.h"
 
@@ -79,10 +80,12 @@ TEST_F(EmbeddingsTest, RefusesByName) {
 TEST_F(EmbeddingsTest, InputsAreSharedBetweenEqualSaltsOnly) {
   start();
   const auto num_found = [&](const char* salt) {
-    const auto before = model_->engine().stats().cached_prompt_tokens;
+    const EngineStats before = model_->engine().stats();
     const Json body = {{"input", std::string(100, 'x')}, {"cache_salt", salt}, {"request_id", "mine"}};
     embed(body.dump().c_str());
-    return model_->engine().stats().cached_prompt_tokens - before;
+    EngineStats after;  // told at the end of the step, a moment after the answer
+    while ((after = model_->engine().stats()).prompt_tokens == before.prompt_tokens) std::this_thread::yield();
+    return after.cached_prompt_tokens - before.cached_prompt_tokens;
   };
   EXPECT_EQ(num_found("a"), 0u);
   EXPECT_EQ(num_found("a"), 99u) << "all but the last token";
