@@ -32,7 +32,7 @@ NextTokens rule(uint64_t seed, std::vector<TokenId>& said) {
     said.push_back(next.forced.back());
   }
   next.is_complete = draw() % 61 == 0;
-  if (draw() % 3 == 0) next.instead_of_end = {8, 9};
+  if (draw() % 2 == 0) next.instead_of_end = {8, 9};
   next.allowed.assign(2, 0);
   for (TokenId id = 0; id < kVocab; ++id)
     if ((draw() + 7919u * static_cast<uint64_t>(id)) % 3 == 0) next.allowed[id / 32] |= 1u << id % 32;
