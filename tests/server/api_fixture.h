@@ -57,6 +57,12 @@ class ApiTest : public ::testing::Test {
   Json chat(std::string_view content, const char* more = "{}", int status = 200) {
     return ask_json("POST", "/v1/chat/completions", chat_body(content, more), status);
   }
+  // After start(): the model is one that reasons.
+  void let_it_think() {
+    ServedModel thinker = model_->served();
+    thinker.is_reasoning = true;
+    app_->set_model(std::move(thinker));
+  }
   static std::string chat_body(std::string_view content, const char* more = "{}") {
     Json body = {{"model", "fake"}, {"messages", Json::array({{{"role", "user"}, {"content", content}}})}};
     body.update(Json::parse(more));

@@ -72,9 +72,7 @@ TEST_F(ApiTest, KeepsTheFormThatIsAskedFor) {
 
 TEST_F(ApiTest, EndsThinkingAtItsBudget) {
   start();
-  ServedModel thinker = model_->served();
-  thinker.is_reasoning = true;
-  app_->set_model(std::move(thinker));
+  let_it_think();
   const char* question = "say <think>\n0123456789</think>\n\n0123456789 and more";
   const auto free = chat(question)["choices"][0]["message"];
   EXPECT_EQ(free["reasoning"], "0123456789");
@@ -89,9 +87,7 @@ TEST_F(ApiTest, EndsThinkingAtItsBudget) {
 
 TEST_F(ApiTest, AFormIsKeptByAModelThatWouldEndInItsThoughts) {
   start();
-  ServedModel thinker = model_->served();
-  thinker.is_reasoning = true;
-  app_->set_model(std::move(thinker));
+  let_it_think();
   const Json plain = chat("say <think>hm")["choices"][0]["message"];
   EXPECT_EQ(plain["reasoning"], "hm");
   EXPECT_EQ(plain["content"], "");

@@ -185,9 +185,7 @@ TEST_F(ToolsTest, AStreamsBoundCallMayBeCutOff) {
 
 TEST_F(ToolsTest, ManyWaysToAsk) {
   const std::string call = fmt::format("say <think>hm</think>{}{}", kNowCall, kNowCall);
-  ServedModel thinker = model_->served();
-  thinker.is_reasoning = true;
-  app_->set_model(std::move(thinker));
+  let_it_think();
   const Json choice = answer(call, R"("n": 2, "temperature": 0, "logprobs": true)");
   EXPECT_EQ(choice["message"]["reasoning"], "hm");
   EXPECT_EQ(functions_of(choice).size(), 2u);
@@ -212,9 +210,7 @@ TEST_F(ToolsTest, WhatIsDemandedIsHeldTo) {
 }
 
 TEST_F(ToolsTest, WhatIsDemandedIsHeldToByAModelThatWouldEndInItsThoughts) {
-  ServedModel thinker = model_->served();
-  thinker.is_reasoning = true;
-  app_->set_model(std::move(thinker));
+  let_it_think();
   const Json free = answer("say <think>hm", R"("tool_choice": "auto")");
   EXPECT_EQ(free["finish_reason"], "stop");
   const Json bound = answer("say <think>hm", R"("tool_choice": "required", "parallel_tool_calls": false)");
