@@ -12,8 +12,8 @@ namespace {
 // Rows a panel is filled up to: those that kernels are written for. The rows added are zeros, computed and dropped.
 int64_t filled_rows(int64_t num_rows, const TileKernels& kernels) {
   if (num_rows < kernels.whole_panel_from)
-    for (int64_t rows : {1, 2, 3, 4, 6})
-      if (num_rows <= rows) return rows;
+    for (int64_t rows : {1, 2, 3, 4, 6, 8, 10})
+      if (num_rows <= rows && rows < kernels.panel_rows) return rows;
   return kernels.panel_rows;
 }
 

@@ -1,6 +1,7 @@
 // The arithmetic of tile_kernel.h, once, over a vector policy V that each instruction set provides:
 //   kParts, kMaxRows             16 outputs are kParts vectors; at most kMaxRows rows share one unpacking
 //   kSumRows                     rows that sum() multiplies at once, 1 or 2
+//   kNudgedRows                  see prefetch_ahead
 //   Float, Quants                kTileOutputs / kParts floats; one group's quants of as many outputs
 //   unpack<kFormat>(group, part) → Quants
 //   sum<kFormat, kHalf>(quants, a, neg_sum) → Float   the exact integer sum over the group (kHalf −1) or one half of
@@ -18,12 +19,12 @@
 
 namespace retort {
 
-// Asks for what is read after this group. One or two rows: the hardware's prefetcher follows the reads by itself and is
-// only nudged on, a line a group. More rows: the arithmetic between two reads is so long that the reads no longer run
-// ahead, so every line is asked for, past the caches it would only pass through.
+// Asks for what is read after this group. Up to kNudgedRows rows the hardware's prefetcher follows the reads by itself
+// and is only nudged on, a line a group. More rows: the arithmetic between two reads is so long that the reads no
+// longer run ahead, so every line is asked for, past the caches it would only pass through.
 template <class V, const TileFormat& kFormat, int kRows>
 inline void prefetch_ahead(const unsigned char* group) {
-  if constexpr (kRows <= 2) {
+  if constexpr (kRows <= V::kNudgedRows) {
     V::prefetch_far(group + 4096);
   } else {
     for (size_t line = 0; line < kFormat.group_bytes(); line += 64) V::prefetch_near(group + 2048 + line);

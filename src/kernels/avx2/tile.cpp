@@ -1,157 +1,117 @@
-// Tile kernels for AVX2. maddubs adds two products in 16 bits: quants of few bits leave room to add several of its
-// results before they are widened; 8-bit ones are taken as signed, |w| · (a with w's sign), so that no pair can
-// overflow.
-#include <immintrin.h>
+// Tile kernels for AVX2. One or two rows stream through tile_rows.h. With more, a group is unpacked once for all rows
+// of the panel, and both halves of the tile are multiplied at once: the broadcast of a row's activations feeds both.
+#include <string.h>
 
-#include "kernels/tile_rows.h"
+#include "kernels/avx2/tile_vector.h"
 
 namespace retort::avx2 {
 namespace {
 
-using Byte = unsigned char;
+// The more rows, the less one pays for unpacking; but the panel of a model's hidden size should stay in the first-level
+// cache beside the tile.
+constexpr int kPanelRows = 12;
 
-template <int kLeft, int kMask>
-inline __m256i field(__m256i x) {
-  const __m256i moved =
-      kLeft >= 0 ? _mm256_slli_epi16(x, kLeft >= 0 ? kLeft : 0) : _mm256_srli_epi16(x, kLeft < 0 ? -kLeft : 0);
-  return _mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(kMask)));
-}
-
-inline __m256i load(const Byte* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-
-constexpr bool is_signed(const TileFormat& format) { return format.bits == 8 || format.codebook; }
-
-// Quads whose maddubs results fit together into 16 bits: n · 2 · 127 · (2^bits − 1) < 2^15.
-constexpr int quads_together(const TileFormat& format) {
-  if (is_signed(format)) return 1;
-  return format.bits <= 4 ? 8 : format.bits == 5 ? 4 : 2;
-}
-
-struct Vector {
-  static constexpr int kParts = 2, kMaxRows = 4, kSumRows = 1;
-  using Float = __m256;
-  struct Quants {
-    __m256i quad[8];  // inputs 4q … 4q+3 of 8 outputs
-  };
-
-  template <const TileFormat& kFormat, int kQuad>
-  static __m256i quad(const Byte* planes) {
-    constexpr int kBits = kFormat.bits;
-    if constexpr (kBits == 8) {
-      return _mm256_xor_si256(load(planes + kQuad * 64), _mm256_set1_epi8(-128));
-    } else if constexpr (kFormat.codebook) {
-      const __m256i table =
-          _mm256_xor_si256(_mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(kIq4Values))),
-                           _mm256_set1_epi8(-128));
-      return _mm256_shuffle_epi8(table, field < kQuad<4 ? 0 : -4, 15>(load(planes + kQuad % 4 * 64)));
-    } else {
-      constexpr int kTwoAt = (kBits & 4) ? 4 : 0, kOneAt = kBits - 1;
-      __m256i q = _mm256_setzero_si256();
-      if constexpr ((kBits & 4) != 0) {
-        q = field < kQuad<4 ? 0 : -4, 15>(load(planes + kQuad % 4 * 64));
-        planes += 256;
-      }
-      if constexpr ((kBits & 2) != 0) {
-        q = _mm256_or_si256(q, field<kTwoAt - 2 * (kQuad / 2), 3 << kTwoAt>(load(planes + kQuad % 2 * 64)));
-        planes += 128;
-      }
-      if constexpr ((kBits & 1) != 0) q = _mm256_or_si256(q, field<kOneAt - kQuad, 1 << kOneAt>(load(planes)));
-      return q;
-    }
-  }
-
-  template <const TileFormat& kFormat>
-  static Quants unpack(const Byte* group, int part) {
-    group += 32 * part;
-    return {{quad<kFormat, 0>(group), quad<kFormat, 1>(group), quad<kFormat, 2>(group), quad<kFormat, 3>(group),
-             quad<kFormat, 4>(group), quad<kFormat, 5>(group), quad<kFormat, 6>(group), quad<kFormat, 7>(group)}};
-  }
-
-  template <const TileFormat& kFormat, int kHalf>
-  static Float sum(const Quants& w, const int8_t* a, int32_t neg_sum) {
-    constexpr int kFirst = kHalf == 1 ? 4 : 0, kLast = kHalf == 0 ? 4 : 8;
-    constexpr int kTogether = quads_together(kFormat) < kLast - kFirst ? quads_together(kFormat) : kLast - kFirst;
-    // zero = 128 >> shift, so zero · Σa = (128 · Σa) >> shift exactly.
-    constexpr int kShift = kFormat.zero == 4    ? 5
-                           : kFormat.zero == 8  ? 4
-                           : kFormat.zero == 16 ? 3
-                           : kFormat.zero == 32 ? 2
-                                                : 0;
-    __m256i acc =
-        kFormat.zero != 0 && !is_signed(kFormat) ? _mm256_set1_epi32(neg_sum >> kShift) : _mm256_setzero_si256();
-#pragma GCC unroll 8
-    for (int q0 = kFirst; q0 < kLast; q0 += kTogether) {
-      __m256i pairs = _mm256_setzero_si256();
-#pragma GCC unroll 8
-      for (int q = q0; q < q0 + kTogether; ++q) {
-        const __m256i four = _mm256_set1_epi32(*reinterpret_cast<const int*>(a + 4 * q));
-        const __m256i products =
-            is_signed(kFormat) ? _mm256_maddubs_epi16(_mm256_abs_epi8(w.quad[q]), _mm256_sign_epi8(four, w.quad[q]))
-                               : _mm256_maddubs_epi16(w.quad[q], four);
-        pairs = q == q0 ? products : _mm256_add_epi16(pairs, products);
-      }
-      acc = _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-    }
-    return _mm256_cvtepi32_ps(acc);
-  }
-
-  template <const TileFormat& kFormat>
-  static Float unshift() {
-    return _mm256_set1_ps(1.0f);
-  }
-
-  static __m128i eight(const Byte* p) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)); }
-  static Float halves(const Byte* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
-  static Float signed_bytes(const Byte* p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight(p))); }
-  static Float unsigned_bytes(const Byte* p) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight(p))); }
-  static Float low_nibbles(const Byte* p) {
-    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_and_si128(eight(p), _mm_set1_epi8(15))));
-  }
-  static Float high_nibbles(const Byte* p) {
-    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_and_si128(_mm_srli_epi16(eight(p), 4), _mm_set1_epi8(15))));
-  }
-  static Float mul(Float a, Float b) { return _mm256_mul_ps(a, b); }
-  static Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
-  static Float negate(Float a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f)); }
-  static Float set1(float a) { return _mm256_set1_ps(a); }
-  static Float zero() { return _mm256_setzero_ps(); }
-  static void store(float* p, Float a) { _mm256_storeu_ps(p, a); }
-  static void prefetch_far(const Byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
-  static void prefetch_near(const Byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_NTA); }
-
-  static float reduce_max(__m256 x) {
-    __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
-  }
-  static int reduce_add(__m256i x) {
-    __m128i m = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-    m = _mm_add_epi32(m, _mm_shuffle_epi32(m, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(m, _mm_shuffle_epi32(m, 0xb1)));
-  }
-
-  static void quantize_row(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel) {
-    for (int64_t g = 0; g < num_groups; ++g, row += kGroupInputs) {
-      const int64_t i = g * panel.num_rows + row_idx;
-      const __m256 no_sign = _mm256_set1_ps(-0.0f);
-      __m256 x[4], most = _mm256_setzero_ps();
-      for (int v = 0; v < 4; ++v) {
-        x[v] = _mm256_loadu_ps(row + 8 * v);
-        most = _mm256_max_ps(most, _mm256_andnot_ps(no_sign, x[v]));
-      }
-      const float largest = reduce_max(most);
-      const __m256 inverse = _mm256_set1_ps(largest > kSmallestActivation ? 127.0f / largest : 0.0f);
-      __m256i q[4];
-      for (int v = 0; v < 4; ++v) q[v] = _mm256_cvtps_epi32(_mm256_mul_ps(x[v], inverse));
-      // Packing works inside 128-bit lanes; the permutation brings the 8 words of 4 bytes back in order.
-      const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
-      const __m256i ordered = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(panel.quants + i * kGroupInputs), ordered);
-      write_group_sums(panel, i, largest / 127.0f, reduce_add(_mm256_add_epi32(q[0], q[1])),
-                       reduce_add(_mm256_add_epi32(q[2], q[3])));
-    }
-  }
+struct UnpackedGroup {
+  __m256i quads[8][2];       // [quad][half of the tile]
+  __m256i magnitudes[8][2];  // |quads|, where they are signed
+  PartScales<TileVector> scales[2];
 };
+
+template <const TileFormat& kFormat>
+UnpackedGroup unpack_group(const Byte* entry, const Byte* group, int g) {
+  UnpackedGroup w;
+  for (int part = 0; part < 2; ++part) {
+    const TileVector::Quants quants = TileVector::unpack<kFormat>(group, part);
+    for (int q = 0; q < 8; ++q) {
+      w.quads[q][part] = quants.quad[q];
+      w.magnitudes[q][part] = magnitude<kFormat>(quants.quad[q]);
+    }
+    w.scales[part] = part_scales<TileVector, kFormat>(entry, g, part);
+  }
+  return w;
+}
+
+// As TileVector::sum, of kRows rows and both halves of the tile. a: [kRows][32]; neg_sums: of row r at [r * stride].
+template <const TileFormat& kFormat, int kHalf, int kRows>
+inline void sum_rows(const UnpackedGroup& w, const int8_t* a, const int32_t* neg_sums, int stride,
+                     __m256 (&sums)[kRows][2]) {
+  using Quads = QuadRange<kFormat, kHalf>;
+  __m256i acc[kRows][2];
+#pragma GCC unroll 8
+  for (int q0 = Quads::kFirst; q0 < Quads::kLast; q0 += Quads::kTogether) {
+    __m256i pairs[kRows][2];
+#pragma GCC unroll 8
+    for (int q = q0; q < q0 + Quads::kTogether; ++q) {
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        const __m256i four = broadcast_quad(a + r * kGroupInputs + 4 * q);
+#pragma GCC unroll 2
+        for (int part = 0; part < 2; ++part) {
+          const __m256i products = multiply<kFormat>(w.quads[q][part], w.magnitudes[q][part], four);
+          pairs[r][part] = q == q0 ? products : _mm256_add_epi16(pairs[r][part], products);
+          // In this order: summed up in a tree, the products would need more registers than there are.
+          asm("" : "+x"(pairs[r][part]));
+        }
+      }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+      for (int part = 0; part < 2; ++part)
+        acc[r][part] = _mm256_add_epi32(q0 == Quads::kFirst ? start<kFormat>(neg_sums[r * stride]) : acc[r][part],
+                                        widen(pairs[r][part]));
+  }
+  for (int r = 0; r < kRows; ++r)
+    for (int part = 0; part < 2; ++part) sums[r][part] = _mm256_cvtepi32_ps(acc[r][part]);
+}
+
+// Adds one group to rows of sums. i: index of (group, first row) in the panel; out: [kRows][16].
+template <const TileFormat& kFormat, int kRows>
+inline void add_rows(const UnpackedGroup& w, const ActivationPanel& panel, int64_t i, float* out) {
+  constexpr bool kHalves = kFormat.scales >= ScaleKind::kSuperHalf;
+  const int8_t* a = panel.quants + i * kGroupInputs;
+  __m256 sums[2][kRows][2];  // [half of the group]
+  if constexpr (kHalves) {
+    sum_rows<kFormat, 0, kRows>(w, a, panel.neg_half_sums + 2 * i, 2, sums[0]);
+    sum_rows<kFormat, 1, kRows>(w, a, panel.neg_half_sums + 2 * i + 1, 2, sums[1]);
+  } else {
+    sum_rows<kFormat, -1, kRows>(w, a, panel.neg_sums + i, 1, sums[0]);
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r, out += kTileOutputs) {
+    const auto added = [&](int part) {
+      return add_sums<TileVector, kFormat>({sums[0][r][part], sums[kHalves ? 1 : 0][r][part]}, w.scales[part], panel,
+                                           i + r, _mm256_loadu_ps(out + 8 * part));
+    };
+    const __m256 low = added(0), high = added(1);
+    _mm256_storeu_ps(out, low);
+    _mm256_storeu_ps(out + 8, high);
+  }
+}
+
+template <const TileFormat& kFormat>
+void quant_tile(const Byte* tile, int64_t num_groups, const ActivationPanel& all, float* out) {
+  if (all.num_rows <= TileVector::kMaxRows) {
+    retort::quant_tile<TileVector, kFormat>(tile, num_groups, all, out);
+    return;
+  }
+  const ActivationPanel panel = all;                 // its own, so that no store can change the pointers
+  constexpr int kRows = is_signed(kFormat) ? 2 : 4;  // as many as 16 registers hold
+  memset(out, 0, static_cast<size_t>(panel.num_rows) * kTileOutputs * sizeof(float));
+  for (int64_t g = 0; g < num_groups; ++g) {
+    const Byte* group = tile + kFormat.group_offset(g);
+    prefetch_ahead<TileVector, kFormat, kRows>(group);
+    const UnpackedGroup w =
+        unpack_group<kFormat>(tile + kFormat.entry_offset(g), group, static_cast<int>(g % kFormat.chunk_groups()));
+    const int64_t i = g * panel.num_rows;
+    int64_t r = 0;
+    for (; r + kRows <= panel.num_rows; r += kRows) add_rows<kFormat, kRows>(w, panel, i + r, out + r * kTileOutputs);
+    const int64_t rest = panel.num_rows - r;
+    if (rest == 3) add_rows<kFormat, 3>(w, panel, i + r, out + r * kTileOutputs);
+    if (rest == 2) add_rows<kFormat, 2>(w, panel, i + r, out + r * kTileOutputs);
+    if (rest == 1) add_rows<kFormat, 1>(w, panel, i + r, out + r * kTileOutputs);
+  }
+}
 
 struct F32 {
   static constexpr int kBytes = 64, kInputs = 1;
@@ -161,7 +121,7 @@ struct F32 {
 };
 struct F16 {
   static constexpr int kBytes = 32, kInputs = 1;
-  static __m256 read(const Byte* p, int part, int) { return Vector::halves(p + 16 * part); }
+  static __m256 read(const Byte* p, int part, int) { return TileVector::halves(p + 16 * part); }
 };
 struct BF16 {
   static constexpr int kBytes = 64, kInputs = 2;
@@ -176,5 +136,22 @@ struct BF16 {
 }  // namespace retort::avx2
 
 namespace retort {
-const TileKernels kAvx2TileKernels = make_tile_kernels<avx2::Vector, avx2::F32, avx2::F16, avx2::BF16>();
+const TileKernels kAvx2TileKernels = {avx2::quant_tile<kTileQ4_0>,
+                                      avx2::quant_tile<kTileQ4_1>,
+                                      avx2::quant_tile<kTileQ5_0>,
+                                      avx2::quant_tile<kTileQ5_1>,
+                                      avx2::quant_tile<kTileQ8_0>,
+                                      avx2::quant_tile<kTileQ2_K>,
+                                      avx2::quant_tile<kTileQ3_K>,
+                                      avx2::quant_tile<kTileQ4_K>,
+                                      avx2::quant_tile<kTileQ5_K>,
+                                      avx2::quant_tile<kTileQ6_K>,
+                                      avx2::quant_tile<kTileIQ4_NL>,
+                                      avx2::quant_tile<kTileIQ4_XS>,
+                                      float_tile<avx2::TileVector, avx2::F32>,
+                                      float_tile<avx2::TileVector, avx2::F16>,
+                                      float_tile<avx2::TileVector, avx2::BF16>,
+                                      avx2::TileVector::quantize_row,
+                                      avx2::kPanelRows,
+                                      avx2::kPanelRows};
 }  // namespace retort

@@ -1,0 +1,178 @@
+// The policy of tile_rows.h for AVX2. maddubs adds two products in 16 bits: quants of few bits leave room to add
+// several of its results before they are widened; 8-bit ones are taken as signed, |w| · (a with w's sign), so that no
+// pair can overflow.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/tile_rows.h"
+
+namespace retort::avx2 {
+namespace {
+
+using Byte = unsigned char;
+
+template <int kLeft, int kMask>
+inline __m256i field(__m256i x) {
+  const __m256i moved =
+      kLeft >= 0 ? _mm256_slli_epi16(x, kLeft >= 0 ? kLeft : 0) : _mm256_srli_epi16(x, kLeft < 0 ? -kLeft : 0);
+  return _mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(kMask)));
+}
+
+inline __m256i load(const Byte* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+
+constexpr bool is_signed(const TileFormat& format) { return format.bits == 8 || format.codebook; }
+
+// The quads of a half group (kHalf 0, 1) or of a whole one (−1), and how many of them have maddubs results that fit
+// together into 16 bits: n · 2 · 127 · (2^bits − 1) < 2^15.
+template <const TileFormat& kFormat, int kHalf>
+struct QuadRange {
+  static constexpr int kFirst = kHalf == 1 ? 4 : 0, kLast = kHalf == 0 ? 4 : 8;
+  static constexpr int kFit = is_signed(kFormat) ? 1 : kFormat.bits <= 4 ? 8 : kFormat.bits == 5 ? 4 : 2;
+  static constexpr int kTogether = kFit < kLast - kFirst ? kFit : kLast - kFirst;
+};
+
+inline __m256i broadcast_quad(const int8_t* a) { return _mm256_set1_epi32(*reinterpret_cast<const int*>(a)); }
+
+template <const TileFormat& kFormat>
+inline __m256i magnitude(__m256i w) {
+  return is_signed(kFormat) ? _mm256_abs_epi8(w) : w;
+}
+
+// w · a of 8 outputs and 4 inputs, added in pairs.
+template <const TileFormat& kFormat>
+inline __m256i multiply(__m256i w, __m256i magnitude_of_w, __m256i a) {
+  return _mm256_maddubs_epi16(magnitude_of_w, is_signed(kFormat) ? _mm256_sign_epi8(a, w) : a);
+}
+
+inline __m256i widen(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
+
+// What an integer sum begins at: −zero · Σa. zero = 128 >> shift, so this is neg_sum >> shift exactly.
+template <const TileFormat& kFormat>
+inline __m256i start(int32_t neg_sum) {
+  constexpr int kShift = kFormat.zero == 4    ? 5
+                         : kFormat.zero == 8  ? 4
+                         : kFormat.zero == 16 ? 3
+                         : kFormat.zero == 32 ? 2
+                                              : 0;
+  return kFormat.zero != 0 && !is_signed(kFormat) ? _mm256_set1_epi32(neg_sum >> kShift) : _mm256_setzero_si256();
+}
+
+struct TileVector {
+  static constexpr int kParts = 2, kMaxRows = 2, kSumRows = 1;
+  static constexpr int kNudgedRows = 0;  // Zen 3's prefetcher loses the stream when it is nudged
+  using Float = __m256;
+  struct Quants {
+    __m256i quad[8];  // inputs 4q … 4q+3 of 8 outputs
+  };
+
+  template <const TileFormat& kFormat, int kQuad>
+  static __m256i quad(const Byte* planes) {
+    constexpr int kBits = kFormat.bits;
+    if constexpr (kBits == 8) {
+      return _mm256_xor_si256(load(planes + kQuad * 64), _mm256_set1_epi8(-128));
+    } else if constexpr (kFormat.codebook) {
+      const __m256i table =
+          _mm256_xor_si256(_mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(kIq4Values))),
+                           _mm256_set1_epi8(-128));
+      return _mm256_shuffle_epi8(table, field < kQuad<4 ? 0 : -4, 15>(load(planes + kQuad % 4 * 64)));
+    } else {
+      constexpr int kTwoAt = (kBits & 4) ? 4 : 0, kOneAt = kBits - 1;
+      __m256i q = _mm256_setzero_si256();
+      if constexpr ((kBits & 4) != 0) {
+        q = field < kQuad<4 ? 0 : -4, 15>(load(planes + kQuad % 4 * 64));
+        planes += 256;
+      }
+      if constexpr ((kBits & 2) != 0) {
+        q = _mm256_or_si256(q, field<kTwoAt - 2 * (kQuad / 2), 3 << kTwoAt>(load(planes + kQuad % 2 * 64)));
+        planes += 128;
+      }
+      if constexpr ((kBits & 1) != 0) q = _mm256_or_si256(q, field<kOneAt - kQuad, 1 << kOneAt>(load(planes)));
+      return q;
+    }
+  }
+
+  template <const TileFormat& kFormat>
+  static Quants unpack(const Byte* group, int part) {
+    group += 32 * part;
+    return {{quad<kFormat, 0>(group), quad<kFormat, 1>(group), quad<kFormat, 2>(group), quad<kFormat, 3>(group),
+             quad<kFormat, 4>(group), quad<kFormat, 5>(group), quad<kFormat, 6>(group), quad<kFormat, 7>(group)}};
+  }
+
+  template <const TileFormat& kFormat, int kHalf>
+  static Float sum(const Quants& w, const int8_t* a, int32_t neg_sum) {
+    using Quads = QuadRange<kFormat, kHalf>;
+    __m256i acc = start<kFormat>(neg_sum);
+#pragma GCC unroll 8
+    for (int q0 = Quads::kFirst; q0 < Quads::kLast; q0 += Quads::kTogether) {
+      __m256i pairs = _mm256_setzero_si256();
+#pragma GCC unroll 8
+      for (int q = q0; q < q0 + Quads::kTogether; ++q) {
+        const __m256i products = multiply<kFormat>(w.quad[q], magnitude<kFormat>(w.quad[q]), broadcast_quad(a + 4 * q));
+        pairs = q == q0 ? products : _mm256_add_epi16(pairs, products);
+      }
+      acc = _mm256_add_epi32(acc, widen(pairs));
+    }
+    return _mm256_cvtepi32_ps(acc);
+  }
+
+  template <const TileFormat& kFormat>
+  static Float unshift() {
+    return _mm256_set1_ps(1.0f);
+  }
+
+  static __m128i eight(const Byte* p) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)); }
+  static Float halves(const Byte* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+  static Float signed_bytes(const Byte* p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight(p))); }
+  static Float unsigned_bytes(const Byte* p) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight(p))); }
+  static Float low_nibbles(const Byte* p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_and_si128(eight(p), _mm_set1_epi8(15))));
+  }
+  static Float high_nibbles(const Byte* p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_and_si128(_mm_srli_epi16(eight(p), 4), _mm_set1_epi8(15))));
+  }
+  static Float mul(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  static Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
+  static Float negate(Float a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f)); }
+  static Float set1(float a) { return _mm256_set1_ps(a); }
+  static Float zero() { return _mm256_setzero_ps(); }
+  static void store(float* p, Float a) { _mm256_storeu_ps(p, a); }
+  static void prefetch_far(const Byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
+  static void prefetch_near(const Byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_NTA); }
+
+  static float reduce_max(__m256 x) {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+  }
+  static int reduce_add(__m256i x) {
+    __m128i m = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    m = _mm_add_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(m, _mm_shuffle_epi32(m, 0xb1)));
+  }
+
+  static void quantize_row(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel) {
+    for (int64_t g = 0; g < num_groups; ++g, row += kGroupInputs) {
+      const int64_t i = g * panel.num_rows + row_idx;
+      const __m256 no_sign = _mm256_set1_ps(-0.0f);
+      __m256 x[4], most = _mm256_setzero_ps();
+      for (int v = 0; v < 4; ++v) {
+        x[v] = _mm256_loadu_ps(row + 8 * v);
+        most = _mm256_max_ps(most, _mm256_andnot_ps(no_sign, x[v]));
+      }
+      const float largest = reduce_max(most);
+      const __m256 inverse = _mm256_set1_ps(largest > kSmallestActivation ? 127.0f / largest : 0.0f);
+      __m256i q[4];
+      for (int v = 0; v < 4; ++v) q[v] = _mm256_cvtps_epi32(_mm256_mul_ps(x[v], inverse));
+      // Packing works inside 128-bit lanes; the permutation brings the 8 words of 4 bytes back in order.
+      const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
+      const __m256i ordered = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(panel.quants + i * kGroupInputs), ordered);
+      write_group_sums(panel, i, largest / 127.0f, reduce_add(_mm256_add_epi32(q[0], q[1])),
+                       reduce_add(_mm256_add_epi32(q[2], q[3])));
+    }
+  }
+};
+
+}  // namespace
+}  // namespace retort::avx2
