@@ -31,7 +31,8 @@ Result<fs::path> pull_from_catalogue(const CatalogueModel& model, std::optional<
                                      Progress& progress) {
   const auto destination = models_folder() / model.file;
   const Digest digest = {Digest::Kind::kSha256, model.sha256};
-  if (is_downloaded({.url = {}, .destination = destination, .num_bytes = model.num_bytes, .digest = digest}))
+  if (is_downloaded(
+          {.url = {}, .headers = {}, .destination = destination, .num_bytes = model.num_bytes, .digest = digest}))
     return destination;
   std::string reasons;
   for (const auto& source : model.hubs) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <csignal>
 #include <sstream>
 
 #include "base/log.h"
@@ -85,6 +86,7 @@ void note_accepted_flags(const CLI::App& app) {
 
 Result<int> serve(ServeOptions& options, const CLI::App& app) {
   using Seconds = std::chrono::seconds;
+  std::signal(SIGPIPE, SIG_IGN);  // a log whose reader has gone must not end the server
   RETORT_TRY(log::init(options.log_level, options.log_format));
   RETORT_TRY(check_variables());
   RETORT_TRY(read_api_keys(options));

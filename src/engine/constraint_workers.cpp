@@ -9,36 +9,27 @@ constexpr int kNumThreads = 4;  // so many slow grammars before another one wait
 
 }  // namespace
 
-ConstraintWorkers::ConstraintWorkers(std::function<void()> on_done) : on_done_(std::move(on_done)) {}
-
-ConstraintWorkers::~ConstraintWorkers() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    queue_.clear();
-  }
-  wake_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+ConstraintWorkers::ConstraintWorkers(std::function<void()> on_done) : on_done_(std::move(on_done)) {
+  for (int i = 0; i < kNumThreads; ++i)
+    threads_.emplace_back([this](const std::stop_token& stop) {
+      name_this_thread("constraint");
+      work(stop);
+    });
 }
 
 void ConstraintWorkers::run(std::function<void()> work) {
   const std::lock_guard lock(mutex_);
-  while (std::ssize(threads_) < kNumThreads)
-    threads_.emplace_back([this] {
-      name_this_thread("constraint");
-      this->work();
-    });
   queue_.push_back(std::move(work));
   wake_.notify_one();
 }
 
-void ConstraintWorkers::work() {
+void ConstraintWorkers::work(const std::stop_token& stop) {
   while (true) {
     std::function<void()> work;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (stopping_) return;
+      wake_.wait(lock, stop, [this] { return !queue_.empty(); });
+      if (stop.stop_requested()) return;
       work = std::move(queue_.front());
       queue_.pop_front();
     }

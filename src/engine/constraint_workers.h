@@ -17,21 +17,19 @@ namespace retort {
 
 class ConstraintWorkers {
  public:
-  // on_done: called on a worker after each piece of work.
+  // on_done: called on a worker after each piece of work. Throws std::system_error where no threads are to be had.
   explicit ConstraintWorkers(std::function<void()> on_done);
-  ~ConstraintWorkers();  // waits for the work that runs, drops what waits
 
   void run(std::function<void()> work);
 
  private:
-  void work();
+  void work(const std::stop_token& stop);
 
   std::function<void()> on_done_;
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable_any wake_;
   std::deque<std::function<void()>> queue_;
-  bool stopping_ = false;
-  std::vector<std::thread> threads_;  // started with the first work
+  std::vector<std::jthread> threads_;  // last: its end waits for the work that runs and drops what waits
 };
 
 // One answer's constraint and what it says comes next. Engine thread.

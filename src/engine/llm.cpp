@@ -75,7 +75,7 @@ Result<Chat> load_chat_template(const std::string& given, const Checkpoint& chec
   const auto bos = tokenizer.bos() ? tokenizer.token_bytes(*tokenizer.bos()) : std::string_view();
   auto compiled = ChatTemplate::compile(source, bos, eos_text(checkpoint, tokenizer));
   if (compiled) return Chat{std::move(*compiled), ""};
-  if (!given.empty()) return tl::unexpected(compiled.error());
+  if (!given.empty() || compiled.error().kind == ErrorKind::kUnavailable) return tl::unexpected(compiled.error());
   return Chat{std::nullopt, fmt::format("has a chat template that does not compile ({})", compiled.error().message)};
 }
 

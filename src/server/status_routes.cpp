@@ -6,7 +6,7 @@ namespace retort {
 namespace {
 
 ApiStatus health(const ApiContext& api) {
-  if (api.model == nullptr) return {};  // loading is healthy
+  if (api.model == nullptr) return unavailable("the model is still loading");
   const std::string fault = engine_fault(api.model->engine->stats(), Clock::now(), api.step_timeout);
   if (fault.empty()) return {};
   return unavailable(fault);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/large_stack.h"
+
 namespace retort {
 namespace {
 
@@ -130,7 +132,9 @@ Result<ChatTemplate> ChatTemplate::compile(std::string_view source, std::string_
                                            std::string_view eos_token) {
   TextBridgeString error{};
   auto impl = std::make_unique<Impl>();
-  impl->compiled.reset(text_bridge_template_new(source.data(), source.size(), &error));
+  RETORT_TRY(run_with_stack(TEXT_BRIDGE_COMPILE_STACK, [&] {
+    impl->compiled.reset(text_bridge_template_new(source.data(), source.size(), &error));
+  }));
   if (impl->compiled == nullptr) return template_error(error);
   impl->source = source;
   impl->asks_for_none =

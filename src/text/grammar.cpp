@@ -3,6 +3,9 @@
 #include <text_bridge.h>
 
 #include <algorithm>
+#include <system_error>
+
+#include "base/large_stack.h"
 
 namespace retort {
 namespace {
@@ -66,7 +69,11 @@ bool GrammarMatcher::is_complete() const { return text_bridge_matcher_is_complet
 
 void Grammars::Free::operator()(TextBridgeGrammars* grammars) const { text_bridge_grammars_free(grammars); }
 
-void Grammars::prepare() const {
+Status Grammars::prepare() const {
+  const std::lock_guard lock(prepare_mutex_);
+  if (grammars_ != nullptr) return {};
+  if (tokenizer_.stop_tokens().empty())
+    return fail(ErrorKind::kUnsupported, "[grammar] the model has no end-of-text token");
   std::string bytes;
   std::vector<uint32_t> lengths;
   for (TokenId id = 0; id < tokenizer_.vocab_size(); ++id) {
@@ -86,19 +93,24 @@ void Grammars::prepare() const {
                                         .context = &tokenizer_};
   TextBridgeString error{};
   grammars_.reset(text_bridge_grammars_new(&vocabulary, &error));
-  if (grammars_ == nullptr) why_not_ = take(error);
+  if (grammars_ == nullptr) return grammar_error(ErrorKind::kUnavailable, error);
+  return {};
 }
 
 Result<GrammarMatcher> Grammars::compile(GrammarKind kind, std::string_view text) const {
   if (text.size() > limits_.max_bytes)
     return fail(ErrorKind::kTooLarge, "[grammar] expected at most {} bytes, got {}", limits_.max_bytes, text.size());
-  std::call_once(prepared_, [this] { prepare(); });
-  if (grammars_ == nullptr) return fail(ErrorKind::kUnsupported, "[grammar] {}", why_not_);
+  RETORT_TRY(prepare());
   if (const size_t count = num_stragglers(); count >= kMaxStragglers)
     return fail(ErrorKind::kUnavailable, "[grammar] {} that took too long still compile", count);
   // Nothing can stop the compiler, so it has a thread that can be left behind.
-  auto matcher =
-      std::async(std::launch::async, [this, kind, text = std::string(text)] { return compile_now(kind, text); });
+  std::future<Result<GrammarMatcher>> matcher;
+  try {
+    matcher =
+        std::async(std::launch::async, [this, kind, text = std::string(text)] { return compile_now(kind, text); });
+  } catch (const std::system_error& error) {
+    return fail(ErrorKind::kUnavailable, "[grammar] a thread to compile it could not be started: {}", error.what());
+  }
   if (matcher.wait_for(limits_.max_time) == std::future_status::ready) return matcher.get();
   const std::lock_guard lock(stragglers_mutex_);
   stragglers_.push_back(std::move(matcher));
@@ -116,8 +128,10 @@ bool Grammars::is_compiling() const { return num_stragglers() > 0; }
 
 Result<GrammarMatcher> Grammars::compile_now(GrammarKind kind, std::string_view text) const {
   TextBridgeString error{};
-  TextBridgeMatcher* matcher =
-      text_bridge_matcher_new(grammars_.get(), static_cast<uint32_t>(kind), text.data(), text.size(), &error);
+  TextBridgeMatcher* matcher = nullptr;
+  RETORT_TRY(run_with_stack(TEXT_BRIDGE_COMPILE_STACK, [&] {
+    matcher = text_bridge_matcher_new(grammars_.get(), static_cast<uint32_t>(kind), text.data(), text.size(), &error);
+  }));
   if (matcher == nullptr) return grammar_error(ErrorKind::kBadInput, error);
   return GrammarMatcher(matcher);
 }

@@ -59,8 +59,8 @@ class Grammars {
   explicit Grammars(const Tokenizer& tokenizer, GrammarLimits limits = {}) : tokenizer_(tokenizer), limits_(limits) {}
 
   // Errors: kBadInput, the text is no such grammar or asks for what cannot be enforced; kTooLarge, it is over a limit;
-  // kUnavailable, too many that took too long still compile. The first call prepares the vocabulary: 0.4 s and 50 MB
-  // for 150,000 tokens, which its time limit does not count.
+  // kUnavailable, too many that took too long still compile, or the machine gives no thread. The first call prepares
+  // the vocabulary: 0.4 s and 50 MB for 150,000 tokens, which its time limit does not count.
   Result<GrammarMatcher> compile(GrammarKind kind, std::string_view text) const;
   // One that took too long still compiles, and the destructor would wait for it.
   bool is_compiling() const;
@@ -69,15 +69,14 @@ class Grammars {
   struct Free {
     void operator()(TextBridgeGrammars* grammars) const;
   };
-  void prepare() const;
+  Status prepare() const;
   Result<GrammarMatcher> compile_now(GrammarKind kind, std::string_view text) const;
   size_t num_stragglers() const;
 
   const Tokenizer& tokenizer_;
   GrammarLimits limits_;
-  mutable std::once_flag prepared_;
+  mutable std::mutex prepare_mutex_;
   mutable std::unique_ptr<TextBridgeGrammars, Free> grammars_;
-  mutable std::string why_not_;  // there are no grammars
   mutable std::mutex stragglers_mutex_;
   mutable std::vector<std::future<Result<GrammarMatcher>>> stragglers_;  // nobody waits for them; destroyed first
 };

@@ -410,8 +410,8 @@ TEST_F(ApiTest, TellsHowItIs) {
 TEST_F(ApiTest, IsNotReadyWhileTheModelLoads) {
   serves_ = false;
   start();
-  EXPECT_EQ(ask_json("GET", "/health")["status"], "ok");
-  EXPECT_EQ(ask_json("GET", "/ready", "", 503)["error"]["message"], "the model is still loading");
+  for (const char* path : {"/health", "/ready", "/ping"})
+    EXPECT_EQ(ask_json("GET", path, "", 503)["error"]["message"], "the model is still loading") << path;
   EXPECT_EQ(status_of(ask("GET", "/v1/models")), 503);
   const std::string answer = ask("POST", "/v1/chat/completions", chat_body("say x"));
   EXPECT_EQ(status_of(answer), 503);

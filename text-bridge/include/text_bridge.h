@@ -18,9 +18,14 @@ typedef struct TextBridgeString {
 
 void text_bridge_string_free(TextBridgeString string);
 
+/* What compiling needs of the stack. Of a template of the largest size allowed minijinja compiles and frees `a|b|c…`
+ * recursively; llguidance follows the rules of a grammar into each other, 3 KB for each, as many as 256 KB of text
+ * hold. */
+#define TEXT_BRIDGE_COMPILE_STACK ((size_t)256 << 20)
+
 typedef struct TextBridgeTemplate TextBridgeTemplate;
 
-/* Compiles a chat template. The result may be used by several threads at once. NULL: *error says why. */
+/* Compiles a chat template, on a stack of TEXT_BRIDGE_COMPILE_STACK. The result may be used by several threads at once. NULL: *error says why. */
 TextBridgeTemplate* text_bridge_template_new(const char* source, size_t length, TextBridgeString* error);
 void text_bridge_template_free(TextBridgeTemplate* chat_template);
 
@@ -56,6 +61,7 @@ enum { TEXT_BRIDGE_JSON_SCHEMA, TEXT_BRIDGE_REGEX, TEXT_BRIDGE_CHOICE, TEXT_BRID
  * list of strings, or a grammar in llguidance's Lark dialect or llama.cpp's GBNF. */
 typedef struct TextBridgeMatcher TextBridgeMatcher;
 
+/* On a stack of TEXT_BRIDGE_COMPILE_STACK. */
 TextBridgeMatcher* text_bridge_matcher_new(const TextBridgeGrammars* grammars, uint32_t kind, const char* text,
                                            size_t length, TextBridgeString* error);
 TextBridgeMatcher* text_bridge_matcher_clone(const TextBridgeMatcher* matcher, TextBridgeString* error);

@@ -65,9 +65,6 @@ impl TokenizerEnv for Vocabulary {
     }
 }
 
-/// llguidance follows rules into each other on the stack, 3 KB for each: enough for as many as 256 KB hold.
-const COMPILE_STACK: usize = 256 << 20;
-
 /// What all grammars over one vocabulary share.
 pub struct Grammars {
     factory: ParserFactory,
@@ -102,14 +99,6 @@ impl Grammars {
 
     /// `kind` as the header names them.
     pub fn matcher(&self, kind: u32, text: &str) -> Result<GrammarMatcher, String> {
-        std::thread::scope(|scope| {
-            let compiler = std::thread::Builder::new().stack_size(COMPILE_STACK);
-            let thread = compiler.spawn_scoped(scope, || self.compile(kind, text)).map_err(|e| e.to_string())?;
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
-    fn compile(&self, kind: u32, text: &str) -> Result<GrammarMatcher, String> {
         // Of a grammar with JSON in it all numbers are bounded: which of them are JSON's is not known.
         let is_json = kind == 0 || (kind == 3 && text.contains("%json"));
         let grammar = match kind {

@@ -14,8 +14,6 @@ const NAME: &str = "chat_template";
 const MAX_INDENT: usize = 64;
 /// Several times the longest template of a known model.
 const MAX_SOURCE: usize = 64 << 10;
-/// Enough for the deepest expression a source of that size can hold: minijinja compiles and frees `a|b|c…` recursively.
-const COMPILE_STACK: usize = 256 << 20;
 
 pub struct ChatTemplate {
     environment: Environment<'static>,
@@ -27,14 +25,6 @@ impl ChatTemplate {
         if source.len() > MAX_SOURCE {
             return Err(format!("the template has {} bytes, the limit is {MAX_SOURCE}", source.len()));
         }
-        std::thread::scope(|scope| {
-            let compiler = std::thread::Builder::new().stack_size(COMPILE_STACK);
-            let thread = compiler.spawn_scoped(scope, || Self::compile(source)).map_err(|e| e.to_string())?;
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
-    fn compile(source: &str) -> Result<Self, String> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_recursion_limit(200);
