@@ -26,7 +26,7 @@ class BuildPromptTest : public ::testing::Test {
   FakeModel model_;
   ServedModel served_;
   std::unique_ptr<ChatTemplate> own_;
-  ChatTemplateInput input_{.messages = {{{"role", "user"}, {"content", "hi"}}}};
+  ChatTemplateInput input_{.messages = {{{"role", "user"}, {"content", "hi"}}}, .tools = {}};
 };
 
 TEST_F(BuildPromptTest, WithoutATemplateTheReasonIsTold) {

@@ -165,6 +165,28 @@ TEST_F(ResponsesTest, GoesOnWithAStoredOne) {
   EXPECT_EQ(ask_json("GET", "/v1/responses/" + second["id"].get<std::string>()), second);
 }
 
+TEST_F(ResponsesTest, AreThoseOfTheKeyThatAskedForThem) {
+  start({.api_keys = {"mine", "other"}});
+  const auto ask_as = [&](const char* key, const char* method, const std::string& path, const std::string& body = "") {
+    std::string with_key = request(method, path, body);
+    with_key.insert(with_key.find("Host: "), fmt::format("Authorization: Bearer {}\r\n", key));
+    Client client(port_);
+    client.send(with_key);
+    return client.read_answer();
+  };
+  const std::string named = body("say x", R"({"request_id": "one"})"), path = "/v1/responses/resp_one";
+  EXPECT_EQ(status_of(ask_as("mine", "POST", "/v1/responses", named)), 200);
+  const std::string next = body("say y", R"({"previous_response_id": "resp_one"})");
+  EXPECT_EQ(status_of(ask_as("other", "POST", "/v1/responses", next)), 404);
+  EXPECT_EQ(status_of(ask_as("other", "GET", path)), 404);
+  EXPECT_EQ(status_of(ask_as("other", "DELETE", path)), 404);
+  EXPECT_EQ(status_of(ask_as("other", "POST", path + "/cancel")), 404);
+  EXPECT_EQ(status_of(ask_as("other", "POST", "/v1/responses", named)), 200) << "the id is free among its own";
+  EXPECT_EQ(status_of(ask_as("other", "DELETE", path)), 200);
+  EXPECT_EQ(status_of(ask_as("mine", "POST", "/v1/responses", next)), 200);
+  EXPECT_EQ(status_of(ask_as("mine", "DELETE", path)), 200);
+}
+
 TEST_F(ResponsesTest, AnOutputMayBeThatOfACallBefore) {
   start();
   const Json call = {{"type", "function_call"}, {"call_id", "c1"}, {"name", "look"}, {"arguments", "{}"}};

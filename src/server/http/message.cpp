@@ -1,11 +1,14 @@
 #include "server/http/message.h"
 
+#include <fmt/ranges.h>
+#include <openssl/rand.h>
+
 #include <algorithm>
+#include <array>
 #include <boost/beast/http/status.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 #include <ctime>
-#include <random>
 
 #include "server/fields/json_input.h"
 #include "text/unicode.h"
@@ -36,8 +39,8 @@ std::string http_date() {
 }  // namespace
 
 std::string_view Request::header(std::string_view name) const {
-  for (const auto& [key, value] : headers)
-    if (equals_ignoring_case(key, name)) return value;
+  for (const auto& [own_name, value] : headers)
+    if (equals_ignoring_case(own_name, name)) return value;
   return {};
 }
 
@@ -87,9 +90,9 @@ bool is_sane_request_id(std::string_view id) {
 }
 
 std::string make_request_id() {
-  thread_local std::mt19937_64 generator{std::random_device{}()};
-  const uint64_t high = generator(), low = generator();
-  return fmt::format("{:016x}{:016x}", high, low);
+  std::array<unsigned char, 16> bytes;
+  RETORT_CHECK(RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) == 1);
+  return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
 
 std::string printable(std::string_view text) {

@@ -1,6 +1,7 @@
 // An HTTP request that has been read and an answer to be written, free of sockets.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,7 @@ struct Request {
   std::string body = {};
   std::string id = {};  // x-request-id: the client's if it is a sane one, else made here
   bool is_http10 = false;
+  std::optional<size_t> key = {};  // which of the API keys it brought
 
   std::string_view header(std::string_view name) const;  // names without regard to case; empty when absent
   size_t count(std::string_view name) const;
@@ -45,7 +47,7 @@ ApiResult<Parameters> query_of_target(std::string_view target);
 
 // An id from a client may appear in headers and logs only when it is short and plain.
 bool is_sane_request_id(std::string_view id);
-std::string make_request_id();  // 32 hex digits
+std::string make_request_id();  // 32 hex digits that nobody can foresee
 
 // For the log: what a client wrote may not break its lines, nor fill it, nor steer the terminal that shows it.
 std::string printable(std::string_view text);

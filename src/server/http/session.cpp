@@ -220,8 +220,8 @@ tl::expected<void, Response> Session::admit(const Parser& parser, const Router::
   if (auto preflight = service_.guard.preflight(request)) return tl::unexpected<Response>(std::move(*preflight));
 
   const bool is_public = match.route != nullptr && match.route->access == Access::kPublic;
-  const std::optional<size_t> key = service_.guard.key_of(request);
-  if (!is_public && service_.guard.asks_for_key() && !key) {
+  request.key = service_.guard.key_of(request);
+  if (!is_public && service_.guard.asks_for_key() && !request.key) {
     Response response =
         refusal(request, {.status = 401,
                           .message = "a valid API key is needed: send it as 'Authorization: Bearer KEY'",
@@ -245,7 +245,7 @@ tl::expected<void, Response> Session::admit(const Parser& parser, const Router::
     return no(415, fmt::format("Content-Type: expected application/json, got '{}'", request.header("Content-Type")));
   if (parser.content_length().value_or(0) > service_.limits.max_body_bytes)
     return tl::unexpected<Response>(refusal(request, error_of(beast::http::error::body_limit)));
-  if (request.method == "POST" && key && !claim.take_place(*key)) {
+  if (request.method == "POST" && request.key && !claim.take_place(*request.key)) {
     if (service_.on_key_limit) service_.on_key_limit();
     return tl::unexpected<Response>(
         refusal(request, {.status = 429,

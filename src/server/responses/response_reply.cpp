@@ -25,20 +25,21 @@ std::string ResponseReply::new_id(Kind kind) {
 }
 
 ResponseReply::ResponseReply(const ServedModel& model, const Job& job, const Request& request, std::string id,
-                             Json conversation, ResponseStore& store)
+                             std::string name_in_store, Json conversation, ResponseStore& store)
     : Reply(model, job),
       request_(request),
       conversation_(std::move(conversation)),
       store_(store),
       id_(std::move(id)),
+      name_(std::move(name_in_store)),
       created_at_(std::time(nullptr)),
       max_output_tokens_(request.max_tokens ? Json(*request.max_tokens) : Json()),
       temperature_(job.requests[0].params.temperature),
       top_p_(job.requests[0].params.top_p) {}
 
 ResponseReply::~ResponseReply() {
-  store_.end(id_);
-  if (!has_ended_) store_.remove(id_);
+  store_.end(name_);
+  if (!has_ended_) store_.remove(name_);
 }
 
 void ResponseReply::degrade(const std::vector<EngineRequest>& instead) {
@@ -48,11 +49,11 @@ void ResponseReply::degrade(const std::vector<EngineRequest>& instead) {
 }
 
 void ResponseReply::begin(const std::function<void()>& cancel) {
-  store_.begin(id_, [this, cancel] {
+  store_.begin(name_, [this, cancel] {
     is_cancelled_ = true;
     cancel();
   });
-  if (request_.store) store_.put(id_, response("in_progress"), conversation_);
+  if (request_.store) store_.put(name_, response("in_progress"), conversation_);
 }
 
 std::string_view ResponseReply::status() const {
@@ -136,7 +137,7 @@ Json ResponseReply::end() {
         {{"id", item.call_id}, {"type", "function"}, {"function", {{"name", item.name}, {"arguments", item.text}}}});
   }
   conversation_.push_back(std::move(answer));
-  store_.put(id_, json, conversation_);
+  store_.put(name_, json, conversation_);
   return json;
 }
 

@@ -13,8 +13,8 @@ namespace retort::responses {
 class ResponseReply : public Reply {
  public:
   // `id`: "resp_…". `conversation`: the messages that were asked with, without the instructions.
-  ResponseReply(const ServedModel& model, const Job& job, const Request& request, std::string id, Json conversation,
-                ResponseStore& store);
+  ResponseReply(const ServedModel& model, const Job& job, const Request& request, std::string id,
+                std::string name_in_store, Json conversation, ResponseStore& store);
   ~ResponseReply() override;
 
   void degrade(const std::vector<EngineRequest>& instead) override;
@@ -60,7 +60,7 @@ class ResponseReply : public Reply {
   const Request& request_;
   Json conversation_;
   ResponseStore& store_;
-  std::string id_;
+  std::string id_, name_;  // name_: in the store
   int64_t created_at_;
   Json max_output_tokens_;
   float temperature_, top_p_;

@@ -20,20 +20,25 @@ tl::unexpected<ApiError> not_found(std::string_view id, std::string param = {}) 
                 std::move(param), "response_not_found");
 }
 
+std::string name_of(const http::Exchange& exchange, std::string_view id) {
+  return ResponseStore::name_of(exchange.request().key, id);
+}
+
 // What was said before and is said now.
-ApiResult<Json> conversation_of(const Request& request, const ResponseStore& store) {
+ApiResult<Json> conversation_of(const Request& request, std::optional<size_t> key, const ResponseStore& store) {
   if (request.previous_response_id.empty()) return to_chat_messages(request.input);
-  std::optional<Json> conversation = store.conversation(request.previous_response_id);
+  std::optional<Json> conversation = store.conversation(ResponseStore::name_of(key, request.previous_response_id));
   if (!conversation) return not_found(request.previous_response_id, "previous_response_id");
   RETORT_API_ASSIGN(const Json input, to_chat_messages(request.input, *conversation));
   conversation->insert(conversation->end(), input.begin(), input.end());
   return std::move(*conversation);
 }
 
-ApiResult<Prepared> prepare(const ServedModel& model, const Json& body, const ResponseStore& store) {
+ApiResult<Prepared> prepare(const ServedModel& model, const Json& body, std::optional<size_t> key,
+                            const ResponseStore& store) {
   RETORT_API_ASSIGN(Request request, parse_request(body));
   RETORT_API_TRY(check_model_name(model, request.model));
-  RETORT_API_ASSIGN(Json conversation, conversation_of(request, store));
+  RETORT_API_ASSIGN(Json conversation, conversation_of(request, key, store));
   Json messages = conversation;
   if (!request.instructions.empty())
     messages.insert(messages.begin(), Json{{"role", "system"}, {"content", request.instructions}});
@@ -49,37 +54,40 @@ boost::asio::awaitable<void> respond(http::Exchange& exchange, ApiResult<Json> r
 
 boost::asio::awaitable<void> create(ApiContext& api, http::Exchange& exchange, ResponseStore& store) {
   const ApiResult<const ServedModel*> model = api.working_model();
-  auto with_store = [&store](const ServedModel& served, const Json& body) { return prepare(served, body, store); };
+  auto with_store = [&store, key = exchange.request().key](const ServedModel& served, const Json& body) {
+    return prepare(served, body, key, store);
+  };
   std::optional<Prepared> prepared = co_await prepare_request(api, exchange, model, std::move(with_store));
   if (!prepared) co_return;
   const std::string& asked_id = prepared->request.request_id;
   std::string id = "resp_" + (asked_id.empty() ? http::make_request_id() : asked_id);
-  if (store.knows(id)) {
+  std::string name = name_of(exchange, id);
+  if (store.knows(name)) {
     co_await respond(exchange,
                      refuse(400, fmt::format("request_id: there is a response '{}' already", id), "request_id"));
     co_return;
   }
-  ResponseReply reply(**model, prepared->job, prepared->request, std::move(id), std::move(prepared->conversation),
-                      store);
+  ResponseReply reply(**model, prepared->job, prepared->request, std::move(id), std::move(name),
+                      std::move(prepared->conversation), store);
   co_await run_job(api, exchange, prepared->request.stream, std::move(prepared->job), reply);
 }
 
-ApiResult<Json> fetch(std::string_view id, const ResponseStore& store) {
-  std::optional<Json> response = store.response(std::string(id));
-  if (!response) return not_found(id);
+ApiResult<Json> fetch(const http::Exchange& exchange, const ResponseStore& store) {
+  std::optional<Json> response = store.response(name_of(exchange, exchange.rest_of_path()));
+  if (!response) return not_found(exchange.rest_of_path());
   return std::move(*response);
 }
 
-ApiResult<Json> remove(std::string_view id, ResponseStore& store) {
-  RETORT_API_TRY(fetch(id, store));
-  store.remove(std::string(id));
-  return Json{{"id", id}, {"object", "response.deleted"}, {"deleted", true}};
+ApiResult<Json> remove(const http::Exchange& exchange, ResponseStore& store) {
+  RETORT_API_TRY(fetch(exchange, store));
+  store.remove(name_of(exchange, exchange.rest_of_path()));
+  return Json{{"id", exchange.rest_of_path()}, {"object", "response.deleted"}, {"deleted", true}};
 }
 
 // Of one that runs: it ends soon, and the answer shows it as it will be. One that has ended stays as it is.
-ApiResult<Json> cancel(std::string_view id, const ResponseStore& store) {
-  RETORT_API_ASSIGN(Json response, fetch(id, store));
-  if (store.cancel(std::string(id))) response["status"] = "cancelled";
+ApiResult<Json> cancel(const http::Exchange& exchange, const ResponseStore& store) {
+  RETORT_API_ASSIGN(Json response, fetch(exchange, store));
+  if (store.cancel(name_of(exchange, exchange.rest_of_path()))) response["status"] = "cancelled";
   return response;
 }
 
@@ -108,7 +116,7 @@ ApiResult<Json> retrieve(const http::Exchange& exchange, const ResponseStore& st
   RETORT_API_ASSIGN(const Json query, json_of_query(exchange.request().query, retrieval_table().schema()));
   Retrieval nothing;
   RETORT_API_TRY(retrieval_table().apply(query, nothing));
-  return fetch(exchange.rest_of_path(), store);
+  return fetch(exchange, store);
 }
 
 }  // namespace
@@ -127,19 +135,15 @@ void add_routes(http::Router& router, ApiContext& api) {
               .path = "/v1/responses/*/input_items",
               .handler = [](http::Exchange& exchange) { return respond(exchange, no_input_items()); },
               .takes_query = true});
-  router.add(
-      {.method = "DELETE",
-       .path = "/v1/responses/*",
-       .handler =
-           [store](http::Exchange& exchange) { return respond(exchange, remove(exchange.rest_of_path(), *store)); },
-       .ignored_query = {"api-version"}});
-  router.add(
-      {.method = "POST",
-       .path = "/v1/responses/*/cancel",
-       .handler =
-           [store](http::Exchange& exchange) { return respond(exchange, cancel(exchange.rest_of_path(), *store)); },
-       .without_body = true,
-       .ignored_query = {"api-version"}});
+  router.add({.method = "DELETE",
+              .path = "/v1/responses/*",
+              .handler = [store](http::Exchange& exchange) { return respond(exchange, remove(exchange, *store)); },
+              .ignored_query = {"api-version"}});
+  router.add({.method = "POST",
+              .path = "/v1/responses/*/cancel",
+              .handler = [store](http::Exchange& exchange) { return respond(exchange, cancel(exchange, *store)); },
+              .without_body = true,
+              .ignored_query = {"api-version"}});
 }
 
 }  // namespace retort::responses

@@ -2,6 +2,8 @@
 // those that run, so that they can be cancelled. Text workers read conversations; the rest is the I/O thread's.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <deque>
 #include <functional>
 #include <memory>
@@ -19,24 +21,29 @@ class ResponseStore {
   explicit ResponseStore(size_t max_entries = 1000, size_t max_bytes = 64u << 20)
       : max_entries_(max_entries), max_bytes_(max_bytes) {}
 
-  // `conversation`: all its messages with the answer, for a response that goes on with it. Replaces what has that id;
-  // the oldest make room.
-  void put(const std::string& id, const Json& response, const Json& conversation);
-  void remove(const std::string& id);
-  std::optional<Json> response(const std::string& id) const;
-  std::optional<Json> conversation(const std::string& id) const;
+  // What a response is called here: clients with other API keys do not find it under its id.
+  static std::string name_of(std::optional<size_t> key, std::string_view id) {
+    return fmt::format("{}/{}", key ? std::to_string(*key) : "", id);
+  }
 
-  void begin(const std::string& id, std::function<void()> cancel) { running_[id] = std::move(cancel); }
-  void end(const std::string& id) { running_.erase(id); }
-  bool knows(const std::string& id) const;   // it is kept, or runs
-  bool cancel(const std::string& id) const;  // false: no such one runs
+  // `conversation`: all its messages with the answer, for a response that goes on with it. Replaces what has that name;
+  // the oldest make room.
+  void put(const std::string& name, const Json& response, const Json& conversation);
+  void remove(const std::string& name);
+  std::optional<Json> response(const std::string& name) const;
+  std::optional<Json> conversation(const std::string& name) const;
+
+  void begin(const std::string& name, std::function<void()> cancel) { running_[name] = std::move(cancel); }
+  void end(const std::string& name) { running_.erase(name); }
+  bool knows(const std::string& name) const;   // it is kept, or runs
+  bool cancel(const std::string& name) const;  // false: no such one runs
 
  private:
   struct Entry {
     std::string response, conversation;  // as text: it takes less room
     size_t num_bytes() const { return response.size() + conversation.size(); }
   };
-  void forget(const std::string& id);
+  void forget(const std::string& name);
 
   const size_t max_entries_, max_bytes_;
   mutable std::mutex mutex_;  // guards what follows
