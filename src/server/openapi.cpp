@@ -153,7 +153,8 @@ Json ignored_query(const Operation& operation) {
 
 Json describe(const Operation& operation) {
   Json content = operation.answer != nullptr ? json_content(reference(operation.answer)) : Json::object();
-  if (operation.stream != nullptr) content[operation.stream] = Json::object({{"schema", text_schema()}});
+  // Without a schema: some take it for that of the stream's text, some for that of each event.
+  if (operation.stream != nullptr) content[operation.stream] = Json::object();
   Json responses = {{"200", {{"description", "Done."}, {"content", std::move(content)}}}};
   for (const Failure& failure : kFailures)
     if (can_fail_with(operation, failure.status))

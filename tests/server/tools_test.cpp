@@ -153,6 +153,10 @@ TEST_F(ToolsTest, AStreamShowsABoundCallWhileItIsWritten) {
           fmt::format(R"({{{}, "stream": true, "stream_interval": {}, {}}})", kTools, interval, more);
       return argument_parts(this->stream("/v1/chat/completions", chat_body(content, body.c_str()))).size();
     };
+    const std::string body = fmt::format(R"({{{}, "stream": true, {}}})", kTools, more);
+    for (const Json& event : this->stream("/v1/chat/completions", chat_body(content, body.c_str())))
+      if (!event.is_null() && !event["choices"][0]["finish_reason"].is_null())
+        EXPECT_FALSE(event["choices"][0]["delta"].contains("tool_calls")) << more << ": the SDKs end a call there";
     EXPECT_GE(parts_with("1"), 4u) << more << ": a byte is a token here";
     EXPECT_LE(parts_with("100"), 2 * functions_of(whole).size()) << "their beginnings and their ends";
   }
