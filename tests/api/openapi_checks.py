@@ -16,4 +16,6 @@ def refused_for_what_schemas_cannot_say(_, response, case):
     if not is_valid or response.status_code != 400:
         return
     message = response.text
+    if case.path == "/generate" and "required, and missing" in message:
+        return  # its fields may stand in the query or in the body, so neither can be said to need them
     assert not SAYABLE.search(message) or BETWEEN_FIELDS.search(message), f"the schema allows it: {message}"

@@ -120,12 +120,12 @@ TEST(Guard, AsksForAKeyOnlyWhenThereIsOne) {
 }
 
 TEST(Guard, LetsOnlyLoopbackNamesReachALoopbackServer) {
-  const Guard guard({.allowed_hosts = {"retort.lan"}, .check_host = true});
+  const Guard guard({.allowed_hosts = {"Retort.lan"}, .check_host = true});
   for (const char* good : {"localhost", "LOCALHOST:8000", "127.0.0.1:80", "127.8.9.1", "[::1]:8000", "[::1]",
-                           "a.localhost", "retort.lan:8000"})
+                           "a.localhost", "retort.lan:8000", "RETORT.LAN"})
     EXPECT_TRUE(guard.is_host_allowed(good)) << good;
   for (const char* bad : {"", "evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example",
-                          "[::2]", "10.0.0.1", "["})
+                          "[::2]", "10.0.0.1", "[", "[::1].evil.example", "127.0.0.1:80:evil", "evil@localhost"})
     EXPECT_FALSE(guard.is_host_allowed(bad)) << bad;
   EXPECT_TRUE(Guard({}).is_host_allowed("anything"));
 }

@@ -334,7 +334,7 @@ TEST_F(SessionTest, AsksForTheBodyOnlyWhenItWouldTakeIt) {
   Client good(port_);
   good.send(
       "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: "
-      "100-continue\r\n\r\n");
+      "100-Continue\r\n\r\n");
   EXPECT_EQ(good.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
   good.send("{}");
   EXPECT_EQ(body_of(good.read_answer()), "{}");

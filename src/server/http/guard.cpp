@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
+#include <boost/url/authority_view.hpp>
+#include <boost/url/parse.hpp>
 
 namespace retort::http {
 namespace {
@@ -18,18 +20,22 @@ std::string_view bearer_key(std::string_view authorization) {
   return is_bearer ? authorization.substr(kBearer.size()) : std::string_view();
 }
 
-// "localhost:8000" → "localhost", "[::1]:8000" → "::1".
-std::string_view without_port(std::string_view host) {
-  if (host.starts_with('[')) return host.substr(1, host.find(']') - 1);
-  return host.substr(0, host.find(':'));
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
 }
 
-bool is_loopback_name(std::string_view name) {
-  std::string lower(name);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
-  if (lower == "localhost" || lower.ends_with(".localhost")) return true;
+// "LocalHost:8000" → "localhost", "[::1]:8000" → "::1"; empty where a Host header may not say that.
+std::string name_of_host(std::string_view host) {
+  const auto authority = boost::urls::parse_authority(host);
+  if (!authority || authority->has_userinfo()) return {};
+  return lower_case(authority->host_address());
+}
+
+bool is_loopback_name(const std::string& name) {
+  if (name == "localhost" || name.ends_with(".localhost")) return true;
   boost::system::error_code error;
-  const auto address = boost::asio::ip::make_address(lower, error);
+  const auto address = boost::asio::ip::make_address(name, error);
   return !error && address.is_loopback();
 }
 
@@ -62,9 +68,9 @@ std::optional<size_t> Guard::key_of(const Request& request) const {
 
 bool Guard::is_host_allowed(std::string_view host) const {
   if (!options_.check_host) return true;
-  const std::string_view name = without_port(host);
-  return is_loopback_name(name) ||
-         std::find(options_.allowed_hosts.begin(), options_.allowed_hosts.end(), name) != options_.allowed_hosts.end();
+  const std::string name = name_of_host(host);
+  return is_loopback_name(name) || std::any_of(options_.allowed_hosts.begin(), options_.allowed_hosts.end(),
+                                               [&](const std::string& allowed) { return lower_case(allowed) == name; });
 }
 
 Headers Guard::cors_headers(const Request& request) const {

@@ -173,7 +173,9 @@ asio::awaitable<Session::ErrorCode> Session::read_header(Parser& parser) {
 }
 
 asio::awaitable<Session::ErrorCode> Session::read_body(Parser& parser, Claim& claim) {
-  if (parser.get()[beast::http::field::expect] == "100-continue" && !parser.is_done()) {
+  const bool waits_for_word =
+      parser.get().version() >= 11 && beast::iequals(parser.get()[beast::http::field::expect], "100-continue");
+  if (waits_for_word && !parser.is_done()) {
     std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     co_await write(std::move(go_on));
   }
