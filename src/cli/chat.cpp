@@ -59,8 +59,13 @@ Result<int> chat(ChatOptions& options) {
   if (editor.is_terminal())
     fmt::print("{}{} · /help lists commands, Ctrl-D leaves{}\n", style.dim, visible_line(backend->model_name()),
                style.reset);
-  while (const auto line = editor.read("> "))
-    if (!session.take_line(*line)) break;
+  // With nobody at the terminal to go on, Ctrl-C is meant for all questions.
+  const auto is_ended = [&] { return !editor.is_terminal() && (interrupt.flag() || session.was_stopped()); };
+  while (!is_ended()) {
+    const auto line = editor.read("> ");
+    if (!line || is_ended() || !session.take_line(*line)) break;
+  }
+  if (is_ended()) interrupt.end_program();
   // With nobody at the terminal the exit code says whether the last question was answered.
   return editor.is_terminal() || !session.has_failed() ? kDone : kFailed;
 }
@@ -94,7 +99,9 @@ RunCommand add_chat_command(CLI::App& app) {
       ->check(CLI::IsMember({"auto", "show", "hide"}))
       ->capture_default_str()
       ->group("Chat");
-  app.footer("Reads questions line by line, also from a pipe:  echo 'Name three metals.' | retort chat smollm2-135m");
+  app.footer(
+      "Reads questions line by line, also from a pipe:  echo 'Name three metals.' | retort chat smollm2-135m\n"
+      "Ctrl-C stops an answer; with questions from a pipe it ends the program.");
   return [options] {
     const auto code = chat(*options);
     return code ? *code : report(code.error());

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import termios
 import threading
@@ -340,6 +341,25 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(server, environment):
     terminal.read_until("Still here")
     assert terminal.leave("/quit\r") == 0
     assert [message["content"] for message in server.requests[1][2]["messages"]] == ["hi", "Once upon", "and?"]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "questions", "seen"),
+    [([{"content": "Once upon"}, 30], b"hi\nand?\n", b"Once upon"), ([{"content": "Yes"}], b"hi\n", b"Yes\n")],
+    ids=["within an answer", "before a question"],
+)
+def test_ctrl_c_ends_a_chat_without_a_terminal(server, environment, chunks, questions, seen):
+    server.chunks = chunks
+    command = [RETORT, "chat", "--url", server.url]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        process.stdin.write(questions)
+        for byte in seen:
+            assert process.stdout.read(1)[0] == byte
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == -signal.SIGINT  # which a shell tells as 130, ending its loop
+    assert len(server.requests) == 1
 
 
 def test_a_model_without_a_chat_template_is_told_what_helps(environment, tmp_path):

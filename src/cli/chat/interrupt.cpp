@@ -1,5 +1,7 @@
 #include "cli/chat/interrupt.h"
 
+#include <cstdlib>
+
 namespace retort {
 namespace {
 
@@ -21,5 +23,11 @@ Interrupt::~Interrupt() { sigaction(SIGINT, &before_, nullptr); }
 
 const std::atomic<bool>& Interrupt::flag() const { return pressed; }
 bool Interrupt::take() { return pressed.exchange(false); }
+
+void Interrupt::end_program() {
+  std::signal(SIGINT, SIG_DFL);
+  std::raise(SIGINT);
+  std::_Exit(128 + SIGINT);  // the signal is blocked
+}
 
 }  // namespace retort

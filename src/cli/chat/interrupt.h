@@ -15,6 +15,8 @@ class Interrupt {
 
   const std::atomic<bool>& flag() const;
   bool take();  // whether Ctrl-C was pressed since the last call
+  // As Ctrl-C does without this object. Of an exit code alone a shell would not see that its loop is to end too.
+  [[noreturn]] static void end_program();
 
  private:
   struct sigaction before_{};

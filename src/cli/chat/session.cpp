@@ -115,14 +115,14 @@ void ChatSession::answer() {
                       }};
   const auto stats = backend_.answer(messages(), sink, interrupt_.flag());
   printer.end();
-  const bool was_stopped = interrupt_.take();
+  was_stopped_ = interrupt_.take();
   has_failed_ = !stats;
   if (!stats) {
     turns_.erase(turns_.size() - 1);  // as if it had not been asked, so that it can be tried again
     report(stats.error());
     return;
   }
-  if (was_stopped && stats->answer_tokens == 0) {
+  if (was_stopped_ && stats->answer_tokens == 0) {
     turns_.erase(turns_.size() - 1);
     return say("(stopped before the answer began; the question is left out of the conversation)");
   }
@@ -136,7 +136,7 @@ void ChatSession::answer() {
     say("(the answer ended at its limit of tokens: --max-tokens, or what the context leaves)");
   else if (stats->finish_reason == "repetition")
     say("(the answer was ended: it went round in a circle)");
-  else if (stats->finish_reason == "abort" && !was_stopped)
+  else if (stats->finish_reason == "abort" && !was_stopped_)
     say("(the server ended the answer early)");
 }
 

@@ -25,7 +25,8 @@ class ChatSession {
   void set_system(std::string text) { system_ = std::move(text); }
   // A slash command or something for the model. False when the person wants to leave.
   bool take_line(const std::string& line);
-  bool has_failed() const { return has_failed_; }  // the last answer ended in an error
+  bool has_failed() const { return has_failed_; }    // the last answer ended in an error
+  bool was_stopped() const { return was_stopped_; }  // the last answer was, by Ctrl-C
 
   Json messages() const;  // with the system message first
 
@@ -44,7 +45,7 @@ class ChatSession {
   ChatStats last_;
   int num_answers_ = 0, total_prompt_tokens_ = 0, total_answer_tokens_ = 0;
   std::set<std::string> may_be_replaced_;  // files that /save has written, or that it was asked for twice
-  bool wants_to_leave_ = false, has_failed_ = false;
+  bool wants_to_leave_ = false, has_failed_ = false, was_stopped_ = false;
 };
 
 }  // namespace retort
