@@ -196,9 +196,9 @@ class Terminal:
         before, self.seen = self.seen.split(text, 1)
         return before
 
-    def read_prompt(self):
+    def read_prompt(self, prompt="> "):
         """Until libedit reads keys itself: what comes before is echoed twice, and Ctrl-C then meets the prompt, not the answer."""
-        self.read_until("> ")
+        self.read_until(prompt)
         deadline = time.monotonic() + 60
         while termios.tcgetattr(self.fd)[3] & termios.ICANON:
             assert time.monotonic() < deadline, self.seen
@@ -341,6 +341,24 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(server, environment):
     terminal.read_until("Still here")
     assert terminal.leave("/quit\r") == 0
     assert [message["content"] for message in server.requests[1][2]["messages"]] == ["hi", "Once upon", "and?"]
+
+
+def test_ctrl_c_gives_up_all_lines_of_a_message(server, environment):
+    terminal = Terminal(["--url", server.url], environment)
+    terminal.read_prompt()
+    terminal.type("half a question\\\r")
+    terminal.read_prompt("… ")
+    terminal.type("\x03")
+    terminal.read_prompt()
+    terminal.type("/reset\r")
+    terminal.read_until("the conversation is forgotten")
+    terminal.read_prompt()
+    terminal.type("one\\\r")
+    terminal.read_prompt("… ")
+    terminal.type("two\r")
+    terminal.read_until("Hello there")
+    assert terminal.leave("/quit\r") == 0
+    assert [request[2]["messages"][-1]["content"] for request in server.requests] == ["one\ntwo"]
 
 
 @pytest.mark.parametrize(

@@ -99,41 +99,41 @@ char* LineEditor::prompt_of(EditLine* editor) {
   return self->prompt_.data();
 }
 
-std::optional<std::string> LineEditor::read_one(const std::string& prompt) {
-  if (!is_terminal_) {
-    std::string line;
-    if (!std::getline(std::cin, line)) return std::nullopt;
-    return line;
-  }
+std::optional<std::string> LineEditor::read_plain() {
+  std::string line;
+  if (!std::getline(std::cin, line)) return std::nullopt;
+  return line;
+}
+
+std::optional<std::string> LineEditor::read_edited(const std::string& prompt) {
   prompt_ = prompt;
-  while (true) {
-    if (marks_pastes_) fmt::print("{}", kMarkPastes);
-    std::fflush(stdout);
-    int size = 0;
-    const char* text = el_gets(editor_.get(), &size);
-    std::string line(text == nullptr ? "" : text, text == nullptr ? 0 : static_cast<size_t>(size));
-    if (marks_pastes_) fmt::print("{}", kDoNotMark);
-    if (interrupt_.take()) {
-      fmt::print("\n");
-      continue;
-    }
-    if (line.empty()) return std::nullopt;
-    if (line.ends_with('\n')) line.pop_back();
-    HistEvent event{};
-    if (!line.empty()) ::history(lines_.get(), &event, H_ENTER, line.c_str());
-    return line;
-  }
+  if (marks_pastes_) fmt::print("{}", kMarkPastes);
+  std::fflush(stdout);
+  int size = 0;
+  const char* text = el_gets(editor_.get(), &size);
+  std::string line(text == nullptr ? "" : text, text == nullptr ? 0 : static_cast<size_t>(size));
+  if (marks_pastes_) fmt::print("{}", kDoNotMark);
+  if (line.empty() || interrupt_.flag()) return std::nullopt;
+  if (line.ends_with('\n')) line.pop_back();
+  HistEvent event{};
+  if (!line.empty()) ::history(lines_.get(), &event, H_ENTER, line.c_str());
+  return line;
 }
 
 std::optional<std::string> LineEditor::read(const std::string& prompt) {
-  auto line = read_one(prompt);
-  while (line && line->ends_with('\\')) {
-    line->back() = '\n';
-    const auto more = read_one("… ");
-    if (!more) break;
-    *line += *more;
+  std::string message;
+  while (true) {
+    const auto line = is_terminal_ ? read_edited(message.empty() ? prompt : "… ") : read_plain();
+    if (is_terminal_ && interrupt_.take()) {
+      fmt::print("\n");
+      message.clear();
+      continue;
+    }
+    if (!line) return message.empty() ? std::nullopt : std::optional(message);
+    message += *line;
+    if (!message.ends_with('\\')) return message;
+    message.back() = '\n';
   }
-  return line;
 }
 
 }  // namespace retort

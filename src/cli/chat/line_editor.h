@@ -22,7 +22,7 @@ class LineEditor {
 
   bool is_terminal() const { return is_terminal_; }
   // A line without its line break; lines that end in \ go on in the next, and what is pasted may have several. None at
-  // the end of the input. Ctrl-C gives up what was typed and asks again.
+  // the end of the input. Ctrl-C on a terminal gives up all of it and asks again; without one there is then none.
   std::optional<std::string> read(const std::string& prompt);
 
  private:
@@ -31,7 +31,9 @@ class LineEditor {
     void operator()(History* lines) const { history_end(lines); }
   };
 
-  std::optional<std::string> read_one(const std::string& prompt);
+  // A line alone; none at the end of the input and when Ctrl-C was pressed.
+  std::optional<std::string> read_plain();
+  std::optional<std::string> read_edited(const std::string& prompt);
   static char* prompt_of(EditLine* editor);
 
   Interrupt& interrupt_;
