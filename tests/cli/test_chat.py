@@ -123,6 +123,14 @@ def test_pipe(server, environment):
     assert [message["role"] for message in server.requests[1][2]["messages"]] == ["system", "user", "assistant", "user"]
 
 
+def test_a_pipe_may_come_from_windows(server, environment):
+    text = b"\xef\xbb\xbf/system be brief\r\none\\\r\ntwo\r\n/quit\r\nnever asked\r\n"
+    command = [RETORT, "chat", "--url", server.url]
+    subprocess.run(command, input=text, env=environment, capture_output=True, timeout=60, check=True)
+    asked = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "one\ntwo"}]
+    assert [request[2]["messages"] for request in server.requests] == [asked]
+
+
 def test_url_forms_and_key(server, environment):
     chat("--url", server.url + "/v1/", "--api-key", "secret", text="hi\n", environment=environment)
     chat(

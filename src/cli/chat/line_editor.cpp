@@ -20,6 +20,7 @@ namespace {
 constexpr int kMaxHistory = 1000;
 constexpr const char* kMarkPastes = "\x1b[?2004h";  // the terminal then sends ESC [200~ and ESC [201~ around a paste
 constexpr const char* kDoNotMark = "\x1b[?2004l";
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // as files of Windows begin, whose lines end in CR LF
 constexpr std::wstring_view kPasteEnd = L"\x1b[201~";
 
 // Keys that libedit does not know by itself, as terminals send them.
@@ -102,6 +103,8 @@ char* LineEditor::prompt_of(EditLine* editor) {
 std::optional<std::string> LineEditor::read_plain() {
   std::string line;
   if (!std::getline(std::cin, line)) return std::nullopt;
+  if (std::exchange(is_first_, false) && line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
+  if (line.ends_with('\r')) line.pop_back();
   return line;
 }
 

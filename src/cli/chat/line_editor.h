@@ -39,6 +39,7 @@ class LineEditor {
   Interrupt& interrupt_;
   std::filesystem::path history_;
   bool is_terminal_;
+  bool is_first_ = true;       // no line has been read
   bool marks_pastes_ = false;  // the terminal is asked to bracket what is pasted
   std::string prompt_;
   std::unique_ptr<History, End> lines_;
