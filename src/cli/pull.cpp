@@ -65,7 +65,7 @@ Result<fs::path> pull_repo(const RepoReference& reference, const Hub& hub, HttpC
 
 Result<fs::path> pull(const PullOptions& options) {
   HttpClient http;
-  Progress progress(isatty(STDERR_FILENO) != 0);
+  Progress progress(isatty(STDERR_FILENO) != 0 && !is_plain_terminal());
   const auto only = hub_from_name(options.hub);
   if (const auto* model = find_in_catalogue(options.model)) return pull_from_catalogue(*model, only, http, progress);
   if (options.model.find('/') == std::string::npos) return find_model(options.model);  // says what is known by name

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 #include "base/visible.h"
 
@@ -15,9 +16,14 @@ int report(const Error& error) {
   return error.kind == ErrorKind::kBadUsage ? kWrongUse : kFailed;
 }
 
+bool is_plain_terminal() {
+  const char* name = std::getenv("TERM");
+  return name == nullptr || *name == '\0' || std::string_view(name) == "dumb";
+}
+
 Style style_for(int fd) {
   const char* no_color = std::getenv("NO_COLOR");
-  if (isatty(fd) == 0 || (no_color != nullptr && *no_color != '\0')) return {};
+  if (isatty(fd) == 0 || is_plain_terminal() || (no_color != nullptr && *no_color != '\0')) return {};
   return {"\x1b[2m", "\x1b[1m", "\x1b[0m"};
 }
 

@@ -12,7 +12,9 @@ inline constexpr int kDone = 0, kFailed = 1, kWrongUse = 2;
 // kFailed.
 int report(const Error& error);
 
-// Escape codes when `fd` is a terminal and NO_COLOR is not set, else empty strings.
+bool is_plain_terminal();  // TERM says that escape codes mean nothing to the terminal, or says nothing
+
+// Escape codes when `fd` is a terminal that knows them and NO_COLOR is not set, else empty strings.
 struct Style {
   const char* dim = "";
   const char* bold = "";

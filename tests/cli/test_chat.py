@@ -253,6 +253,20 @@ def test_terminal_dims_reasoning_and_edits_lines(server, environment):
     assert terminal.leave("/quit\r") == 0
 
 
+@pytest.mark.parametrize("named", [{"TERM": "dumb"}, {"TERM": ""}, {}], ids=["dumb", "empty", "unset"])
+def test_a_plain_terminal_gets_no_escape_codes(server, environment, named):
+    server.chunks = [{"reasoning": "hm"}, {"content": "Yes"}]
+    terminal = Terminal(
+        ["--url", server.url], {name: text for name, text in environment.items() if name != "TERM"} | named
+    )
+    shown = terminal.read_until("/help")
+    terminal.read_prompt()
+    terminal.type("hi\r")
+    shown += terminal.read_until("Yes")
+    assert "hm\r\n\r\n" in shown and "\x1b" not in shown
+    assert terminal.leave("/quit\r") == 0
+
+
 def test_a_terminal_obeys_no_answer(server, environment):
     server.model = "fake\x1b[31m-model"
     server.chunks = [{"reasoning": "hm\x1b[5m"}, {"content": "\x1b]0;title\x07two\n\tlines\u009b2J"}]

@@ -1,6 +1,7 @@
 """`retort pull` against a hub served here."""
 
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -82,6 +83,17 @@ def test_quant_by_name(serve_hub, pull):
 def test_usual_quant_without_a_name(serve_hub, pull):
     pull(serve_hub(FILES), "owner/model")
     assert (pull.folder / "model-Q4_K_M.gguf").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("name", ["xterm", "dumb"])
+def test_only_a_terminal_that_can_gets_a_bar(serve_hub, tmp_path, name):
+    environment = {**os.environ, "RETORT_CACHE": str(tmp_path), "HF_ENDPOINT": serve_hub(FILES).url, "TERM": name}
+    ours, its = pty.openpty()
+    subprocess.run([RETORT, "pull", "owner/model"], env=environment, stderr=its, timeout=60, check=True)
+    shown = os.read(ours, 65536)
+    assert b" 100 %" in shown and (b"\x1b" in shown) == (name == "xterm")
+    os.close(ours)
+    os.close(its)
 
 
 def test_all_parts_of_a_split_file(serve_hub, pull):

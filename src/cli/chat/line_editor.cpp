@@ -8,11 +8,12 @@
 #include <array>
 #include <clocale>
 #include <cstdio>
-#include <cstdlib>
 #include <iostream>
 #include <string_view>
 #include <system_error>
 #include <utility>
+
+#include "cli/terminal.h"
 
 namespace retort {
 namespace {
@@ -56,11 +57,6 @@ unsigned char take_paste(EditLine* editor, int) {
 void use_utf8() {
   std::setlocale(LC_CTYPE, "");
   if (std::string_view(nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
-}
-
-bool is_plain_terminal() {
-  const char* name = std::getenv("TERM");
-  return name == nullptr || std::string_view(name) == "dumb";
 }
 
 }  // namespace

@@ -26,14 +26,14 @@ void Progress::begin(std::string name, uint64_t total, uint64_t already) {
   tenth_ = total == 0 ? 0 : static_cast<int>(already * 10 / total);
   started_ = steady_clock::now();
   drawn_ = {};
-  if (!is_terminal_)
+  if (!redraws_)
     fmt::print(stderr, "{}  {}{}\n", name_, total == 0 ? "" : human_bytes(total),
                already == 0 ? "" : ", going on from " + human_bytes(already));
 }
 
 void Progress::update(uint64_t done) {
   const auto now = steady_clock::now();
-  if (is_terminal_) {
+  if (redraws_) {
     if (now - drawn_ < std::chrono::milliseconds(100) && done != total_) return;
     drawn_ = now;
     draw(done);
@@ -59,7 +59,7 @@ void Progress::draw(uint64_t done) {
 }
 
 void Progress::end() {
-  if (is_terminal_) fmt::print(stderr, "\n");
+  if (redraws_) fmt::print(stderr, "\n");
 }
 
 }  // namespace retort

@@ -1,4 +1,4 @@
-// How far a download is: a bar that redraws itself on a terminal, else a line every tenth of the way.
+// How far a download is: a bar that redraws itself where it can, else a line every tenth of the way.
 #pragma once
 
 #include <chrono>
@@ -11,7 +11,7 @@ std::string human_bytes(uint64_t bytes);  // "1.12 GB"
 
 class Progress {
  public:
-  explicit Progress(bool is_terminal) : is_terminal_(is_terminal) {}
+  explicit Progress(bool redraws) : redraws_(redraws) {}
   void begin(std::string name, uint64_t total, uint64_t already);  // total 0: not known
   void update(uint64_t done);
   void end();
@@ -19,7 +19,7 @@ class Progress {
  private:
   void draw(uint64_t done);
 
-  bool is_terminal_;
+  bool redraws_;
   std::string name_;
   uint64_t total_ = 0, already_ = 0;
   int tenth_ = 0;
