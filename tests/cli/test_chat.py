@@ -345,6 +345,19 @@ def test_a_paste_is_one_message(server, environment):
     assert server.requests[-1][2]["messages"][-1]["content"] == asked[0]
 
 
+def test_the_same_line_again_is_kept_once(server, environment):
+    terminal = Terminal(["--url", server.url], environment)
+    for line in ("one", "two", "two", "two"):
+        terminal.read_prompt()
+        terminal.type(line + "\r")
+        terminal.read_until("Hello there")
+    terminal.read_prompt()
+    terminal.type("\x1b[A\x1b[A\r")
+    terminal.read_until("Hello there")
+    assert terminal.leave("/quit\r") == 0
+    assert server.requests[-1][2]["messages"][-1]["content"] == "one"
+
+
 def test_ctrl_c_stops_the_answer_and_not_the_program(server, environment):
     server.chunks = [{"content": "Once upon"}, 30, {"content": "never seen"}]
     terminal = Terminal(["--url", server.url], environment)

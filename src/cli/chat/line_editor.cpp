@@ -70,6 +70,7 @@ LineEditor::LineEditor(Interrupt& interrupt, std::filesystem::path history)
   editor_.reset(el_init("retort", stdin, stdout, stderr));
   HistEvent event{};
   ::history(lines_.get(), &event, H_SETSIZE, kMaxHistory);
+  ::history(lines_.get(), &event, H_SETUNIQUE, 1);  // the same line twice in a row is kept once
   if (!history_.empty()) ::history(lines_.get(), &event, H_LOAD, history_.c_str());
   el_set(editor_.get(), EL_CLIENTDATA, this);
   el_set(editor_.get(), EL_PROMPT, &LineEditor::prompt_of);
