@@ -26,7 +26,7 @@ Result<KvStore> KvStore::allocate(const ModelConfig& config, KvType type, int32_
   const size_t size = bytes_per_block(config, type) * static_cast<size_t>(num_blocks);
   void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
-    return fail(ErrorKind::kIo, "[kv] {} blocks of {} bytes: {} (--kv-cache-memory asks for less)", num_blocks,
+    return fail(ErrorKind::kIo, "[kv] {} blocks of {} bytes for keys and values: {}", num_blocks,
                 bytes_per_block(config, type), std::strerror(errno));
   store.data_ = std::unique_ptr<std::byte[], Unmap>(static_cast<std::byte*>(memory), Unmap{size});
   return store;

@@ -69,6 +69,7 @@ def test_help_of_serve_tells_every_flag_and_its_default():
         (["bench", MODEL, "--prompt", "-1"], "--prompt: expected 0 or more, got -1"),
         (["bench", MODEL, "--prompt", "9999999"], "expected at most the model's 8192 positions, got 9999999"),
         (["bench", MODEL, "--context", "8000", "--generate", "193"], "positions, got 8193"),
+        (["bench", MODEL, "-p", "0", "--batch", "2147483647"], "A smaller --batch or --context needs less"),
         (["serve", MODEL, "--port", "99999"], "--port: expected 0 to 65535, got 99999"),
         (["tokenize", MODEL, "--file", "/tmp"], "/tmp: is a folder, expected a file"),
         (["serve", MODEL, "--config", "/tmp"], "/tmp: is a folder, expected a file"),

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <numeric>
 
+#include "base/cpu.h"
+
 namespace retort {
 namespace {
 
@@ -79,6 +81,15 @@ Work work_of(const SpeedTest& test, const TokenCost& cost) {
           tokens * batch * (cost.body_ops + cost.head_ops)};
 }
 
+Status check_memory(const SpeedTest& test, double kv_bytes) {
+  const auto available = static_cast<double>(memory_of_machine().available);
+  if (kv_bytes <= available) return {};
+  return fail(ErrorKind::kTooLarge,
+              "[bench] {}: expected keys and values of at most the {:.0f} MiB that are free, they are {:.0f} MiB. A "
+              "smaller --batch or --context needs less",
+              name_of(test), available / (1 << 20), kv_bytes / (1 << 20));
+}
+
 }  // namespace
 
 TokenCost cost_of(const Transformer& model, KvType kv_type) {
@@ -106,8 +117,10 @@ std::string name_of(const SpeedTest& test) {
 
 Result<SpeedResult> measure_speed(Transformer& model, KvType kv_type, const SpeedTest& test, int repetitions) {
   const int num_positions = test.context + test.num_tokens;
-  const int blocks = test.batch * ((num_positions + kBlockTokens - 1) / kBlockTokens);
-  RETORT_ASSIGN(auto kv, KvStore::allocate(model.config(), kv_type, blocks));
+  const int64_t blocks = int64_t{test.batch} * ((num_positions + kBlockTokens - 1) / kBlockTokens);
+  const auto block_bytes = static_cast<double>(KvStore::bytes_per_block(model.config(), kv_type));
+  RETORT_TRY(check_memory(test, static_cast<double>(blocks) * block_bytes));
+  RETORT_ASSIGN(auto kv, KvStore::allocate(model.config(), kv_type, static_cast<int32_t>(blocks)));
   Runner runner(model, kv, test.batch, num_positions);
   if (test.kind == SpeedTest::Kind::kDecode) runner.prefill(test.context + 1);  // positions before the measured ones
   std::vector<double> speeds;

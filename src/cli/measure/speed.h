@@ -35,7 +35,7 @@ struct SpeedResult {
 
 std::string name_of(const SpeedTest& test);  // "prefill 512", "decode 64 × 8"
 
-// Error kIo: the keys and values do not fit into memory.
+// Error kTooLarge: the keys and values do not fit into the memory that is free.
 Result<SpeedResult> measure_speed(Transformer& model, KvType kv_type, const SpeedTest& test, int repetitions);
 
 }  // namespace retort
