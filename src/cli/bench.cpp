@@ -195,7 +195,8 @@ int bench_breakdown(const BenchOptions& options) {
 RunCommand add_bench_command(CLI::App& app) {
   auto options = std::make_shared<BenchOptions>();
   app.add_option("MODEL", options->model, "A .gguf file, a folder, a name of the catalogue or OWNER/REPO[:QUANT]")
-      ->required();
+      ->required()
+      ->check(not_empty("a model"));
   app.add_option("-p,--prompt", options->prompt, "Prompt tokens to prefill; 0: leave out")
       ->check(at_least(0))
       ->capture_default_str();

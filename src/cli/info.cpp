@@ -9,6 +9,7 @@
 #include "cli/hub/catalogue.h"
 #include "cli/hub/model_cache.h"
 #include "cli/hub/progress.h"
+#include "cli/ranges.h"
 #include "cli/terminal.h"
 #include "engine/llm.h"
 #include "model/checkpoint.h"
@@ -169,7 +170,9 @@ int info(const std::string& name) {
 
 RunCommand add_info_command(CLI::App& app) {
   auto name = std::make_shared<std::string>();
-  app.add_option("MODEL", *name, "A .gguf file, a folder, a name of the catalogue or OWNER/REPO[:QUANT]")->required();
+  app.add_option("MODEL", *name, "A .gguf file, a folder, a name of the catalogue or OWNER/REPO[:QUANT]")
+      ->required()
+      ->check(not_empty("a model"));
   return [name] { return info(*name); };
 }
 

@@ -66,8 +66,9 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
   const auto cores = default_num_threads();
   app.add_option("MODEL", flags.model_argument,
                  "A .gguf file, a Hugging Face folder, a name of the catalogue (retort pull --list) or "
-                 "OWNER/REPO[:QUANT]. Without it: the first of the catalogue that is here");
-  app.add_option("--model", flags.model, "The same, as vLLM spells it")->group("Model");
+                 "OWNER/REPO[:QUANT]. Without it: the first of the catalogue that is here")
+      ->check(not_empty("a model"));
+  app.add_option("--model", flags.model, "The same, as vLLM spells it")->check(not_empty("a model"))->group("Model");
   app.add_option("--chat-template", flags.chat_template,
                  "A Jinja file, or chatml, llama3, deepseek-r1; instead of the model's own")
       ->group("Model");

@@ -9,6 +9,7 @@
 #include "base/visible.h"
 #include "cli/command.h"
 #include "cli/hub/model_cache.h"
+#include "cli/ranges.h"
 #include "cli/terminal.h"
 #include "cli/text_file.h"
 #include "text/tokenizer.h"
@@ -112,7 +113,8 @@ Status tokenize(const TokenizeOptions& options) {
 RunCommand add_tokenize_command(CLI::App& app) {
   auto options = std::make_shared<TokenizeOptions>();
   app.add_option("MODEL", options->model, "A .gguf file, a folder, a name of the catalogue or OWNER/REPO[:QUANT]")
-      ->required();
+      ->required()
+      ->check(not_empty("a model"));
   app.add_option("TEXT", options->text, "What to tokenise; without it, --file or standard input");
   app.add_option("--file", options->file, "Read this file");
   app.add_flag("--decode", options->decode, "The other way: the input is token ids");

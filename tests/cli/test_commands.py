@@ -163,6 +163,9 @@ def test_exit_code_of_what_failed(tmp_path, arguments, message):
         (["pull"], "MODEL is missing"),
         (["pull", "a/b/c"], "expected a path, a name of the catalogue or OWNER/REPO"),
         (["pull", "a/b", "--hub", "c"], "--hub"),
+        *[([command, ""], "MODEL: expected a model") for command in ("serve", "chat", "bench", "info", "tokenize")],
+        (["serve", "--model", ""], "--model: expected a model, got an empty one"),
+        (["pull", ""], "MODEL is missing"),
         (["simulate", "--min-input", "9", "--max-input", "1"], "--min-input"),
     ],
 )
