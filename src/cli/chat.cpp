@@ -65,7 +65,8 @@ Result<int> chat(ChatOptions& options) {
     const auto line = editor.read("> ");
     if (!line || is_ended() || !session.take_line(*line)) break;
   }
-  if (is_ended()) interrupt.end_program();
+  if (is_ended()) Interrupt::end_program();
+  RETORT_TRY(editor.status());
   // With nobody at the terminal the exit code says whether the last question was answered.
   return editor.is_terminal() || !session.has_failed() ? kDone : kFailed;
 }

@@ -316,6 +316,14 @@ def test_what_is_not_utf8_is_not_sent(server, environment):
     assert subprocess.run(system, env=environment, capture_output=True, timeout=60, check=False).returncode == 2
 
 
+def test_an_input_that_cannot_be_read_is_an_error(server, environment, tmp_path):
+    folder = os.open(tmp_path, os.O_RDONLY)
+    command = [RETORT, "chat", "--url", server.url]
+    failed = subprocess.run(command, env=environment, stdin=folder, capture_output=True, timeout=60, check=False)
+    os.close(folder)
+    assert failed.returncode == 1 and b"standard input cannot be read: Is a directory" in failed.stderr
+
+
 def test_a_stream_that_ends_before_its_answer_is_an_error(server, environment):
     server.stream = lambda out: out.write(b'data: {"choices": [{"index": 0, "delta": {"content": "Half"}}]}\n\n')
     result = chat("--url", server.url, text="hi\n", environment=environment, expect=1)

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <clocale>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 #include <string_view>
 #include <system_error>
@@ -91,6 +93,11 @@ LineEditor::~LineEditor() {
     std::filesystem::permissions(history_, std::filesystem::perms(0600), error);
 }
 
+Status LineEditor::status() const {
+  if (read_error_ == 0) return {};
+  return fail(ErrorKind::kIo, "[chat] standard input cannot be read: {}", std::strerror(read_error_));
+}
+
 char* LineEditor::prompt_of(EditLine* editor) {
   LineEditor* self = nullptr;
   el_get(editor, EL_CLIENTDATA, &self);
@@ -99,7 +106,9 @@ char* LineEditor::prompt_of(EditLine* editor) {
 
 std::optional<std::string> LineEditor::read_plain() {
   std::string line;
-  if (!std::getline(std::cin, line)) return std::nullopt;
+  const bool is_there = !std::getline(std::cin, line).fail();
+  if (std::ferror(stdin) != 0 && read_error_ == 0) read_error_ = errno;
+  if (!is_there) return std::nullopt;
   if (std::exchange(is_first_, false) && line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
   if (line.ends_with('\r')) line.pop_back();
   return line;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "base/result.h"
 #include "cli/chat/interrupt.h"
 
 namespace retort {
@@ -24,6 +25,8 @@ class LineEditor {
   // A line without its line break; lines that end in \ go on in the next, and what is pasted may have several. None at
   // the end of the input. Ctrl-C on a terminal gives up all of it and asks again; without one there is then none.
   std::optional<std::string> read(const std::string& prompt);
+  // Error kIo: the end of the input was none, it could not be read.
+  Status status() const;
 
  private:
   struct End {
@@ -40,6 +43,7 @@ class LineEditor {
   std::filesystem::path history_;
   bool is_terminal_;
   bool is_first_ = true;       // no line has been read
+  int read_error_ = 0;         // errno
   bool marks_pastes_ = false;  // the terminal is asked to bracket what is pasted
   std::string prompt_;
   std::unique_ptr<History, End> lines_;
