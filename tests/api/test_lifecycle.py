@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -128,6 +129,39 @@ def test_a_signal_lets_running_requests_finish(start_server, ending):
     assert server.process.wait(timeout=240) == 0
     with pytest.raises(ConnectionRefusedError):
         server.connect()
+
+
+def test_a_log_whose_reader_has_gone_ends_nothing():
+    """As when `tee` behind the server goes first at Ctrl-C."""
+    command = [BINARY, "serve", MODEL, "--host", "127.0.0.1", "--port", "0", "--max-model-len", "2048"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, encoding="utf-8")
+    try:
+        port = next(int(found[1]) for line in server.stderr if (found := re.search(r"ready at .*:(\d+)", line)))
+        server.stderr.close()
+        for _ in range(2):  # the first writes the line that nobody reads
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(request("GET", "/health", b"", "Connection: close"))
+                assert b"200 OK" in connection.makefile("rb").read()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=240) == 0
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.skipif("san" in BINARY.parent.name, reason="sanitizers take address space as they please")
+def test_a_form_for_whose_compiler_there_is_no_memory_is_asked_for_later(start_server):
+    server = start_server("--max-model-len", "512")
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"enum": [1]}}}
+    body = {"messages": [{"role": "user", "content": "hi"}], "response_format": form, "max_tokens": 4}
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    size = int(re.search(r"VmSize:\s+(\d+) kB", status)[1]) << 10
+    unlimited = resource.prlimit(server.process.pid, resource.RLIMIT_AS, (size + (150 << 20), -1))
+    status, answer, headers = server.ask("POST", "/v1/chat/completions", body)
+    assert (status, "thread" in answer["error"]["message"]) == (503, True), answer
+    assert int(headers["retry-after"]) > 0
+    resource.prlimit(server.process.pid, resource.RLIMIT_AS, unlimited)
+    assert server.ask("POST", "/v1/chat/completions", body)[0] == 200
 
 
 @pytest.mark.parametrize("seconds", ["0", "1"])
