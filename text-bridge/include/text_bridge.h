@@ -25,7 +25,8 @@ void text_bridge_string_free(TextBridgeString string);
 
 typedef struct TextBridgeTemplate TextBridgeTemplate;
 
-/* Compiles a chat template, on a stack of TEXT_BRIDGE_COMPILE_STACK. The result may be used by several threads at once. NULL: *error says why. */
+/* Compiles a chat template, on a stack of TEXT_BRIDGE_COMPILE_STACK. The result may be used by several threads at once.
+ * NULL: *error says why. */
 TextBridgeTemplate* text_bridge_template_new(const char* source, size_t length, TextBridgeString* error);
 void text_bridge_template_free(TextBridgeTemplate* chat_template);
 
