@@ -12,6 +12,7 @@
 #include "server/fields/json_input.h"
 #include "server/http/exchange.h"
 #include "server/http/session.h"
+#include "server/http/tls.h"
 #include "server/ollama/endpoints.h"
 #include "server/openai/endpoints.h"
 #include "server/openapi.h"
@@ -80,7 +81,7 @@ Status App::listen(const ServerConfig& config) {
   RETORT_ASSIGN(listener_, is_unix ? http::Listener::bind_unix(io_, config.uds)
                                    : http::Listener::bind(io_, config.host, config.port));
   if (!config.ssl_certfile.empty()) {
-    RETORT_ASSIGN(auto tls, http::Tls::load(config.ssl_certfile, config.ssl_keyfile));
+    RETORT_ASSIGN(auto tls, http::load_tls(config.ssl_certfile, config.ssl_keyfile));
     listener_->encrypt(std::move(tls));
   }
   if (is_unix) {
@@ -172,7 +173,6 @@ void App::shut_down() {
     watchdog_.stop();
     service_.is_draining = true;
     for (http::Session* session : service_.sessions) session->close();
-    listener_->close_encrypted();
   });
   keep_running_.reset();
   thread_.join();

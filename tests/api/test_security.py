@@ -1,18 +1,21 @@
 """TLS, Unix domain sockets, keys, and what the log keeps to itself."""
 
+import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import ssl
 import stat
 import subprocess
+import time
 
 import httpx2
 import openai
 import pytest
 from conftest import BINARY, MODEL
-from raw_http import request
+from raw_http import Connection, request
 
 SHORT = {"prompt": "One, two, three,", "max_tokens": 4, "temperature": 0}
 CHAT = {"messages": [{"role": "user", "content": "my secret thought"}], "max_tokens": 3}
@@ -32,17 +35,21 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encrypted(start_server, certificate):
-    flags = ("--ssl-certfile", str(certificate[0]), "--ssl-keyfile", str(certificate[1]))
-    server = start_server(*flags, "--max-model-len", "2048", "--header-timeout", "1")
+    server = start_server(*flags_for(certificate), "--max-model-len", "2048", "--header-timeout", "1")
     assert server.url.startswith("https://127.0.0.1:")
     yield server
     assert server.stop() == 0, "".join(server.log[-20:])
 
 
-def connect_tls(server, certificate) -> ssl.SSLSocket:
+def connect_tls(server, certificate, **options) -> Connection:
     context = ssl.create_default_context(cafile=certificate[0])
-    plain = socket.create_connection(("127.0.0.1", server.port), timeout=60)
-    return context.wrap_socket(plain, server_hostname="localhost")
+    connection = server.connect(seconds=60, **options)
+    connection.socket = context.wrap_socket(connection.socket, server_hostname="localhost")
+    return connection
+
+
+def flags_for(certificate) -> tuple[str, ...]:
+    return ("--ssl-certfile", str(certificate[0]), "--ssl-keyfile", str(certificate[1]))
 
 
 def get_json(server, certificate, path: str) -> dict:
@@ -68,16 +75,14 @@ def test_the_sdk_speaks_tls(encrypted, certificate):
 
 
 def test_one_connection_too_many_over_tls_is_told_so(start_server, certificate):
-    flags = ("--ssl-certfile", str(certificate[0]), "--ssl-keyfile", str(certificate[1]))
-    server = start_server(*flags, "--max-connections", "2")
+    server = start_server(*flags_for(certificate), "--max-connections", "2")
     first, second = connect_tls(server, certificate), connect_tls(server, certificate)
     for connection in (first, second):  # an answer shows that it holds its place
-        connection.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        assert connection.send(request("GET", "/ping")).read_answer().status == 200
     with connect_tls(server, certificate) as third:
-        answer = b"".join(iter(lambda: third.recv(4096), b""))
-    assert answer.startswith(b"HTTP/1.1 503")
-    assert b"Retry-After: 1" in answer
+        answer = third.read_answer()
+        assert third.is_closed()
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     first.close()
     second.close()
     assert server.stop() == 0
@@ -87,18 +92,74 @@ def test_a_large_body_and_answer_over_tls(encrypted, certificate):
     """Larger than any buffer on the way: nothing is lost or reordered."""
     with connect_tls(encrypted, certificate) as connection:
         text = "word " * 200_000
-        connection.sendall(request("POST", "/tokenize", {"prompt": text}))
-        answer = http.client.HTTPResponse(connection)
-        answer.begin()
-        assert json.loads(answer.read())["count"] >= 200_000
+        connection.send(request("POST", "/tokenize", {"prompt": text}))
+        assert connection.read_answer().json()["count"] >= 200_000
+
+
+def test_requests_that_come_while_one_is_answered_over_tls(encrypted, certificate):
+    with connect_tls(encrypted, certificate) as connection:
+        connection.send(request("POST", "/v1/completions", {**SHORT, "max_tokens": 64, "stream": True}))
+        prompts = ["word " * number for number in range(1, 100)]
+        for prompt in prompts:
+            connection.send(request("POST", "/tokenize", {"prompt": prompt}))
+        assert connection.read_answer().body.endswith(b"data: [DONE]\n\n")
+        counts = [connection.read_answer().json()["count"] for _ in prompts]
+        assert counts == sorted(set(counts))
+
+
+def test_who_reads_nothing_over_tls_is_given_up(start_server, certificate):
+    timeouts = ("--idle-timeout", "1", "--header-timeout", "1")
+    server = start_server(*flags_for(certificate), *timeouts, "--max-connections", "8", "--max-model-len", "512")
+    before = server.num_sockets()
+    silent = [connect_tls(server, certificate, receive_buffer=4096) for _ in range(8)]
+    for connection in silent:
+        connection.send(request("GET", "/") * 800)
+    server.wait_for_num_sockets(before, seconds=15)
+    with connect_tls(server, certificate) as connection:
+        assert connection.send(request("GET", "/ping")).read_answer().status == 200
+    assert server.stop() == 0
+    for connection in silent:
+        connection.close()
+
+
+def test_answers_over_tls_arrive_though_the_server_has_ended(start_server, certificate):
+    """What it holds to be answered is out of its hands, however slowly it is read."""
+    server = start_server(*flags_for(certificate), "--max-model-len", "512")
+    asked = request("GET", "/openapi.json")
+
+    def num_answered() -> int:
+        return sum("GET /openapi.json 200" in line for line in server.log)
+
+    def wait_until_stuck() -> int:
+        before = -1
+        while before != (before := num_answered()):
+            time.sleep(0.3)
+        return before
+
+    with connect_tls(server, certificate, receive_buffer=4096) as silent:
+        silent.send(asked * 300)
+        num_unread = wait_until_stuck()
+    assert 5 < num_unread < 300, "as many as the kernel takes for a connection"
+    slow = [connect_tls(server, certificate, receive_buffer=4096) for _ in range(4)]
+    for less, connection in enumerate(slow):
+        connection.send(asked * (num_unread - less))
+    wait_until_stuck()
+    server.process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):  # where one does take less than it did before
+        server.process.wait(timeout=2)
+    for less, connection in enumerate(slow):
+        for _ in range(num_unread - less):
+            assert connection.read_answer().status == 200
+        connection.close()
+    assert server.stop() == 0
 
 
 def test_who_leaves_over_tls_ends_the_request(encrypted, certificate):
     connection = connect_tls(encrypted, certificate)
-    connection.sendall(
+    connection.send(
         request("POST", "/v1/completions", {**SHORT, "max_tokens": 1900, "ignore_eos": True, "stream": True})
     )
-    assert connection.recv(20).startswith(b"HTTP/1.1 200")
+    assert connection.read_head().status == 200
     assert get_json(encrypted, certificate, "/load")["num_running"] == 1
     connection.close()
     for _ in range(1000):

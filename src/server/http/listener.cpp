@@ -27,21 +27,28 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr int kBacklog = 4096;
 constexpr std::chrono::milliseconds kPauseAfterError{100};
 constexpr int kTurnedAway = 503;
-constexpr size_t kMaxLateHandshakes = 64;  // of connections that are only told that all places are taken
+constexpr size_t kMaxTurnedAway = 64;  // at once, of those whom telling so takes a handshake
 
-// One that comes when all places are taken is told so; it fits into the socket's send buffer or is dropped.
-void turn_away(Socket socket) {
+bool is_full(const Service& service) {
+  return service.sessions.size() - service.num_turned_away >= static_cast<size_t>(service.limits.max_connections);
+}
+
+std::string too_many_connections() {
   const Response response =
       error_response({.status = kTurnedAway, .message = "too many connections", .retry_after = 1});
-  const std::string bytes = format_head(response.status, {{"Content-Type", response.content_type},
-                                                          {"Content-Length", std::to_string(response.body.size())},
-                                                          {"Retry-After", "1"},
-                                                          {"x-request-id", make_request_id()},
-                                                          {"Connection", "close"}}) +
-                            response.body;
+  return format_head(response.status, {{"Content-Type", response.content_type},
+                                       {"Content-Length", std::to_string(response.body.size())},
+                                       {"Retry-After", "1"},
+                                       {"x-request-id", make_request_id()},
+                                       {"Connection", "close"}}) +
+         response.body;
+}
+
+// It fits into the socket's send buffer or is dropped.
+void turn_away(Socket socket) {
   ErrorCode ignored;
   socket.non_blocking(true, ignored);
-  socket.write_some(asio::buffer(bytes), ignored);
+  socket.write_some(asio::buffer(too_many_connections()), ignored);
   socket.shutdown(Socket::shutdown_send, ignored);
 }
 
@@ -106,11 +113,6 @@ Result<std::unique_ptr<Listener>> Listener::bind_unix(asio::io_context& io, cons
 
 void Listener::start(Service& service) { asio::co_spawn(acceptor_.get_executor(), run(service), asio::detached); }
 
-bool Listener::is_full(const Service& service) const {
-  const size_t num_coming = tls_ != nullptr ? tls_->num_handshakes() : 0;
-  return service.sessions.size() + num_coming >= static_cast<size_t>(service.limits.max_connections);
-}
-
 asio::awaitable<void> Listener::run(Service& service) {
   while (acceptor_.is_open()) {
     Socket socket(acceptor_.get_executor());
@@ -126,22 +128,19 @@ asio::awaitable<void> Listener::run(Service& service) {
     ErrorCode ignored;
     if (path_.empty()) socket.set_option(tcp::no_delay(true), ignored);
     if (is_full(service)) {
-      refuse(std::move(socket), service);
-    } else if (tls_ == nullptr) {
-      Session::start(std::move(socket), name_of(peer), service);
+      refuse(std::move(socket), name_of(peer), service);
     } else {
-      tls_->accept(std::move(socket), service.limits.header_timeout,
-                   [&service, name = name_of(peer)](Socket plain) { Session::start(std::move(plain), name, service); });
+      Session::start(tls_ ? Stream(std::move(socket), *tls_) : Stream(std::move(socket)), name_of(peer), service);
     }
   }
 }
 
-void Listener::refuse(Socket socket, const Service& service) {
+void Listener::refuse(Socket socket, std::string peer, Service& service) {
   if (service.on_answer) service.on_answer({}, {}, kTurnedAway);
-  if (tls_ == nullptr)
+  if (!tls_)
     turn_away(std::move(socket));
-  else if (tls_->num_handshakes() < kMaxLateHandshakes)
-    tls_->accept(std::move(socket), service.limits.header_timeout, turn_away);
+  else if (service.num_turned_away < kMaxTurnedAway)
+    Session::start(Stream(std::move(socket), *tls_), std::move(peer), service, too_many_connections());
 }
 
 void Listener::close() {
@@ -149,10 +148,6 @@ void Listener::close() {
   acceptor_.close(ignored);
   pause_.cancel();
   if (!path_.empty()) ::unlink(std::exchange(path_, {}).c_str());
-}
-
-void Listener::close_encrypted() {
-  if (tls_ != nullptr) tls_->close();
 }
 
 }  // namespace retort::http

@@ -6,12 +6,13 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "server/http/service.h"
-#include "server/http/tls.h"
 
 namespace retort::http {
 
@@ -23,11 +24,10 @@ class Listener {
   static Result<std::unique_ptr<Listener>> bind_unix(boost::asio::io_context& io, const std::string& path);
   ~Listener();
 
-  boost::asio::ip::tcp::endpoint address() const { return address_; }  // not of a Unix domain socket
-  void encrypt(std::unique_ptr<Tls> tls) { tls_ = std::move(tls); }    // before start()
-  void start(Service& service);                                        // `service` must outlive the io_context's run
-  void close();                                                        // takes no more; those there are stay
-  void close_encrypted();  // at once, what sessions may still have to say included
+  boost::asio::ip::tcp::endpoint address() const { return address_; }     // not of a Unix domain socket
+  void encrypt(boost::asio::ssl::context tls) { tls_ = std::move(tls); }  // before start()
+  void start(Service& service);                                           // `service` must outlive the io_context's run
+  void close();                                                           // takes no more; those there are stay
 
  private:
   using Socket = boost::asio::generic::stream_protocol::socket;
@@ -36,13 +36,12 @@ class Listener {
   explicit Listener(boost::asio::io_context& io) : acceptor_(io), pause_(io) {}
   Status listen(const Protocol::endpoint& endpoint, const std::string& name);
   boost::asio::awaitable<void> run(Service& service);
-  bool is_full(const Service& service) const;
-  void refuse(Socket socket, const Service& service);  // with a 503, as far as that can be said
+  void refuse(Socket socket, std::string peer, Service& service);  // with a 503, as far as that can be said
 
   boost::asio::basic_socket_acceptor<Protocol> acceptor_;
   boost::asio::ip::tcp::endpoint address_;
   std::string path_;  // of a Unix domain socket
-  std::unique_ptr<Tls> tls_;
+  std::optional<boost::asio::ssl::context> tls_;
   boost::asio::steady_timer pause_;
 };
 

@@ -33,8 +33,9 @@ struct Service {
   int num_exchanges = 0;                                     // requests read and not yet answered
   size_t held_body_bytes = 0;                                // of those, and of those being read
   std::unordered_map<size_t, int> num_requests_of_key = {};  // being read or answered, by the key's place
-  std::unordered_set<Session*> sessions = {};                // every open connection
-  std::function<void()> on_exchange_change = {};             // num_exchanges has changed
+  std::unordered_set<Session*> sessions = {};     // every open connection, its handshake and its end included
+  size_t num_turned_away = 0;                     // of those, connections that are only told why
+  std::function<void()> on_exchange_change = {};  // num_exchanges has changed
   // An answer has gone out, or the client before it (499); `handler` is the route's path, empty where there was none.
   // `method` is empty for one that was turned away before it could ask anything.
   std::function<void(std::string_view method, std::string_view handler, int status)> on_answer = {};

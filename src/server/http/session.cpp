@@ -21,8 +21,10 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kReadBytes = 64u << 10;
 constexpr int64_t kBodyBytesPerSecond = 16 << 10;  // a body that comes slower is given up
+constexpr auto kGoodbyeTime = 1s;                  // for a client that does not answer the end of an encrypted stream
 constexpr auto kLingerTime = 2s;                   // for a client that still sends what we will not read
-constexpr int kClientLeft = 499;                   // in the log, as nginx has it: gone before there was an answer
+constexpr auto kNextCancel = 50ms;
+constexpr int kClientLeft = 499;  // in the log, as nginx has it: gone before there was an answer
 constexpr size_t kLingerBytes = 64u << 20;
 
 int status_of(const Exchange& exchange) { return exchange.has_started() ? exchange.status() : kClientLeft; }
@@ -78,20 +80,29 @@ bool needs_no_type(const Route& route, const Parser& parser) {
 
 }  // namespace
 
-Session::Session(Socket socket, std::string peer, Service& service)
-    : socket_(std::move(socket)),
+Session::Session(Stream stream, std::string peer, Service& service, std::string last_words)
+    : stream_(std::move(stream)),
       peer_(std::move(peer)),
       service_(service),
+      last_words_(std::move(last_words)),
       buffer_(service.limits.max_header_bytes + kReadBytes),
-      deadline_(socket_.get_executor()) {
+      deadline_(stream_.get_executor()) {
   service_.sessions.insert(this);
+  if (!last_words_.empty()) ++service_.num_turned_away;
 }
 
-Session::~Session() { service_.sessions.erase(this); }
+Session::~Session() {
+  service_.sessions.erase(this);
+  if (!last_words_.empty()) --service_.num_turned_away;
+}
 
-void Session::start(Socket socket, std::string peer, Service& service) {
-  auto session = std::shared_ptr<Session>(new Session(std::move(socket), std::move(peer), service));
+void Session::start(Stream stream, std::string peer, Service& service, std::string last_words) {
+  auto session =
+      std::shared_ptr<Session>(new Session(std::move(stream), std::move(peer), service, std::move(last_words)));
   asio::co_spawn(session->executor(), session->run(), [session](const std::exception_ptr& error) {
+    session->disarm();
+    ErrorCode ignored;
+    session->stream_.socket().close(ignored);
     if (error == nullptr) return;
     try {
       std::rethrow_exception(error);
@@ -102,14 +113,34 @@ void Session::start(Socket socket, std::string peer, Service& service) {
 }
 
 asio::awaitable<void> Session::run() {
+  const bool is_open = co_await shake_hands();
+  if (is_open) {
+    co_await serve();
+    co_await say_goodbye();
+  }
+}
+
+asio::awaitable<bool> Session::shake_hands() {
+  if (!stream_.is_encrypted()) co_return true;
+  arm(service_.limits.header_timeout);
+  const auto [error] = co_await stream_.async_handshake(kAwait);
+  disarm();
+  if (error) log::debug("TLS handshake of {} failed: {}", peer_, error.message());
+  co_return !error;
+}
+
+asio::awaitable<void> Session::serve() {
+  if (!last_words_.empty()) {
+    lingers_ = true;
+    std::string bytes = last_words_;
+    co_await write(std::move(bytes));
+    co_return;
+  }
   while (true) {
     const bool goes_on = co_await serve_one();
     is_first_request_ = false;
-    if (!goes_on || is_peer_gone_ || !socket_.is_open()) break;
+    if (!goes_on || is_peer_gone_ || !stream_.socket().is_open()) break;
   }
-  disarm();
-  ErrorCode ignored;
-  socket_.close(ignored);
 }
 
 asio::awaitable<bool> Session::serve_one() {
@@ -157,7 +188,7 @@ asio::awaitable<Session::ErrorCode> Session::wait_for_first_byte() {
   if (buffer_.size() > 0) co_return ErrorCode();
   arm(is_first_request_ ? service_.limits.header_timeout : service_.limits.idle_timeout);
   auto area = buffer_.prepare(std::min(kReadBytes, buffer_.max_size()));
-  const auto [error, size] = co_await socket_.async_read_some(area, kAwait);
+  const auto [error, size] = co_await stream_.async_read_some(area, kAwait);
   disarm();
   buffer_.commit(size);
   co_return error;
@@ -165,7 +196,7 @@ asio::awaitable<Session::ErrorCode> Session::wait_for_first_byte() {
 
 asio::awaitable<Session::ErrorCode> Session::read_header(Parser& parser) {
   arm(service_.limits.header_timeout);
-  const auto [error, size] = co_await beast::http::async_read_header(socket_, buffer_, parser, kAwait);
+  const auto [error, size] = co_await beast::http::async_read_header(stream_, buffer_, parser, kAwait);
   disarm();
   if (is_timed_out_) co_return beast::error::timeout;
   if (!error && !is_end_known(parser)) co_return beast::http::error::bad_transfer_encoding;
@@ -184,7 +215,7 @@ asio::awaitable<Session::ErrorCode> Session::read_body(Parser& parser, Claim& cl
   while (!parser.is_done()) {
     const auto end = start + service_.limits.header_timeout + received * 1000ms / kBodyBytesPerSecond;
     arm(std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()));
-    const auto [error, size] = co_await beast::http::async_read_some(socket_, buffer_, parser, kAwait);
+    const auto [error, size] = co_await beast::http::async_read_some(stream_, buffer_, parser, kAwait);
     disarm();
     if (is_timed_out_) co_return beast::error::timeout;
     if (error) co_return error;
@@ -300,8 +331,8 @@ asio::awaitable<void> Session::refuse_unread(Request request, Response response,
   Exchange exchange(*this, std::move(request), route);
   exchange.close_after();
   add_cors_headers(exchange);
+  lingers_ = true;
   co_await refuse(exchange, std::move(response));
-  co_await linger();
 }
 
 asio::awaitable<void> Session::refuse(Exchange& exchange, Response response) {
@@ -310,16 +341,18 @@ asio::awaitable<void> Session::refuse(Exchange& exchange, Response response) {
   count_answer(exchange);
 }
 
-// Closing with unread input would reset the connection, and the client might never see the answer.
-asio::awaitable<void> Session::linger() {
+asio::awaitable<void> Session::say_goodbye() {
+  if (is_peer_gone_) co_return;
+  is_ending_ = true;
+  arm(lingers_ ? kLingerTime : kGoodbyeTime);
+  if (stream_.is_encrypted()) co_await stream_.async_shutdown(kAwait);
   ErrorCode ignored;
-  socket_.shutdown(Socket::shutdown_send, ignored);
+  stream_.socket().shutdown(Socket::shutdown_send, ignored);
   buffer_.clear();
-  arm(kLingerTime);
-  for (size_t dropped = 0; dropped < kLingerBytes;) {
+  for (size_t dropped = 0; lingers_ && !is_timed_out_ && dropped < kLingerBytes;) {
     auto area = buffer_.prepare(kReadBytes);
-    const auto [error, size] = co_await socket_.async_read_some(area, kAwait);
-    if (error || is_timed_out_) break;
+    const auto [error, size] = co_await stream_.socket().async_read_some(area, kAwait);
+    if (error) break;
     dropped += size;
   }
   disarm();
@@ -374,24 +407,34 @@ asio::awaitable<void> Session::run_handler(Exchange& exchange, const Route& rout
 
 asio::awaitable<void> Session::write(std::string bytes) {
   size_t written = 0;
+  is_writing_ = true;
   while (written < bytes.size() && !is_peer_gone_) {
     arm(service_.limits.idle_timeout);
     const asio::const_buffer rest = asio::buffer(bytes) + written;
-    const auto [error, size] = co_await socket_.async_write_some(rest, kAwait);
+    const auto [error, size] = co_await stream_.async_write_some(rest, kAwait);
     disarm();
     written += size;
     if (error || is_timed_out_) peer_left();
   }
+  is_writing_ = false;
+  if (std::exchange(has_unread_, false) && !is_peer_gone_) read_ahead();
 }
 
 void Session::arm(std::chrono::milliseconds time) {
   is_timed_out_ = false;
+  ++arm_epoch_;
   deadline_.expires_after(time);
-  deadline_.async_wait([self = shared_from_this(), epoch = ++arm_epoch_](ErrorCode error) {
+  cancel_at_deadline();
+}
+
+void Session::cancel_at_deadline() {
+  deadline_.async_wait([self = shared_from_this(), epoch = arm_epoch_](ErrorCode error) {
     if (error || epoch != self->arm_epoch_) return;
     self->is_timed_out_ = true;
     ErrorCode ignored;
-    self->socket_.cancel(ignored);
+    self->stream_.socket().cancel(ignored);
+    self->deadline_.expires_after(kNextCancel);  // what takes several steps may just have been between two of them
+    self->cancel_at_deadline();
   });
 }
 
@@ -401,18 +444,20 @@ void Session::disarm() {
 }
 
 void Session::watch_peer() {
-  socket_.async_wait(Socket::wait_read, [self = shared_from_this(), epoch = watch_epoch_](ErrorCode error) {
+  stream_.socket().async_wait(Socket::wait_read, [self = shared_from_this(), epoch = watch_epoch_](ErrorCode error) {
     if (!error && epoch == self->watch_epoch_) self->read_ahead();
   });
 }
 
 // What the peer sends while a handler works is the next request, kept for later; or its end.
 void Session::read_ahead() {
+  has_unread_ = is_writing_;
+  if (is_writing_) return;
   const size_t room = std::min(kReadBytes, buffer_.max_size() - buffer_.size());
   if (room == 0) return;  // full of pipelined requests: that the peer left shows when it is written to
   ErrorCode error;
-  socket_.non_blocking(true, error);
-  const size_t size = socket_.read_some(buffer_.prepare(room), error);
+  stream_.socket().non_blocking(true, error);
+  const size_t size = stream_.read_some(buffer_.prepare(room), error);
   if (error && error != asio::error::would_block) return peer_left();
   buffer_.commit(size);
   watch_peer();
@@ -420,8 +465,9 @@ void Session::read_ahead() {
 
 void Session::stop_watching() {
   ++watch_epoch_;
+  has_unread_ = false;
   ErrorCode ignored;
-  socket_.cancel(ignored);
+  stream_.socket().cancel(ignored);
 }
 
 void Session::peer_left() {
@@ -430,8 +476,9 @@ void Session::peer_left() {
 }
 
 void Session::close() {
+  if (is_ending_) return;  // soon, by itself
   ErrorCode ignored;
-  socket_.close(ignored);
+  stream_.socket().close(ignored);
   disarm();
   peer_left();
 }
