@@ -65,7 +65,7 @@ Status read_api_keys(ServeOptions& options) {
   const auto text = read_text_file(options.api_key_file);
   if (!text)
     return fail(text.error().kind, "[serve] --api-key-file {}: {}", options.api_key_file, text.error().message);
-  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF", kBlanks = " \t\v\f\r";
+  constexpr std::string_view kBlanks = " \t\v\f\r";
   std::istringstream lines(text->substr(text->starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0));
   for (std::string key; std::getline(lines, key);) {
     key.erase(0, std::min(key.find_first_not_of(kBlanks), key.size()));

@@ -3,10 +3,13 @@
 
 #include <istream>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
 namespace retort {
+
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // files of Windows may begin with it
 
 // All of it, up to 256 MiB. The message is the reason alone: "no such file", "is a folder"; the caller says whose file
 // it is.

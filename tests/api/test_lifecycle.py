@@ -149,6 +149,21 @@ def test_a_log_whose_reader_has_gone_ends_nothing():
         server.wait()
 
 
+def test_a_form_needs_no_thread_that_is_kept(start_server):
+    """One that could not be had then would end what all requests share."""
+    server = start_server("--max-model-len", "512")
+
+    def num_followers() -> int:
+        names = [path.read_text() for path in Path(f"/proc/{server.process.pid}/task").glob("*/comm")]
+        return names.count("constraint\n")
+
+    before = num_followers()
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"enum": [1]}}}
+    body = {"messages": [{"role": "user", "content": "hi"}], "response_format": form, "max_tokens": 4}
+    assert server.ask("POST", "/v1/chat/completions", body)[0] == 200
+    assert before == num_followers() > 0
+
+
 @pytest.mark.skipif("san" in BINARY.parent.name, reason="sanitizers take address space as they please")
 def test_a_form_for_whose_compiler_there_is_no_memory_is_asked_for_later(start_server):
     server = start_server("--max-model-len", "512")

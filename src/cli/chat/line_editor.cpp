@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "cli/terminal.h"
+#include "cli/text_file.h"
 
 namespace retort {
 namespace {
@@ -23,7 +24,6 @@ namespace {
 constexpr int kMaxHistory = 1000;
 constexpr const char* kMarkPastes = "\x1b[?2004h";  // the terminal then sends ESC [200~ and ESC [201~ around a paste
 constexpr const char* kDoNotMark = "\x1b[?2004l";
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // as files of Windows begin, whose lines end in CR LF
 constexpr std::wstring_view kPasteEnd = L"\x1b[201~";
 
 // Keys that libedit does not know by itself, as terminals send them.
@@ -110,7 +110,7 @@ std::optional<std::string> LineEditor::read_plain() {
   if (std::ferror(stdin) != 0 && read_error_ == 0) read_error_ = errno;
   if (!is_there) return std::nullopt;
   if (std::exchange(is_first_, false) && line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
-  if (line.ends_with('\r')) line.pop_back();
+  if (line.ends_with('\r')) line.pop_back();  // of a CR LF
   return line;
 }
 

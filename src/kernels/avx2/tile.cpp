@@ -89,6 +89,15 @@ inline void add_rows(const UnpackedGroup& w, const ActivationPanel& panel, int64
   }
 }
 
+// The panel's rows from r on in strides of kRows; what is left goes to the next smaller size.
+template <const TileFormat& kFormat, int kRows>
+inline void add_rows_by(const UnpackedGroup& w, const ActivationPanel& panel, int64_t g, int64_t r, float* out) {
+  for (; r + kRows <= panel.num_rows; r += kRows)
+    add_rows<kFormat, kRows>(w, panel, g * panel.num_rows + r, out + r * kTileOutputs);
+  if constexpr (kRows > 1)
+    if (r < panel.num_rows) add_rows_by<kFormat, kRows - 1>(w, panel, g, r, out);
+}
+
 template <const TileFormat& kFormat>
 void quant_tile(const Byte* tile, int64_t num_groups, const ActivationPanel& all, float* out) {
   if (all.num_rows <= TileVector::kMaxRows) {
@@ -103,13 +112,7 @@ void quant_tile(const Byte* tile, int64_t num_groups, const ActivationPanel& all
     prefetch_ahead<TileVector, kFormat, kRows>(group);
     const UnpackedGroup w =
         unpack_group<kFormat>(tile + kFormat.entry_offset(g), group, static_cast<int>(g % kFormat.chunk_groups()));
-    const int64_t i = g * panel.num_rows;
-    int64_t r = 0;
-    for (; r + kRows <= panel.num_rows; r += kRows) add_rows<kFormat, kRows>(w, panel, i + r, out + r * kTileOutputs);
-    const int64_t rest = panel.num_rows - r;
-    if (rest == 3) add_rows<kFormat, 3>(w, panel, i + r, out + r * kTileOutputs);
-    if (rest == 2) add_rows<kFormat, 2>(w, panel, i + r, out + r * kTileOutputs);
-    if (rest == 1) add_rows<kFormat, 1>(w, panel, i + r, out + r * kTileOutputs);
+    add_rows_by<kFormat, kRows>(w, panel, g, 0, out);
   }
 }
 

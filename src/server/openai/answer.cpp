@@ -81,9 +81,6 @@ void Answer::append_chunks(size_t idx, std::string& events) {
   bodies.front().update(prompt);
   choice.has_begun = true;
   if (choice.sample.is_finished()) {
-    // A chunk of its own after a call: OpenAI's Node package takes the arguments for whole once it sees a reason.
-    if (bodies.back().contains("delta") && bodies.back()["delta"].contains("tool_calls"))
-      bodies.push_back({{"delta", Json::object()}, {"logprobs", nullptr}});
     bodies.back()["finish_reason"] = choice.sample.finish_reason();
     bodies.back()["stop_reason"] = choice.sample.stop_reason();
     choice.has_ended = true;

@@ -40,6 +40,8 @@ class ChatAnswer : public Answer {
       if (!call.part.name.empty()) add_name(call.part, num_calls++, bodies);
       add_arguments(call.part, num_calls - 1, bodies);
     }
+    // The reason to end comes after a call, not with it: OpenAI's Node package then takes the arguments for whole.
+    if (choice.sample.is_finished() && bodies.back()["delta"].contains("tool_calls")) bodies.push_back(empty_body());
     return bodies;
   }
 
@@ -66,12 +68,12 @@ class ChatAnswer : public Answer {
     return {{"id", make_call_id()}, {"type", "function"}, {"function", {{"name", name}, {"arguments", arguments}}}};
   }
 
+  static Json empty_body() { return {{"delta", Json::object()}, {"logprobs", nullptr}, {"finish_reason", nullptr}}; }
   // The first of a call's parts fits into a body that says nothing yet.
   static void add_part(const Json& part, int index, std::vector<Json>& bodies) {
     Json call = {{"index", index}};
     call.update(part);
-    if (!bodies.back()["delta"].empty())
-      bodies.push_back({{"delta", Json::object()}, {"logprobs", nullptr}, {"finish_reason", nullptr}});
+    if (!bodies.back()["delta"].empty()) bodies.push_back(empty_body());
     bodies.back()["delta"]["tool_calls"] = Json::array({std::move(call)});
   }
   static void add_name(const ToolCallPart& part, int index, std::vector<Json>& bodies) {
