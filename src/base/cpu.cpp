@@ -113,8 +113,7 @@ std::vector<Isa> supported_isas() {
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
     isas.push_back(Isa::kAvx2);
   if (isas.back() == Isa::kAvx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi"))
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
     isas.push_back(Isa::kAvx512Vnni);
   if (isas.back() == Isa::kAvx512Vnni && __builtin_cpu_supports("avx512bf16")) isas.push_back(Isa::kAvx512Bf16);
   if (isas.back() == Isa::kAvx512Bf16 && may_use_amx()) isas.push_back(Isa::kAmx);
@@ -148,9 +147,9 @@ std::string cpu_model() {
 std::string cpu_features() {
   auto flags = cpuinfo_field("flags");
   if (flags.empty()) flags = cpuinfo_field("Features");
-  static const std::set<std::string> kOfInterest = {"avx2",        "f16c",       "avx_vnni", "avx512_vnni",
-                                                    "avx512_bf16", "avx512vbmi", "amx_int8", "amx_bf16",
-                                                    "asimddp",     "i8mm",       "bf16",     "sve"};
+  static const std::set<std::string> kOfInterest = {"avx2",        "f16c",     "avx_vnni", "avx512_vnni",
+                                                    "avx512_bf16", "amx_int8", "amx_bf16", "asimddp",
+                                                    "i8mm",        "bf16",     "sve"};
   std::istringstream in(flags);
   std::string flag, found;
   while (in >> flag)
