@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/result.h"
+#include "kernels/magnitude.h"
 
 namespace retort {
 namespace {
@@ -271,11 +272,8 @@ void Attention::code_query(const Call& call, const Tile& tile, const float* quer
   const auto num_queries = static_cast<int>(call.num_queries(tile));
   const float* key_scales = call.kv.key_scales == nullptr ? nullptr : call.kv.key_scales + tile.kv_head * head_dim;
   float scaled[kMaxHeadDim];
-  float largest = 0;
-  for (int d = 0; d < head_dim; ++d) {
-    scaled[d] = query[d] * call.scale * (key_scales == nullptr ? 1.0f : key_scales[d]);
-    largest = std::max(largest, std::abs(scaled[d]));
-  }
+  for (int d = 0; d < head_dim; ++d) scaled[d] = query[d] * call.scale * (key_scales == nullptr ? 1.0f : key_scales[d]);
+  const float largest = largest_magnitude(scaled, head_dim);
   const float inverse = largest > 1e-30f ? kMaxCoded / largest : 0.0f;
   int16_t x[kMaxHeadDim];
   int32_t sum = 0;

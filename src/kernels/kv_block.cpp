@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "formats/codecs.h"
+#include "kernels/attention_kernels.h"
+#include "kernels/magnitude.h"
 
 namespace retort {
 namespace {
@@ -32,14 +34,16 @@ void store_bf16(const KvRows& rows, int head_dim, std::byte* block) {
   }
 }
 
-// x[d] / divisors[d] as 127 steps to either side; place(d) is where the number of dimension d goes. Returns the scale.
+// x[d] / divisors[d] as 127 steps to either side; place(d) is where the number of dimension d goes. Returns the scale:
+// NaN if one of x is.
 template <class Place>
 float quantise(const float* x, const float* divisors, int head_dim, Place place) {
   const auto divided = [&](int d) { return divisors == nullptr ? x[d] : x[d] / divisors[d]; };
-  float largest = 0;
-  for (int d = 0; d < head_dim; ++d) largest = std::max(largest, std::abs(divided(d)));
+  float scaled[kMaxHeadDim];
+  for (int d = 0; d < head_dim; ++d) scaled[d] = divided(d);
+  const float largest = largest_magnitude(scaled, head_dim);
   const float inverse = largest > 1e-30f ? 127.0f / largest : 0.0f;
-  for (int d = 0; d < head_dim; ++d) *place(d) = static_cast<uint8_t>(std::lrint(divided(d) * inverse) + 128);
+  for (int d = 0; d < head_dim; ++d) *place(d) = static_cast<uint8_t>(std::lrint(scaled[d] * inverse) + 128);
   return largest / 127.0f;
 }
 
@@ -51,8 +55,10 @@ void store_int8(const KvRows& rows, int head_dim, const float* key_scales, std::
     const int token = rows.token + i;
     scales[token] = quantise(rows.keys + i * rows.stride, key_scales, head_dim,
                              [&](int d) { return keys + (d / 4 * kBlockTokens + token) * 4 + d % 4; });
-    scales[kBlockTokens + token] = quantise(rows.values + i * rows.stride, nullptr, head_dim,
-                                            [&](int d) { return values + (token / 4 * head_dim + d) * 4 + token % 4; });
+    const float value_scale = quantise(rows.values + i * rows.stride, nullptr, head_dim,
+                                       [&](int d) { return values + (token / 4 * head_dim + d) * 4 + token % 4; });
+    scales[kBlockTokens + token] = value_scale;
+    if (std::isnan(value_scale)) scales[token] = value_scale;  // makes the sum of weights NaN for who sees this token
   }
 }
 

@@ -227,6 +227,27 @@ TEST_P(EveryType, RowsAreIndependent) {
   }
 }
 
+// A model that has come to NaN must not go on with plausible numbers.
+TEST_P(EveryType, NanAndInfinityStayVisible) {
+  const Problem p = make_problem(GetParam(), 33, 512, 7, 5);
+  for (const float poison : {NAN, -NAN, INFINITY, -INFINITY}) {
+    for (const size_t at : {0, 5, 16, 31, 300}) {
+      Problem spoilt = p;
+      spoilt.input[2 * 512 + at] = poison;
+      for (Isa isa : supported_isas()) {
+        const auto before = multiply(p, isa, 7), out = multiply(spoilt, isa, 7);
+        for (size_t i = 0; i < out.size(); ++i) {
+          if (i / 33 != 2) {
+            ASSERT_EQ(out[i], before[i]) << isa_name(isa) << ", beside the spoilt row, at " << i;
+          } else {
+            ASSERT_FALSE(std::isfinite(out[i])) << isa_name(isa) << ", " << poison << " at " << at << ", output " << i;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Matmul, FloatRowsNeedNotBeWholeGroups) {
   for (TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16}) {
     const Problem p = make_problem(type, 20, 77, 6, 4);

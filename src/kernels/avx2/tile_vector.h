@@ -140,10 +140,10 @@ struct TileVector {
   static void prefetch_far(const Byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
   static void prefetch_near(const Byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_NTA); }
 
-  static float reduce_max(__m256 x) {
-    __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+  static float reduce_max_bits(__m256i x) {
+    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1))));
   }
   static int reduce_add(__m256i x) {
     __m128i m = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
@@ -154,13 +154,15 @@ struct TileVector {
   static void quantize_row(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel) {
     for (int64_t g = 0; g < num_groups; ++g, row += kGroupInputs) {
       const int64_t i = g * panel.num_rows + row_idx;
-      const __m256 no_sign = _mm256_set1_ps(-0.0f);
-      __m256 x[4], most = _mm256_setzero_ps();
+      // Magnitudes are compared as integers, for which NaN is the largest.
+      const __m256i no_sign = _mm256_set1_epi32(0x7fffffff);
+      __m256 x[4];
+      __m256i most = _mm256_setzero_si256();
       for (int v = 0; v < 4; ++v) {
         x[v] = _mm256_loadu_ps(row + 8 * v);
-        most = _mm256_max_ps(most, _mm256_andnot_ps(no_sign, x[v]));
+        most = _mm256_max_epi32(most, _mm256_and_si256(no_sign, _mm256_castps_si256(x[v])));
       }
-      const float largest = reduce_max(most);
+      const float largest = reduce_max_bits(most);
       const __m256 inverse = _mm256_set1_ps(largest > kSmallestActivation ? 127.0f / largest : 0.0f);
       __m256i q[4];
       for (int v = 0; v < 4; ++v) q[v] = _mm256_cvtps_epi32(_mm256_mul_ps(x[v], inverse));

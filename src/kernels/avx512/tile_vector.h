@@ -105,7 +105,10 @@ struct TileVector {
     for (int64_t g = 0; g < num_groups; ++g, row += kGroupInputs) {
       const int64_t i = g * panel.num_rows + row_idx;
       const __m512 x0 = _mm512_loadu_ps(row), x1 = _mm512_loadu_ps(row + 16);
-      const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(x0), _mm512_abs_ps(x1)));
+      // Magnitudes are compared as integers, for which NaN is the largest.
+      const __m512i most =
+          _mm512_max_epi32(_mm512_castps_si512(_mm512_abs_ps(x0)), _mm512_castps_si512(_mm512_abs_ps(x1)));
+      const float largest = _mm512_cvtss_f32(_mm512_castsi512_ps(_mm512_set1_epi32(_mm512_reduce_max_epi32(most))));
       const __m512 inverse = _mm512_set1_ps(largest > kSmallestActivation ? 127.0f / largest : 0.0f);
       const __m512i q0 = _mm512_cvtps_epi32(_mm512_mul_ps(x0, inverse)),
                     q1 = _mm512_cvtps_epi32(_mm512_mul_ps(x1, inverse));

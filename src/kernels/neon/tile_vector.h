@@ -124,8 +124,8 @@ struct TileVector {
     for (int64_t g = 0; g < num_groups; ++g, row += kGroupInputs, quants += panel.num_rows * kGroupInputs) {
       const int64_t i = g * panel.num_rows + row_idx;
       float32x4_t most = vdupq_n_f32(0);
-      for (int v = 0; v < 8; ++v) most = vmaxnmq_f32(most, vabsq_f32(vld1q_f32(row + 4 * v)));
-      const float largest = vmaxnmvq_f32(most);
+      for (int v = 0; v < 8; ++v) most = vmaxq_f32(most, vabsq_f32(vld1q_f32(row + 4 * v)));
+      const float largest = vmaxvq_f32(most);  // NaN if one is NaN, as vmaxq
       const float inverse = largest > kSmallestActivation ? 127.0f / largest : 0.0f;
       int sum[2] = {0, 0};
       for (int v = 0; v < 8; v += 2) {

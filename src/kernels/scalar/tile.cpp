@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/magnitude.h"
 #include "kernels/scalar/read_tile.h"
 #include "kernels/tile_kernel.h"
 
@@ -88,8 +89,7 @@ void quantize_row(const float* row, int64_t num_groups, int64_t row_idx, const A
   for (int64_t g = 0; g < num_groups; ++g) {
     const float* x = row + g * kGroupInputs;
     const int64_t i = g * panel.num_rows + row_idx;
-    float largest = 0;
-    for (int k = 0; k < kGroupInputs; ++k) largest = fmaxf(largest, fabsf(x[k]));
+    const float largest = largest_magnitude(x, kGroupInputs);
     const float scale = largest / 127.0f, inverse = largest > kSmallestActivation ? 127.0f / largest : 0.0f;
     int sum[2] = {0, 0};
     for (int k = 0; k < kGroupInputs; ++k) {
