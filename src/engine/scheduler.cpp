@@ -33,13 +33,23 @@ Sequence& Scheduler::add(NewSequence request) {
   auto sequence = std::make_unique<Sequence>();
   sequence->request_id = request.request_id;
   sequence->num_samples = request.num_samples;
-  sequence->due_ms = request.arrived_ms + request.priority * config_.priority_ageing_ms;
   sequence->arrival = num_arrivals_++;
   sequence->cache_salt = std::move(request.cache_salt);
   sequence->score_prompt = request.score_prompt;
   sequence->num_prompt_tokens = std::ssize(request.prompt);
   sequence->tokens = std::move(request.prompt);
+  sequence->due_ms = request.arrived_ms + request.priority * config_.priority_ageing_ms + predicted_ms(*sequence);
   return **waiting_.insert(std::move(sequence)).first;
+}
+
+// What its prompt takes alone, but for what is cached now: a short one is not made to wait for long ones that came just
+// before it, which costs those little.
+int64_t Scheduler::predicted_ms(Sequence& sequence) {
+  match_prefix(sequence);
+  StepShape rest;
+  rest.add_run(sequence.num_computed, sequence.num_tokens() - sequence.num_computed);
+  give_back_prefix(sequence);
+  return std::llround(1000 * cost_.predict(rest));
 }
 
 const Step& Scheduler::plan() {
@@ -138,9 +148,7 @@ bool Scheduler::try_to_start(Sequence& sequence) {
   // Each running sequence may need its next block soon; without that room the newcomer would be the first to be
   // preempted.
   if (num_needed + (running_.empty() ? 0 : num_running()) > pool_.num_free()) {
-    pool_.release_table(sequence.block_table);
-    sequence.num_computed = 0;
-    if (sequence.num_preemptions == 0) sequence.num_cached_tokens = 0;
+    give_back_prefix(sequence);
     return false;
   }
   for (int64_t i = 0; i < num_needed; ++i) sequence.block_table.push_back(pool_.allocate());
@@ -275,6 +283,13 @@ void Scheduler::give_back_blocks(Sequence& sequence) {
   if (num_tokens > 0 && pool_.num_refs(sequence.block_table[last]) == 1)
     pool_.cache_tail(sequence.block_table[last], content(sequence, last, num_tokens));
   pool_.release_table(sequence.block_table);
+}
+
+// Of a sequence that has nothing but what match_prefix found.
+void Scheduler::give_back_prefix(Sequence& sequence) {
+  pool_.release_table(sequence.block_table);
+  sequence.num_computed = 0;
+  if (sequence.num_preemptions == 0) sequence.num_cached_tokens = 0;
 }
 
 void Scheduler::commit(const Step& step) {

@@ -23,8 +23,8 @@ struct SchedulerConfig {
   int max_num_seqs = 64;             // answers running at once
   int max_num_batched_tokens = 512;  // in one step; raised to max_num_seqs if below, so that every decode has a place
   int max_scored_rows = 64;          // rows of prompt logits in one step: each is a whole vocabulary of floats
-  // A request is overtaken by those of a better priority only while they come so soon after it, per level: nobody
-  // starves.
+  // A request is due when it came, this much later per level of priority, and as much later as its prompt is predicted
+  // to take alone. Those due sooner go first; as what is due never moves, nobody starves.
   int64_t priority_ageing_ms = 10'000;
   double max_step_seconds = 0;  // prompt chunks are cut so that a step is predicted to take no longer; 0: no limit
 };
@@ -126,6 +126,8 @@ class Scheduler {
   void match_beginning(Sequence& sequence);
   void add_cached(Sequence& sequence, int64_t num_tokens);
   void give_back_blocks(Sequence& sequence);
+  void give_back_prefix(Sequence& sequence);
+  int64_t predicted_ms(Sequence& sequence);
   BlockContent content(const Sequence& sequence, int64_t block, int64_t num_tokens = kBlockTokens) const;
   void insert_running(std::unique_ptr<Sequence> sequence);
   int num_seats_taken() const;

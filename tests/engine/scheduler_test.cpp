@@ -94,19 +94,23 @@ TEST(Scheduler, APromptGoesOnWhereDecodesAloneTakeTheTime) {
   EXPECT_EQ(step.back(), (Chunk{7, 0, 16}));
 }
 
-TEST(Scheduler, ServesByPriorityThenInOrderOfArrival) {
-  Scheduler scheduler({.max_num_seqs = 1}, 64, true);
-  scheduler.add({.request_id = 1, .prompt = prompt_of(4, 1), .priority = 5});
-  scheduler.add({.request_id = 2, .prompt = prompt_of(4, 2), .priority = 0});
-  scheduler.add({.request_id = 3, .prompt = prompt_of(4, 3), .priority = 5});
-  scheduler.add({.request_id = 4, .prompt = prompt_of(4, 4), .priority = -1});
+std::vector<uint64_t> order_of_service(Scheduler& scheduler) {
   std::vector<uint64_t> order;
   while (scheduler.has_work()) {
     Sequence& s = *scheduler.plan().sequences.at(0).sequence;
     order.push_back(s.request_id);
     scheduler.remove(s);
   }
-  EXPECT_EQ(order, (std::vector<uint64_t>{4, 2, 1, 3}));
+  return order;
+}
+
+TEST(Scheduler, ServesByPriorityThenInOrderOfArrival) {
+  Scheduler scheduler({.max_num_seqs = 1}, 64, true);
+  scheduler.add({.request_id = 1, .prompt = prompt_of(4, 1), .priority = 5});
+  scheduler.add({.request_id = 2, .prompt = prompt_of(4, 2), .priority = 0});
+  scheduler.add({.request_id = 3, .prompt = prompt_of(4, 3), .priority = 5});
+  scheduler.add({.request_id = 4, .prompt = prompt_of(4, 4), .priority = -1});
+  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{4, 2, 1, 3}));
 }
 
 TEST(Scheduler, OneThatWaitsAgesPastBetterPrioritiesThatComeMuchLater) {
@@ -114,13 +118,30 @@ TEST(Scheduler, OneThatWaitsAgesPastBetterPrioritiesThatComeMuchLater) {
   scheduler.add({.request_id = 1, .prompt = prompt_of(4, 1), .priority = 2, .arrived_ms = 0});
   scheduler.add({.request_id = 2, .prompt = prompt_of(4, 2), .priority = 0, .arrived_ms = 1999});
   scheduler.add({.request_id = 3, .prompt = prompt_of(4, 3), .priority = 0, .arrived_ms = 2001});
-  std::vector<uint64_t> order;
-  while (scheduler.has_work()) {
-    Sequence& s = *scheduler.plan().sequences.at(0).sequence;
-    order.push_back(s.request_id);
-    scheduler.remove(s);
-  }
-  EXPECT_EQ(order, (std::vector<uint64_t>{2, 1, 3}));
+  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{2, 1, 3}));
+}
+
+// With room for one at a time and 1 ms a token.
+TEST(Scheduler, ShortPromptsGoBeforeLongOnesThatCameLittleEarlier) {
+  Scheduler scheduler({.max_num_seqs = 1}, 64, true);
+  scheduler.learn({.num_tokens = 100, .num_attended = 0}, 0.1);
+  scheduler.add({.request_id = 1, .prompt = prompt_of(1000, 1), .arrived_ms = 0});
+  scheduler.add({.request_id = 2, .prompt = prompt_of(10, 2), .arrived_ms = 900});
+  scheduler.add({.request_id = 3, .prompt = prompt_of(10, 3), .arrived_ms = 1100});
+  scheduler.add({.request_id = 4, .prompt = prompt_of(200, 4), .priority = -1, .arrived_ms = 1100});
+  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{4, 2, 1, 3}));
+}
+
+TEST(Scheduler, WhatIsCachedOfAPromptDoesNotDelayIt) {
+  Scheduler scheduler({.max_num_seqs = 1}, 64, true);
+  scheduler.learn({.num_tokens = 100, .num_attended = 0}, 0.1);
+  scheduler.add({.request_id = 1, .prompt = prompt_of(500, 1)});
+  while (turn(scheduler).front().first < 500) continue;
+  scheduler.add({.request_id = 2, .prompt = prompt_of(300, 2), .arrived_ms = 0});
+  const Sequence& known = scheduler.add({.request_id = 3, .prompt = prompt_of(500, 1), .arrived_ms = 0});
+  EXPECT_EQ(known.num_cached_tokens, 0) << "counted once it has begun";
+  EXPECT_EQ(integrity(scheduler), "");
+  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{1, 3, 2}));
 }
 
 // A decoding sequence with these drafts, and a price: 10 ms a step and 1 ms a row.
