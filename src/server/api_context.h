@@ -23,7 +23,8 @@ struct ApiContext {
   Degradation degradation{DegradeConfig{}};
   JsonInputLimits json_limits = {};  // of bodies
   bool logs_requests = false;
-  int num_preparing = 0;  // requests on their way through the text workers
+  int num_preparing = 0;    // requests on their way through the text workers
+  bool has_worked = false;  // since the heap was last given back to the system
 
   // The model, or 503 while there is none.
   ApiResult<const ServedModel*> loaded_model() const;

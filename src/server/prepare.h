@@ -1,9 +1,12 @@
 // From a request's body to what its handler needs, on a text worker; a request that is refused is answered here.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/awaitable.hpp>
+#include <memory>
 #include <optional>
 #include <type_traits>
+#include <utility>
 
 #include "base/log.h"
 #include "server/api_context.h"
@@ -17,7 +20,7 @@ template <class Prepare>
 using PreparedBy = typename std::invoke_result_t<Prepare, const ServedModel&, const Json&>::value_type;
 
 // prepare(model, body) → ApiResult<Prepared>. None: the request has been answered with its error, or with that of
-// `model`, in the shape of `error_body`.
+// `model`, in the shape of `error_body`; or its client has left, and nothing was done if no worker had begun.
 template <class Prepare>
 boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
     ApiContext& api, http::Exchange& exchange, const ApiResult<const ServedModel*>& model, Prepare prepare,
@@ -29,15 +32,21 @@ boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
     if (body.empty() && exchange.route()->takes_query) body = "{}";  // the fields are in the query
     if (api.logs_requests)
       log::info("[{}] {} asks: {}", exchange.request().id, exchange.request().path, http::printable(body));
-    auto work = [served = *model, prepare = std::move(prepare), body = std::move(body),
-                 limits = api.json_limits]() -> ApiResult<Prepared> {
+    const auto is_client_gone = std::make_shared<std::atomic<bool>>(exchange.is_client_gone());
+    auto work = [served = *model, prepare = std::move(prepare), body = std::move(body), limits = api.json_limits,
+                 is_client_gone]() -> ApiResult<Prepared> {
+      if (*is_client_gone) return refuse(499, "the client has left");  // nobody reads it
       if (body.empty()) return refuse(400, "the body is not valid JSON: it is empty");
       RETORT_API_ASSIGN(const Json json, parse_json(body, limits));
       return prepare(*served, json);
     };
+    exchange.on_client_gone([is_client_gone] { *is_client_gone = true; });
+    api.has_worked = true;
     ++api.num_preparing;
     ApiResult<Prepared> prepared = co_await api.workers.run(std::move(work));
     --api.num_preparing;
+    exchange.on_client_gone({});
+    if (exchange.is_client_gone()) co_return std::nullopt;
     if (prepared) co_return std::move(*prepared);
     error = std::move(prepared).error();
   } else {

@@ -24,7 +24,8 @@ Json degradation_json(const Degradation& degradation) {
 
 Json load(const ApiContext& api) {
   const EngineStats stats = api.model != nullptr ? api.model->engine->stats() : EngineStats{};
-  return {{"server_load", stats.num_running + stats.num_waiting},
+  return {{"server_load", api.num_preparing + stats.num_running + stats.num_waiting},
+          {"num_preparing", api.num_preparing},
           {"num_running", stats.num_running},
           {"num_waiting", stats.num_waiting},
           {"kv_cache_usage", stats.kv_usage},

@@ -1,5 +1,5 @@
 // Looks every second at the memory in use and at the step the engine is in, tells Degradation of the one and the log of
-// the other. Lives on the I/O thread.
+// the other, and gives free memory back to the system once all requests are done. Lives on the I/O thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -22,7 +22,8 @@ class Watchdog {
 
  private:
   void look();
-  void report_engine();
+  void report_engine(const EngineStats& stats);
+  void give_memory_back(const EngineStats& stats);
 
   ApiContext& api_;
   boost::asio::steady_timer timer_;
