@@ -235,6 +235,29 @@ def test_answers_are_as_the_sdks_types_say(client):
             strict.check(call)
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": {"enum": [1, 2]}}},
+        {"enum": ["Oslo", {"a": 1}]},
+        {"oneOf": [{"type": "string"}, WEATHER]},
+    ],
+)
+def test_arguments_are_an_object_whatever_the_schema_leaves_open(client, schema):
+    open_tool = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
+    (call,) = ask(client, tools=open_tool, tool_choice="required").choices[0].message.tool_calls
+    assert isinstance(json.loads(call.function.arguments), dict)
+
+
+@pytest.mark.parametrize("demand", [{}, {"tool_choice": "required"}])
+@pytest.mark.parametrize("schema", [{"type": "array"}, {"type": "string"}, {"type": ["array", "null"]}, True])
+def test_a_schema_of_something_else_is_refused(client, schema, demand):
+    wrong = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
+    with pytest.raises(openai.BadRequestError) as refusal:
+        ask(client, tools=wrong, **demand)
+    assert refusal.value.param == "tools[0].function.parameters"
+
+
 # anthropic
 
 ANTHROPIC_TOOLS = [

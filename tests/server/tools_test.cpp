@@ -308,6 +308,79 @@ TEST_F(ToolsTest, BadToolsAreRefusedByName) {
   EXPECT_THAT(message(strict), ::testing::AllOf(HasSubstr("tools[0].function.parameters: "), HasSubstr("uniqueItems")));
 }
 
+// Whatever their schema leaves open, and whatever the model would write.
+TEST_F(ToolsTest, ArgumentsAreAnObject) {
+  const auto body = [](std::string_view schema, std::string_view choice, bool is_strict) {
+    const Json tool = {{"type", "function"},
+                       {"function", {{"name", "f"}, {"parameters", Json::parse(schema)}, {"strict", is_strict}}}};
+    const Json more = {{"tools", Json::array({tool})},
+                       {"tool_choice", Json::parse(choice)},
+                       {"parallel_tool_calls", false},
+                       {"max_tokens", 400}};
+    return chat_body("say <tool_call>\n{\"name\": \"f\", \"arguments\": 5}}}\n</tool_call>", more.dump().c_str());
+  };
+  const char* schemas[] = {
+      "{}",
+      R"({"description": "anything"})",
+      R"({"properties": {"a": {"const": 1}}})",
+      R"({"properties": {"a": {"const": 1}}, "required": ["a"]})",
+      R"({"type": ["number", "object"], "properties": {}})",
+      R"({"minimum": 3, "items": {"const": 1}})",
+      R"({"enum": [5, {"a": 1}]})",
+      R"({"anyOf": [{"type": "number"}, {"properties": {"a": {"const": 1}}, "required": ["a"]}]})",
+      R"({"oneOf": [{"type": "number"}, {"type": "object", "properties": {}}]})",
+      R"({"$ref": "#/$defs/a", "$defs": {"a": {"maxItems": 2}}})",
+  };
+  const std::tuple<const char*, bool> demands[] = {
+      {R"("required")", false},
+      {R"({"type": "function", "function": {"name": "f"}})", false},
+      {R"("auto")", true},
+  };
+  for (const char* schema : schemas) {
+    for (const auto& [choice, is_strict] : demands) {
+      const Json called = ask_json("POST", "/v1/chat/completions", body(schema, choice, is_strict))["choices"][0];
+      ASSERT_EQ(functions_of(called).size(), 1u) << schema << choice << called;
+      const std::string arguments = functions_of(called)[0]["arguments"];
+      EXPECT_TRUE(Json::parse(arguments).is_object()) << schema << arguments;
+    }
+  }
+}
+
+TEST_F(ToolsTest, SchemasThatNoObjectFitsAreRefusedByName) {
+  struct Api {
+    std::string path, where;
+    const char *body, *tool, *demand;
+  };
+  constexpr const char* kChat = R"({"model": "fake", "messages": [{"role": "user", "content": "x"}]})";
+  constexpr const char* kWrapped = R"({"type": "function", "function": {"name": "f"}})";
+  const Api apis[] = {
+      {"/v1/chat/completions", "tools[0].function.parameters", kChat, kWrapped, R"("required")"},
+      {"/v1/responses", "tools[0].parameters", R"({"input": "x"})", R"({"type": "function", "name": "f"})",
+       R"("required")"},
+      {"/v1/messages", "tools[0].input_schema",
+       R"({"model": "fake", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]})", R"({"name": "f"})",
+       R"({"type": "any"})"},
+      {"/api/chat", "tools[0].function.parameters", kChat, kWrapped, "null"},
+  };
+  const auto expect_refusal = [&](const Api& api, const char* schema, const Json& choice, std::string_view why) {
+    Json body = Json::parse(api.body), tool = Json::parse(api.tool);
+    Json& declaration = tool.contains("function") ? tool["function"] : tool;
+    declaration[api.where.substr(api.where.rfind('.') + 1)] = Json::parse(schema);
+    body["tools"] = Json::array({tool});
+    if (!choice.is_null()) body["tool_choice"] = choice;
+    const Json error = ask_json("POST", api.path, body.dump(), 400)["error"];
+    const std::string message = error.is_string() ? error : error["message"];
+    EXPECT_THAT(message, ::testing::StartsWith(fmt::format("{}: {}", api.where, why))) << api.path << schema;
+    if (error.contains("param")) EXPECT_EQ(error["param"], api.where);
+  };
+  for (const Api& api : apis) {
+    for (const char* schema : {R"({"type": "array"})", R"({"type": ["string", "null"]})", R"({"type": 5})", "true"})
+      expect_refusal(api, schema, {}, "expected a JSON schema of type object, got ");
+    if (const Json choice = Json::parse(api.demand); !choice.is_null())
+      expect_refusal(api, R"({"oneOf": [{"type": "string"}, {"type": "number"}]})", choice, "");
+  }
+}
+
 TEST_F(ToolsTest, ThePromptTellsOfThem) {
   const auto prompt = [&](const char* body) {
     const Json tokens = ask_json("POST", "/tokenize", body)["tokens"];

@@ -90,8 +90,8 @@ OfferedTools offered_tools(const ServedModel& model, const ChatRequest& request,
 ApiStatus check_parameters(const ServedModel& model, const std::vector<const Tool*>& tools, bool all) {
   for (const Tool* tool : tools) {
     if (!all && !tool->strict) continue;
-    const std::string path = tool->path + ".parameters";
-    RETORT_API_TRY(compile_grammar(model, GrammarText{GrammarKind::kJsonSchema, dump_json(tool->parameters), path}));
+    const GrammarText schema{GrammarKind::kJsonSchema, dump_json(arguments_schema(*tool)), schema_path(*tool)};
+    RETORT_API_TRY(compile_grammar(model, schema));
   }
   return {};
 }
@@ -110,7 +110,7 @@ ApiResult<std::optional<GrammarText>> answer_grammar(const ServedModel& model, c
                               request.grammar->field),
                   request.grammar->field);
   std::vector<ToolSignature> signatures;
-  for (const Tool* tool : tools) signatures.push_back({tool->name, dump_json(tool->parameters)});
+  for (const Tool* tool : tools) signatures.push_back({tool->name, dump_json(arguments_schema(*tool))});
   std::optional<std::string_view> answer_schema;
   if (!use.must_call()) answer_schema = request.grammar->text;
   return GrammarText{GrammarKind::kLark,
@@ -126,7 +126,7 @@ ApiResult<std::optional<CallBinder>> call_binder(const ServedModel& model, const
   if (!mark || !is_any_strict || use.choice != ToolChoice::kAuto || request.grammar) return std::nullopt;
   std::vector<ToolSignature> signatures;
   for (const Tool& tool : use.tools)
-    signatures.push_back({tool.name, tool.strict ? dump_json(tool.parameters) : R"({"type": "object"})"});
+    signatures.push_back({tool.name, tool.strict ? dump_json(arguments_schema(tool)) : R"({"type": "object"})"});
   RETORT_API_ASSIGN(auto call,
                     compile_grammar(model, GrammarText{GrammarKind::kLark,
                                                        marked_call_grammar(model.tool_format, signatures), "tools"}));

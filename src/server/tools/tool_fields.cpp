@@ -1,6 +1,27 @@
 #include "server/tools/tool_fields.h"
 
+#include <algorithm>
+
 namespace retort {
+namespace {
+
+// A schema of something else describes no arguments.
+bool allows_objects(const Json& schema) {
+  if (!schema.is_object()) return false;
+  const auto type = schema.find("type");
+  if (type == schema.end()) return true;
+  return *type == "object" ||
+         (type->is_array() && std::find(type->begin(), type->end(), Json("object")) != type->end());
+}
+
+Json arguments_schema_schema() {
+  const Json among_others = {{"type", "array"}, {"contains", {{"const", "object"}}}};
+  return {{"type", "object"},
+          {"properties", {{"type", any_of({Json::object({{"const", "object"}}), among_others})}}},
+          {"description", "A JSON schema of its arguments, which are an object."}};
+}
+
+}  // namespace
 
 std::vector<Field<Tool>> tool_declaration_fields(std::string_view schema_name) {
   Field<Tool> name = string_field("name", &Tool::name, "What the model calls it.");
@@ -9,11 +30,11 @@ std::vector<Field<Tool>> tool_declaration_fields(std::string_view schema_name) {
   return {
       std::move(name),
       string_field("description", &Tool::description, "What it does, for the model to know."),
-      {std::string(schema_name),
-       {{"type", "object"}, {"description", "A JSON schema of its arguments."}},
+      {std::string(schema_name), arguments_schema_schema(),
        [key = std::string(schema_name)](const Json& value, Tool& tool) -> ApiStatus {
-         if (!value.is_object()) return expected(key, "a JSON schema of type object", value);
+         if (!allows_objects(value)) return expected(key, "a JSON schema of type object", value);
          tool.parameters = value;
+         tool.schema_name = key;
          return {};
        }},
       bool_field("strict", &Tool::strict, false, "Hold calls to the schema; one that cannot be held to is refused."),

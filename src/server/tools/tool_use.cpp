@@ -53,6 +53,14 @@ std::vector<const Tool*> callable_tools(const ToolUse& use) {
   return tools;
 }
 
+std::string schema_path(const Tool& tool) { return fmt::format("{}.{}", tool.path, tool.schema_name); }
+
+Json arguments_schema(const Tool& tool) {
+  Json schema = tool.parameters;
+  schema["type"] = "object";
+  return schema;
+}
+
 Json tools_for_template(const ToolUse& use) {
   if (!use.are_offered()) return {};
   Json tools = Json::array();

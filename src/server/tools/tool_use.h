@@ -15,9 +15,10 @@ inline constexpr size_t kMostTools = 128;
 
 struct Tool {
   std::string name, description;
-  Json parameters = Json::object();  // a JSON schema
-  bool strict = false;               // calls are held to the schema; one that cannot be held to is refused
-  std::string path;                  // where the request has it: "tools[2]"
+  Json parameters = Json::object();        // a JSON schema
+  bool strict = false;                     // calls are held to the schema; one that cannot be held to is refused
+  std::string path;                        // where the request has it: "tools[2]"
+  std::string schema_name = "parameters";  // what its API calls the schema
 };
 
 enum class ToolChoice { kAuto, kNone, kRequired, kNamed };
@@ -40,6 +41,10 @@ ApiStatus check_tool_use(const ToolUse& use, std::string_view path);
 
 // Those that may be called: all, or the one that is named.
 std::vector<const Tool*> callable_tools(const ToolUse& use);
+// Where the request has the tool's schema: "tools[2].input_schema".
+std::string schema_path(const Tool& tool);
+// The schema that calls are held to: the tool's, but that arguments are an object also where it leaves that open.
+Json arguments_schema(const Tool& tool);
 // As chat templates know them, OpenAI's shape; null for none.
 Json tools_for_template(const ToolUse& use);
 
