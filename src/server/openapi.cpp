@@ -43,6 +43,8 @@ constexpr Operation kOperations[] = {
      kEngine},
     {"OpenAI", "post", "/v1/responses", "Answer, and keep the answer to go on with", "Response", "ResponseRequest",
      kEngine, kSse},
+    {"OpenAI", "post", "/v1/responses/input_tokens", "Count what a response would be asked with", "InputTokensAnswer",
+     "ResponseRequest", kModel},
     {"OpenAI", "get", "/v1/responses/{id}", "A stored response", "Response"},
     {"OpenAI", "delete", "/v1/responses/{id}", "Forget a stored response", "DeletedResponse"},
     {"OpenAI", "post", "/v1/responses/{id}/cancel", "End a response that runs", "Response"},
@@ -139,10 +141,11 @@ Json failure_json(const Failure& failure, std::string_view api) {
 // What clients send with every request or with requests of a kind, and which changes nothing.
 Json ignored_query(const Operation& operation) {
   const std::string_view path = operation.path;
-  const bool is_of_models = path.starts_with("/v1/models"), is_post = std::string_view(operation.method) == "post";
+  const bool is_of_models = path.starts_with("/v1/models");
   std::vector<const char*> names;
   if (std::string_view(operation.api) == "OpenAI") names.push_back("api-version");
-  if (is_of_models || path.starts_with("/v1/messages") || (path == "/v1/responses" && is_post)) names.push_back("beta");
+  const bool is_of_responses = operation.request != nullptr && operation.request == std::string_view("ResponseRequest");
+  if (is_of_models || path.starts_with("/v1/messages") || is_of_responses) names.push_back("beta");
   if (path == "/v1/models") names.push_back("limit");
   Json parameters = Json::array();
   for (const char* name : names)

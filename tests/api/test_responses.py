@@ -19,6 +19,42 @@ def test_response(client):
     assert response.usage.output_tokens == chat.usage.completion_tokens
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"instructions": "Be brief."},
+        {
+            "input": [
+                {"role": "user", "content": "Hi"},
+                {"role": "assistant", "content": "Hello!"},
+                {"role": "user", "content": "Bye"},
+            ]
+        },
+        {"tools": [{"type": "function", "name": "now", "parameters": {"type": "object"}, "strict": False}]},
+        {"text": {"format": {"type": "json_object"}}, "reasoning": {"effort": "low"}},
+    ],
+)
+def test_input_tokens_are_counted_as_they_are_used(client, more):
+    asked = {"model": "smollm2", "input": OPTIONS["input"], **more}
+    counted = client.responses.input_tokens.count(**asked)
+    check(counted)
+    assert counted.object == "response.input_tokens"
+    response = client.responses.create(**asked, max_output_tokens=1)
+    assert counted.input_tokens == response.usage.input_tokens
+    later = {"model": "smollm2", "input": "And then?", "previous_response_id": response.id}
+    then = client.responses.create(**later, max_output_tokens=1)
+    assert client.responses.input_tokens.count(**later).input_tokens == then.usage.input_tokens
+
+
+def test_input_tokens_are_checked_as_a_response_is(client):
+    with pytest.raises(openai.BadRequestError) as refusal:
+        client.responses.input_tokens.count(model="smollm2", input="Hi", truncation="auto")
+    assert refusal.value.param == "truncation"
+    with pytest.raises(openai.NotFoundError, match="there is no response"):
+        client.responses.input_tokens.count(model="smollm2", input="Hi", previous_response_id="resp_none")
+
+
 def test_events(client):
     events = list(client.responses.create(**OPTIONS, stream=True))
     for event in events:

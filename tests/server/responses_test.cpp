@@ -56,6 +56,30 @@ TEST_F(ResponsesTest, AnswersWhole) {
   EXPECT_EQ(answer["usage"]["total_tokens"].get<int>(), answer["usage"]["input_tokens"].get<int>() + 6);
 }
 
+TEST_F(ResponsesTest, CountsItsInput) {
+  EngineConfig engine = FakeModel::default_config();
+  engine.max_model_len = 2048;
+  start({}, engine);
+  const auto count = [&](const std::string& asked) {
+    const Json answer = ask_json("POST", "/v1/responses/input_tokens", asked);
+    EXPECT_EQ(answer["object"], "response.input_tokens");
+    return answer["input_tokens"];
+  };
+  const Json first = create("say hello", R"({"instructions": "be kind"})");
+  const Json second = {{"input", "say more"}, {"previous_response_id", first["id"]}};
+  for (const std::string& asked :
+       {body("say hello"), body("say hello", R"({"instructions": "be kind"})"), second.dump(),
+        body("say hello", R"({"truncate_prompt_tokens": 9, "stream": false})"),
+        body("x", R"({"tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}]})")})
+    EXPECT_EQ(count(asked), ask_json("POST", "/v1/responses", asked)["usage"]["input_tokens"]) << asked;
+  EXPECT_GT(count(body(std::string(3000, 'x'))), 3000) << "more than the context holds";
+  for (const auto& [more, status] : {std::pair(R"({"truncation": "auto"})", 400), std::pair(R"({"model": "no"})", 404),
+                                     std::pair(R"({"previous_response_id": "resp_no"})", 404)})
+    EXPECT_EQ(error("/v1/responses/input_tokens", body("x", more), status),
+              error("/v1/responses", body("x", more), status));
+  EXPECT_EQ(status_of(ask("GET", "/v1/responses/input_tokens")), 405);
+}
+
 TEST_F(ResponsesTest, TakesVllmsFieldsToo) {
   start();
   const auto text = [&](const char* more) {

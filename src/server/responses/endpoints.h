@@ -1,4 +1,4 @@
-// OpenAI's responses API: create, fetch, cancel, delete.
+// OpenAI's responses API: create, count, fetch, cancel, delete.
 #pragma once
 
 #include "server/api_context.h"

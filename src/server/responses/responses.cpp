@@ -1,4 +1,4 @@
-// POST /v1/responses; GET and DELETE /v1/responses/{id}; POST /v1/responses/{id}/cancel.
+// POST /v1/responses and /v1/responses/input_tokens; GET and DELETE /v1/responses/{id}; POST /v1/responses/{id}/cancel.
 #include "server/fields/field_table.h"
 #include "server/fields/query_input.h"
 #include "server/openai/jobs.h"
@@ -9,9 +9,13 @@
 namespace retort::responses {
 namespace {
 
-struct Prepared {
+// A request with the messages that are made of it.
+struct Asked {
   Request request;
   Json conversation;
+};
+
+struct Prepared : Asked {
   Job job;
 };
 
@@ -34,8 +38,8 @@ ApiResult<Json> conversation_of(const Request& request, std::optional<size_t> ke
   return std::move(*conversation);
 }
 
-ApiResult<Prepared> prepare(const ServedModel& model, const Json& body, std::optional<size_t> key,
-                            const ResponseStore& store) {
+ApiResult<Asked> read_request(const ServedModel& model, const Json& body, std::optional<size_t> key,
+                              const ResponseStore& store) {
   RETORT_API_ASSIGN(Request request, parse_request(body));
   RETORT_API_TRY(check_model_name(model, request.model));
   RETORT_API_ASSIGN(Json conversation, conversation_of(request, key, store));
@@ -43,8 +47,23 @@ ApiResult<Prepared> prepare(const ServedModel& model, const Json& body, std::opt
   if (!request.instructions.empty())
     messages.insert(messages.begin(), Json{{"role", "system"}, {"content", request.instructions}});
   RETORT_API_ASSIGN(request.messages, openai::normalise_messages(messages));
-  RETORT_API_ASSIGN(Job job, chat_job(model, request));
-  return Prepared{std::move(request), std::move(conversation), std::move(job)};
+  return Asked{std::move(request), std::move(conversation)};
+}
+
+ApiResult<Prepared> prepare(const ServedModel& model, const Json& body, std::optional<size_t> key,
+                            const ResponseStore& store) {
+  RETORT_API_ASSIGN(Asked asked, read_request(model, body, key, store));
+  RETORT_API_ASSIGN(Job job, chat_job(model, asked.request));
+  return Prepared{std::move(asked), std::move(job)};
+}
+
+// Also of what is too long to be answered: that is what counting is for.
+ApiResult<http::Response> answer_count(const ServedModel& model, const Json& body, std::optional<size_t> key,
+                                       const ResponseStore& store) {
+  RETORT_API_ASSIGN(const Asked asked, read_request(model, body, key, store));
+  RETORT_API_ASSIGN(openai::ChatPrompt prompt, chat_prompt(model, asked.request));
+  if (asked.request.truncate_prompt_tokens) RETORT_API_TRY(fit_prompt(model, asked.request, prompt.tokens));
+  return http::json_response({{"object", "response.input_tokens"}, {"input_tokens", prompt.tokens.size()}});
 }
 
 boost::asio::awaitable<void> respond(http::Exchange& exchange, ApiResult<Json> result) {
@@ -70,6 +89,15 @@ boost::asio::awaitable<void> create(ApiContext& api, http::Exchange& exchange, R
   ResponseReply reply(**model, prepared->job, prepared->request, std::move(id), std::move(name),
                       std::move(prepared->conversation), store);
   co_await run_job(api, exchange, prepared->request.stream, std::move(prepared->job), reply);
+}
+
+boost::asio::awaitable<void> count_input_tokens(ApiContext& api, http::Exchange& exchange, const ResponseStore& store) {
+  auto with_store = [&store, key = exchange.request().key](const ServedModel& served, const Json& body) {
+    return answer_count(served, body, key, store);
+  };
+  const ApiResult<const ServedModel*> model = api.loaded_model();
+  std::optional<http::Response> response = co_await prepare_request(api, exchange, model, std::move(with_store));
+  if (response) co_await exchange.respond(std::move(*response));
 }
 
 ApiResult<Json> fetch(const http::Exchange& exchange, const ResponseStore& store) {
@@ -126,6 +154,10 @@ void add_routes(http::Router& router, ApiContext& api) {
   router.add({.method = "POST",
               .path = "/v1/responses",
               .handler = [&api, store](http::Exchange& exchange) { return create(api, exchange, *store); },
+              .ignored_query = {"beta", "api-version"}});
+  router.add({.method = "POST",
+              .path = "/v1/responses/input_tokens",
+              .handler = [&api, store](http::Exchange& exchange) { return count_input_tokens(api, exchange, *store); },
               .ignored_query = {"beta", "api-version"}});
   router.add({.method = "GET",
               .path = "/v1/responses/*",
