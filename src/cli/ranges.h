@@ -1,4 +1,4 @@
-// Bounds of flags' numbers, refused as "expected 1 or more, got 0". (CLI11's own checks print their bounds in full,
+// What flags may be, refused as "expected 1 or more, got 0". (CLI11's own checks print their bounds in full,
 // 300 digits for a double's.)
 #pragma once
 
@@ -28,6 +28,12 @@ inline CLI::Validator between(double least, double most) {
 inline CLI::Validator not_empty(std::string what) {
   return CLI::Validator(
       [=](std::string& text) { return text.empty() ? fmt::format("expected {}, got an empty one", what) : ""; }, "");
+}
+
+// what: "a name without a port".
+inline CLI::Validator such(bool (*is_such)(std::string_view), std::string what) {
+  return CLI::Validator(
+      [=](std::string& text) { return is_such(text) ? "" : fmt::format("expected {}, got '{}'", what, text); }, "");
 }
 
 inline CLI::Validator at_least(double least) { return between(least, std::numeric_limits<double>::infinity()); }

@@ -24,6 +24,12 @@ TEST(Message, TakesThePathOfATarget) {
     EXPECT_FALSE(path_of_target(bad)) << bad;
 }
 
+TEST(Message, TakesTheAuthorityOfATarget) {
+  EXPECT_EQ(authority_of_target("http://Host:1/x?y"), "Host:1");
+  EXPECT_EQ(authority_of_target("http://me@%6c/x"), "me@%6c");
+  for (const char* none : {"/x", "//host/x", "*", "", "nonsense"}) EXPECT_EQ(authority_of_target(none), "") << none;
+}
+
 TEST(Message, MakesIdsThatDiffer) {
   std::set<std::string> ids;
   for (int i = 0; i < 1000; ++i) ids.insert(make_request_id());
@@ -120,14 +126,32 @@ TEST(Guard, AsksForAKeyOnlyWhenThereIsOne) {
 }
 
 TEST(Guard, LetsOnlyLoopbackNamesReachALoopbackServer) {
-  const Guard guard({.allowed_hosts = {"Retort.lan"}, .check_host = true});
+  const Guard guard({.allowed_hosts = {"Retort.lan", "fd00::1", ""}, .check_host = true});
   for (const char* good : {"localhost", "LOCALHOST:8000", "127.0.0.1:80", "127.8.9.1", "[::1]:8000", "[::1]",
-                           "a.localhost", "retort.lan:8000", "RETORT.LAN"})
+                           "a.localhost", "retort.lan:8000", "RETORT.LAN", "localhost.", "localhost.:8000",
+                           "Retort.lan.", "[fd00::1]:8000", "[fd00:0::1]"})
     EXPECT_TRUE(guard.is_host_allowed(good)) << good;
   for (const char* bad : {"", "evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example",
-                          "[::2]", "10.0.0.1", "[", "[::1].evil.example", "127.0.0.1:80:evil", "evil@localhost"})
+                          "[::2]", "10.0.0.1", "[", "[::1].evil.example", "127.0.0.1:80:evil", "evil@localhost",
+                          "%6cocalhost", "retort%2elan", "[v1.localhost]", "localhost..", "."})
     EXPECT_FALSE(guard.is_host_allowed(bad)) << bad;
   EXPECT_TRUE(Guard({}).is_host_allowed("anything"));
+}
+
+TEST(Guard, KnowsWhatNoHostOrOriginEverIs) {
+  for (const char* good :
+       {"retort.lan", "Retort.Lan.", "10.0.0.5", "fd00::1", "[fd00::1]", "my_box", "xn--caf-dma.example"})
+    EXPECT_TRUE(is_host_name(good)) << good;
+  for (const char* bad : {"", "a:80", "a:", "[fd00::1]:80", "a/b", "http://a", "*", "*.lan", "a b", "%61", "[v1.a]",
+                          "u@a", ".", "caf\u00e9.example"})
+    EXPECT_FALSE(is_host_name(bad)) << bad;
+  for (const char* good : {"*", "null", "https://page.example", "http://localhost:3000", "HTTPS://Page.Example",
+                           "http://[::1]:8000", "app://localhost", "chrome-extension://abc", "file://", "https://a:80"})
+    EXPECT_TRUE(is_origin(good)) << good;
+  for (const char* bad : {"", "a/b", "page.example", "page.example:80", "https://page.example/", "https://a/b",
+                          "https://", "https://a:443", "http://a:80", "https://u@a", "https://a?b", "https://*.example",
+                          "https://a:", "https://a b", "://a", "//a"})
+    EXPECT_FALSE(is_origin(bad)) << bad;
 }
 
 TEST(Guard, KeepsCorsOffUnlessAllowed) {
@@ -138,7 +162,7 @@ TEST(Guard, KeepsCorsOffUnlessAllowed) {
   EXPECT_TRUE(Guard({}).cors_headers(request).empty());
   EXPECT_FALSE(Guard({}).preflight(request));
   EXPECT_FALSE(Guard({.allowed_origins = {"http://other.example"}}).preflight(request));
-  for (const char* allowed : {"*", "http://app.example"}) {
+  for (const char* allowed : {"*", "http://app.example", "HTTP://App.Example"}) {
     const auto answer = Guard({.allowed_origins = {allowed}}).preflight(request);
     ASSERT_TRUE(answer) << allowed;
     EXPECT_EQ(answer->status, 204);

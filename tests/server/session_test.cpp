@@ -469,6 +469,10 @@ TEST_F(SessionTest, ServesOnlyLoopbackNamesWhenToldTo) {
   EXPECT_EQ(status_of(ask("GET /public HTTP/1.1\r\nHost: evil.example\r\n\r\n")), 403);
   EXPECT_EQ(status_of(ask("GET /public HTTP/1.0\r\nHost: evil.example\r\n\r\n")), 403);
   EXPECT_EQ(status_of(ask("GET /public HTTP/1.0\r\n\r\n")), 200);
+  EXPECT_EQ(status_of(ask("GET http://localhost/public HTTP/1.1\r\nHost: localhost\r\n\r\n")), 200);
+  EXPECT_EQ(status_of(ask("GET http://evil.example/public HTTP/1.1\r\nHost: localhost\r\n\r\n")), 403);
+  EXPECT_EQ(status_of(ask("GET http://localhost/public HTTP/1.1\r\nHost: evil.example\r\n\r\n")), 403);
+  EXPECT_EQ(status_of(ask("GET http://evil.example/public HTTP/1.0\r\n\r\n")), 403);
 }
 
 TEST_F(SessionTest, AddsCorsHeadersToAnswersAndRefusals) {

@@ -25,12 +25,29 @@ std::string lower_case(std::string text) {
   return text;
 }
 
-// "LocalHost:8000" → "localhost", "[::1]:8000" → "::1"; empty where a Host header may not say that.
+// "LocalHost.:8000" → "localhost", "[::1]:8000" → "::1"; empty where a Host header may not say that.
 std::string name_of_host(std::string_view host) {
   const auto authority = boost::urls::parse_authority(host);
   if (!authority || authority->has_userinfo()) return {};
-  return lower_case(authority->host_address());
+  if (authority->host_type() == boost::urls::host_type::ipvfuture) return {};
+  if (authority->encoded_host().contains('%')) return {};  // no browser sends that, and others may read it otherwise
+  std::string name = lower_case(authority->host_address());
+  if (name.ends_with('.')) name.pop_back();  // of the root: the same name
+  return name;
 }
+
+bool is_ipv6(std::string_view text) {
+  boost::system::error_code error;
+  boost::asio::ip::make_address_v6(text, error);
+  return !error;
+}
+
+// As name_of_host() has it; an IPv6 address may stand without brackets, as in --host.
+std::string name_of_allowed(std::string_view text) {
+  return name_of_host(is_ipv6(text) ? fmt::format("[{}]", text) : std::string(text));
+}
+
+bool is_domain_character(unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_'; }
 
 bool is_loopback_name(const std::string& name) {
   if (name == "localhost" || name.ends_with(".localhost")) return true;
@@ -47,7 +64,31 @@ bool is_list_of_names(std::string_view text) {
 
 }  // namespace
 
+bool is_host_name(std::string_view text) {
+  const auto authority = boost::urls::parse_authority(text);
+  if (authority && authority->has_port() && !is_ipv6(text)) return false;
+  const std::string name = name_of_allowed(text);
+  return !name.empty() && (is_ipv6(name) || std::ranges::all_of(name, is_domain_character));
+}
+
+bool is_origin(std::string_view text) {
+  if (text == "*" || text == "null") return true;
+  const size_t end_of_scheme = text.find("://");
+  if (end_of_scheme == std::string_view::npos || !boost::urls::parse_uri(text)) return false;
+  const std::string scheme = lower_case(std::string(text.substr(0, end_of_scheme)));
+  const auto authority = boost::urls::parse_authority(text.substr(end_of_scheme + 3));
+  if (!authority || authority->has_userinfo()) return false;
+  const std::string_view host = authority->encoded_host(), port = authority->port();
+  if (host.empty()) return scheme == "file" && !authority->has_port();
+  // Browsers leave out the scheme's own port.
+  const bool is_port_sent = !authority->has_port() || !(port.empty() || (scheme == "http" && port == "80") ||
+                                                        (scheme == "https" && port == "443"));
+  return is_port_sent && is_host_name(host);
+}
+
 Guard::Guard(const GuardOptions& options) : options_(options) {
+  for (std::string& host : options_.allowed_hosts) host = name_of_allowed(host);
+  for (std::string& origin : options_.allowed_origins) origin = lower_case(std::move(origin));
   for (const std::string& key : options.api_keys) keys_.push_back(digest(key));
 }
 
@@ -69,8 +110,8 @@ std::optional<size_t> Guard::key_of(const Request& request) const {
 bool Guard::is_host_allowed(std::string_view host) const {
   if (!options_.check_host) return true;
   const std::string name = name_of_host(host);
-  return is_loopback_name(name) || std::any_of(options_.allowed_hosts.begin(), options_.allowed_hosts.end(),
-                                               [&](const std::string& allowed) { return lower_case(allowed) == name; });
+  if (name.empty()) return false;
+  return is_loopback_name(name) || std::ranges::find(options_.allowed_hosts, name) != options_.allowed_hosts.end();
 }
 
 Headers Guard::cors_headers(const Request& request) const {

@@ -18,6 +18,11 @@ struct GuardOptions {
   bool check_host = false;  // bound to loopback: a web page elsewhere must not reach us under its own name
 };
 
+// "retort.lan", "10.0.0.5", "fd00::1": what the Host of a request may name, its port apart.
+bool is_host_name(std::string_view text);
+// "https://page.example:8443": what browsers send as Origin; or "*".
+bool is_origin(std::string_view text);
+
 class Guard {
  public:
   explicit Guard(const GuardOptions& options);

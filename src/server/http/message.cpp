@@ -70,6 +70,11 @@ ApiResult<std::string> path_of_target(std::string_view target) {
   return path;
 }
 
+std::string authority_of_target(std::string_view target) {
+  const auto url = parse_target(target);
+  return url ? std::string(url->encoded_authority()) : std::string();
+}
+
 ApiResult<Parameters> query_of_target(std::string_view target) {
   Parameters query;
   const auto url = parse_target(target);

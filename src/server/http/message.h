@@ -42,6 +42,9 @@ Response error_response(const ApiError& error, const Json& body);  // in another
 // The path of a request target in origin form ("/v1/models?x=1") or absolute form; an error says what is wrong with it.
 ApiResult<std::string> path_of_target(std::string_view target);
 
+// "host:1" of "http://host:1/x", which stands for the Host header; empty for a target in origin form.
+std::string authority_of_target(std::string_view target);
+
 // The parameters of its query ("?a=1&b=two+words"), decoded; an error for what is not UTF-8.
 ApiResult<Parameters> query_of_target(std::string_view target);
 

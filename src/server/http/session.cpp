@@ -243,13 +243,17 @@ tl::expected<void, Response> Session::admit(const Parser& parser, const Router::
   const auto no = [&](int status, std::string message) {
     return tl::unexpected<Response>(refusal(request, {.status = status, .message = std::move(message)}));
   };
+  const std::string target = to_string(parser.get().target());
   if (request.path.empty()) return no(400, "the request target is not a valid path");
   if (request.count("Host") != 1 && !(request.is_http10 && request.count("Host") == 0))
     return no(400, "expected one Host header");
   // Health probes of HTTP/1.0 send none; browsers, which is whom the check is against, always do.
-  if (request.count("Host") == 1 && !service_.guard.is_host_allowed(request.header("Host")))
-    return no(403,
-              fmt::format("the Host '{}' is not served here; --allowed-hosts names others", request.header("Host")));
+  std::vector<std::string> hosts;
+  if (request.count("Host") == 1) hosts.emplace_back(request.header("Host"));
+  if (std::string host = authority_of_target(target); !host.empty()) hosts.push_back(std::move(host));
+  for (const std::string& host : hosts)
+    if (!service_.guard.is_host_allowed(host))
+      return no(403, fmt::format("the Host '{}' is not served here; --allowed-hosts names others", host));
   if (auto preflight = service_.guard.preflight(request)) return tl::unexpected<Response>(std::move(*preflight));
 
   const bool is_public = match.route != nullptr && match.route->access == Access::kPublic;
@@ -263,7 +267,7 @@ tl::expected<void, Response> Session::admit(const Parser& parser, const Router::
     return tl::unexpected<Response>(std::move(response));
   }
   if (match.route == nullptr) return tl::unexpected<Response>(not_served(match, request));
-  auto query = query_for(*match.route, to_string(parser.get().target()));
+  auto query = query_for(*match.route, target);
   if (!query) return tl::unexpected<Response>(refusal(request, query.error()));
   request.query = std::move(*query);
   if (const std::string_view encoding = request.header("Content-Encoding"); has_body(parser) && !is_plain(encoding)) {
