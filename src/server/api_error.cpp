@@ -26,7 +26,6 @@ std::string_view type_of(int status) {
 // Names of fields are the client's too: what is written like one is no sentence.
 bool is_plain_path(std::string_view param) {
   constexpr size_t kMaxBytes = 100;
-  if (param == "the body") return true;
   return param.size() <= kMaxBytes && std::ranges::all_of(param, [](unsigned char c) {
            return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.' || c == '[' || c == ']';
          });

@@ -94,6 +94,7 @@ constexpr Failure kFailures[] = {
     {408, "The request did not arrive, or the answer was not ready, in time."},
     {413, "The body is too large."},
     {415, "The body is not called application/json, or is compressed."},
+    {417, "Expect is something other than 100-continue."},
     {429, "Too many requests wait, or the key has too many under way."},
     {431, "The header is too large."},
     {500, "A fault of the server."},

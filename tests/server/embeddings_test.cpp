@@ -74,7 +74,17 @@ TEST_F(EmbeddingsTest, RefusesByName) {
   EXPECT_EQ(error("/v1/embeddings", R"({"input": [[1, 999]]})", 400),
             "input[0]: prompt: expected token ids below 260, got 999");
   EXPECT_THAT(error("/v1/embeddings", Json({{"input", std::string(300, 'x')}}).dump(), 400),
-              HasSubstr("input[0]: This model's maximum context length is 256"));
+              HasSubstr("input: This model's maximum context length is 256"));
+  for (const auto& [body, param] : {std::pair(R"({"input": ["a", ""]})", "input[1]"),
+                                    {R"({"input": ["a", 5]})", "input[1]"},
+                                    {R"({"input": [[1], [1, 999]]})", "input[1]"},
+                                    {R"({"input": [[1], [1, "a"]]})", "input[1][1]"},
+                                    {R"({"input": [1, 999]})", "input"},
+                                    {R"({"input": ""})", "input"}})
+    EXPECT_EQ(ask_json("POST", "/v1/embeddings", body, 400)["error"]["param"], param) << body;
+  const Json no_object = ask_json("POST", "/v1/embeddings", "[]", 400)["error"];
+  EXPECT_EQ(no_object["message"], "the body: expected an object, got []");
+  EXPECT_TRUE(no_object["param"].is_null());
 }
 
 TEST_F(EmbeddingsTest, InputsAreSharedBetweenEqualSaltsOnly) {

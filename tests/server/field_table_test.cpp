@@ -85,6 +85,7 @@ TEST(FieldTable, SaysWhatItExpected) {
   EXPECT_EQ(error_of(R"({"name": ["x"]})"), R"(name: expected a string, got ["x"])");
   EXPECT_EQ(error_of(R"({"ids": [1, -2]})"), "ids[1]: expected a token id, got -2");
   EXPECT_EQ(error_of("[]"), "the body: expected an object, got []");
+  EXPECT_EQ(expected_body("an object", 5).value().param, "") << "it is no field";
 }
 
 TEST(FieldTable, CutsLongQuotesBetweenCharacters) {

@@ -2,6 +2,7 @@
 #include "server/http/session.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
@@ -11,7 +12,7 @@
 #include <future>
 #include <thread>
 
-#include "base/log.h"
+#include "../base/log_capture.h"
 #include "client.h"
 #include "server/http/listener.h"
 
@@ -78,6 +79,10 @@ class SessionTest : public ::testing::Test {
     service_.router.add({"GET", "/get", Access::kKey, echo});
     service_.router.add({"GET", "/public", Access::kPublic, echo});
     service_.router.add({"GET", "/stream", Access::kKey, stream});
+    service_.router.add({"GET", "/drain", Access::kKey, [this](Exchange& exchange) {
+                           service_.is_draining = true;
+                           return echo(exchange);
+                         }});
     service_.router.add({"GET", "/fail", Access::kKey, fail_now});
     service_.router.add({"GET", "/flood", Access::kKey, flood});
     service_.router.add({"POST", "/wait", Access::kKey, [this](Exchange& exchange) { return waiter_.wait(exchange); }});
@@ -148,6 +153,14 @@ TEST_F(SessionTest, AnswersAndKeepsTheConnection) {
     EXPECT_NE(answer.find("x-request-id: "), std::string::npos);
     EXPECT_NE(answer.find("Connection: keep-alive"), std::string::npos);
   }
+}
+
+TEST_F(SessionTest, SaysThatItClosesAlsoWhereItBeganToDrainMeanwhile) {
+  start();
+  Client client(port_);
+  client.send(get("/drain"));
+  EXPECT_NE(client.read_answer().find("Connection: close"), std::string::npos);
+  EXPECT_TRUE(client.is_closed());
 }
 
 TEST_F(SessionTest, AnswersPipelinedRequestsInOrder) {
@@ -343,6 +356,47 @@ TEST_F(SessionTest, AsksForTheBodyOnlyWhenItWouldTakeIt) {
       "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 11\r\nExpect: "
       "100-continue\r\n\r\n");
   EXPECT_EQ(status_of(big.read_answer()), 413);
+}
+
+TEST_F(SessionTest, KnowsNoOtherExpectation) {
+  start();
+  for (const std::string& request :
+       {post("/echo", "{}", "Expect: a-miracle\r\n"), get("/get", "Expect: a-miracle\r\n")}) {
+    const std::string answer = ask(request);
+    EXPECT_EQ(status_of(answer), 417);
+    EXPECT_NE(body_of(answer).find("Expect: expected 100-continue or nothing, got 'a-miracle'"), std::string::npos);
+  }
+  EXPECT_EQ(status_of(ask("GET /get HTTP/1.0\r\nExpect: a-miracle\r\n\r\n")), 200) << "it had none";
+}
+
+class LoggedSessionTest : public SessionTest {
+ protected:
+  size_t num_lines(std::string_view begin) const {
+    const std::string text = "\n" + log_.text(), mark = fmt::format("\n{}", begin);
+    size_t num = 0;
+    for (size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + 1)) ++num;
+    return num;
+  }
+
+  testing::LogCapture log_;
+};
+
+TEST_F(LoggedSessionTest, SaysOnceThatItCannotAccept) {
+  start();
+  spdlog::set_level(spdlog::level::debug);
+  Client served(port_);
+  served.send(get("/get"));
+  EXPECT_EQ(status_of(served.read_answer()), 200);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int unused = ::dup(STDERR_FILENO);
+  ::close(unused);
+  const rlimit one_more{static_cast<rlim_t>(unused) + 1, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &one_more), 0);
+  const Client waiting(port_);  // takes the last descriptor there is
+  EXPECT_TRUE(comes_true([&] { return num_lines("debug: cannot accept a connection: ") >= 2; }));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(num_lines("warning: cannot accept a connection: "), 1u) << log_.text();
 }
 
 TEST_F(SessionTest, LimitsHeaders) {

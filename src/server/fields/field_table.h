@@ -47,7 +47,8 @@ class FieldTable {
   // `path`: what stands before the names in messages, "messages[0]."; empty for the body itself.
   ApiStatus apply(const Json& body, Request& request, std::string_view path = {}) const {
     if (!body.is_object())
-      return expected(path.empty() ? "the body" : path.substr(0, path.size() - 1), "an object", body);
+      return path.empty() ? expected_body("an object", body)
+                          : expected(path.substr(0, path.size() - 1), "an object", body);
     for (const auto& [name, value] : body.items()) {
       if (value.is_null()) continue;
       const Field<Request>* field = find(name);

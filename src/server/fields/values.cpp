@@ -38,6 +38,12 @@ tl::unexpected<ApiError> expected(std::string_view path, std::string_view what, 
                                    .log_message = message});
 }
 
+tl::unexpected<ApiError> expected_body(std::string_view what, const Json& got) {
+  auto error = expected("the body", what, got);
+  error.value().param.clear();
+  return error;
+}
+
 std::string describe(const NumberRange& range) {
   return describe_range("a number", range.min, range.max, range.exclusive_min, std::isfinite(range.min),
                         std::isfinite(range.max));

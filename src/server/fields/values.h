@@ -27,6 +27,9 @@ inline constexpr int64_t kMaxInt = 0x7fffffff;  // of a field that is kept as an
 // "temperature: expected a number from 0 to 2, got "hot"": a 400 whose param is the path.
 tl::unexpected<ApiError> expected(std::string_view path, std::string_view what, const Json& got);
 
+// The same of the body as a whole, which is no field: the param is null.
+tl::unexpected<ApiError> expected_body(std::string_view what, const Json& got);
+
 std::string describe(const NumberRange& range);  // "a number from 0 to 2"
 std::string describe(const IntRange& range);     // "an integer of at least 1"
 

@@ -17,6 +17,7 @@ Headers Exchange::common_headers(const std::string& content_type, Headers more) 
   if (!content_type.empty()) headers.emplace_back("Content-Type", content_type);
   for (Headers* list : {&extra_headers_, &more})
     for (auto& header : *list) headers.push_back(std::move(header));
+  if (session_.is_draining()) keep_alive_ = false;
   headers.emplace_back("Connection", keep_alive_ ? "keep-alive" : "close");
   return headers;
 }

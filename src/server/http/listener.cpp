@@ -26,6 +26,7 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr int kBacklog = 4096;
 constexpr std::chrono::milliseconds kPauseAfterError{100};
+constexpr std::chrono::minutes kEndOfSpell{1};  // without an error
 constexpr int kTurnedAway = 503;
 constexpr size_t kMaxTurnedAway = 64;  // at once, of those whom telling so takes a handshake
 
@@ -114,13 +115,18 @@ Result<std::unique_ptr<Listener>> Listener::bind_unix(asio::io_context& io, cons
 void Listener::start(Service& service) { asio::co_spawn(acceptor_.get_executor(), run(service), asio::detached); }
 
 asio::awaitable<void> Listener::run(Service& service) {
+  std::optional<std::chrono::steady_clock::time_point> last_error;
   while (acceptor_.is_open()) {
     Socket socket(acceptor_.get_executor());
     Protocol::endpoint peer;
     const auto [error] = co_await acceptor_.async_accept(socket, peer, kAwait);
     if (!acceptor_.is_open()) break;
     if (error) {  // out of file descriptors, mostly: those who are connected need them more
-      log::warn("cannot accept a connection: {}", error.message());
+      const auto now = std::chrono::steady_clock::now();
+      const bool is_known = last_error && now - *last_error < kEndOfSpell;
+      spdlog::log(is_known ? spdlog::level::debug : spdlog::level::warn, "cannot accept a connection: {}",
+                  error.message());
+      last_error = now;
       pause_.expires_after(kPauseAfterError);
       co_await pause_.async_wait(kAwait);
       continue;

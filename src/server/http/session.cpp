@@ -34,6 +34,16 @@ std::string to_string(View view) {
   return std::string(view.data(), view.size());
 }
 
+// Of a request of HTTP/1.1; before, there were no expectations.
+template <class Parser>
+std::string_view expectation_of(const Parser& parser) {
+  const auto& message = parser.get();
+  const auto value = message[beast::http::field::expect];
+  return message.version() >= 11 ? std::string_view(value.data(), value.size()) : std::string_view();
+}
+
+bool is_wait_for_word(std::string_view expectation) { return beast::iequals(expectation, "100-continue"); }
+
 template <class Parser>
 bool has_body(const Parser& parser) {
   return parser.chunked() || parser.content_length().value_or(0) > 0;
@@ -176,7 +186,7 @@ asio::awaitable<bool> Session::serve_one() {
   request.body = std::move(parser.get().body());
   Exchange exchange(*this, std::move(request), match.route);
   add_cors_headers(exchange);
-  if (!parser.keep_alive() || service_.is_draining) exchange.close_after();
+  if (!parser.keep_alive()) exchange.close_after();
   if (admitted)
     co_await answer(exchange, *match.route);
   else
@@ -204,9 +214,7 @@ asio::awaitable<Session::ErrorCode> Session::read_header(Parser& parser) {
 }
 
 asio::awaitable<Session::ErrorCode> Session::read_body(Parser& parser, Claim& claim) {
-  const bool waits_for_word =
-      parser.get().version() >= 11 && beast::iequals(parser.get()[beast::http::field::expect], "100-continue");
-  if (waits_for_word && !parser.is_done()) {
+  if (is_wait_for_word(expectation_of(parser)) && !parser.is_done()) {
     std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     co_await write(std::move(go_on));
   }
@@ -267,6 +275,8 @@ tl::expected<void, Response> Session::admit(const Parser& parser, const Router::
     return tl::unexpected<Response>(std::move(response));
   }
   if (match.route == nullptr) return tl::unexpected<Response>(not_served(match, request));
+  if (const std::string_view expects = expectation_of(parser); !expects.empty() && !is_wait_for_word(expects))
+    return no(417, fmt::format("Expect: expected 100-continue or nothing, got '{}'", expects));
   auto query = query_for(*match.route, target);
   if (!query) return tl::unexpected<Response>(refusal(request, query.error()));
   request.query = std::move(*query);

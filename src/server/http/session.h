@@ -27,6 +27,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   boost::asio::any_io_executor executor() { return stream_.get_executor(); }
   bool is_peer_gone() const { return is_peer_gone_; }
+  bool is_draining() const { return service_.is_draining; }
   void on_peer_gone(std::function<void()> callback) { on_peer_gone_ = std::move(callback); }
   // Returns when all is written, or the peer is gone or reads nothing for idle_timeout.
   boost::asio::awaitable<void> write(std::string bytes);

@@ -67,7 +67,7 @@ ApiResult<std::vector<RawPrompt>> read_prompts(const Json& value, std::string_vi
       RETORT_API_ASSIGN(auto ids, read_token_ids(value[i], path));
       prompts.emplace_back(std::move(ids));
     } else {
-      return expected(name, kForms, value);
+      return expected(path, "a string or a list of token ids", value[i]);
     }
   }
   return prompts;

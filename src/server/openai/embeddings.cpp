@@ -110,6 +110,9 @@ ApiResult<std::vector<TokenId>> input_tokens(const ServedModel& model, const R& 
   return tokens;
 }
 
+// And no list of them.
+bool is_one_prompt(const Json& input) { return input.is_string() || input[0].is_number(); }
+
 ApiResult<Prepared> prepare(const ServedModel& model, const Json& body) {
   RETORT_API_ASSIGN(const R request, parse_embedding_request(body));
   RETORT_API_TRY(check_model_name(model, request.model));
@@ -122,7 +125,8 @@ ApiResult<Prepared> prepare(const ServedModel& model, const Json& body) {
   for (size_t i = 0; i < request.inputs.size(); ++i) {
     auto tokens = input_tokens(model, request, i);
     if (!tokens) {
-      tokens.error().message.insert(0, fmt::format("input[{}]: ", i));
+      tokens.error().param = is_one_prompt(body["input"]) ? "input" : fmt::format("input[{}]", i);
+      tokens.error().message.insert(0, tokens.error().param + ": ");
       return tl::unexpected<ApiError>(std::move(tokens).error());
     }
     prompts.push_back(std::move(*tokens));

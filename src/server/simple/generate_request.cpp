@@ -43,7 +43,7 @@ const FieldTable<GenerateRequest>& batch_item_table() {
 }
 
 ApiResult<GenerateRequest> parse_generate_request(const Json& body, const http::Parameters& query) {
-  if (!body.is_object()) return expected("the body", "an object", body);
+  if (!body.is_object()) return expected_body("an object", body);
   RETORT_API_ASSIGN(Json given, json_of_query(query, generate_table().schema()));
   for (const auto& [name, value] : body.items()) {
     if (given.contains(name)) return refuse(400, fmt::format("{}: given in the query and in the body", name), name);
@@ -57,9 +57,9 @@ ApiResult<GenerateRequest> parse_generate_request(const Json& body, const http::
 }
 
 ApiResult<std::vector<GenerateRequest>> parse_batch(const Json& body) {
-  if (!body.is_array()) return expected("the body", "a list of objects with a prompt", body);
+  if (!body.is_array()) return expected_body("a list of objects with a prompt", body);
   if (body.empty() || body.size() > kMaxItems)
-    return expected("the body", fmt::format("1 to {} prompts", kMaxItems), Json(body.size()));
+    return expected_body(fmt::format("1 to {} prompts", kMaxItems), Json(body.size()));
   std::vector<GenerateRequest> requests(body.size());
   for (size_t i = 0; i < body.size(); ++i) {
     RETORT_API_TRY(batch_item_table().apply(body[i], requests[i], fmt::format("[{}].", i)));
