@@ -105,25 +105,26 @@ TokenCounts::TokenCounts(const SamplingParams& params, std::span<const TokenId> 
 std::span<const float> process_logits(std::span<const float> logits, const SampleInput& input,
                                       std::vector<float>& scratch) {
   const SamplingParams& params = input.params;
-  // Where a constraint lets the answer end it may leave nothing else to say.
-  const bool too_early =
-      input.allowed.empty() && std::ssize(input.generated) < params.min_tokens && !input.stop_tokens.empty();
+  // Of what a constraint leaves, a request may not leave nothing: where that lets the answer end there may be nothing
+  // else to say, and where it ends thinking there is one token.
+  const bool is_bound = !input.allowed.empty();
+  const bool too_early = !is_bound && std::ssize(input.generated) < params.min_tokens && !input.stop_tokens.empty();
   if (params.allowed_token_ids.empty() && params.bad_words.empty() && params.logit_bias.empty() && !too_early &&
-      !has_penalties(params) && input.allowed.empty())
+      !has_penalties(params) && !is_bound)
     return logits;
 
-  if (params.allowed_token_ids.empty()) {
+  if (is_bound || params.allowed_token_ids.empty()) {
     scratch.assign(logits.begin(), logits.end());
   } else {
     scratch.assign(logits.size(), -INFINITY);
     for (TokenId id : params.allowed_token_ids) scratch[id] = logits[id];
   }
-  exclude_bad_words(params.bad_words, input.generated, scratch);
+  if (!is_bound) exclude_bad_words(params.bad_words, input.generated, scratch);
   if (too_early)
     for (TokenId id : input.stop_tokens) scratch[id] = -INFINITY;
   for (const auto& [id, bias] : params.logit_bias) scratch[id] += bias;
   apply_penalties(params, input.counts, scratch);
-  if (!input.allowed.empty()) exclude_others(input.allowed, scratch);
+  if (is_bound) exclude_others(input.allowed, scratch);
   return scratch;
 }
 

@@ -47,8 +47,8 @@ struct SampleInput {
 };
 
 // In vLLM's order (v1/sample/sampler.py): allowed ids, bad words, min_tokens, bias, repetition, frequency and presence
-// penalty; last the constraint. Returns `logits` itself when nothing is asked for, else `scratch`, [vocab_size], with
-// the result.
+// penalty; last the constraint, beside which the first three do not count. Returns `logits` itself when nothing is
+// asked for, else `scratch`, [vocab_size], with the result.
 std::span<const float> process_logits(std::span<const float> logits, const SampleInput& input,
                                       std::vector<float>& scratch);
 

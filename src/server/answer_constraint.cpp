@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::string_view kThink = "<think>", kThinkEnd = "</think>";
 
-// Reasoning may open, goes on, or the answer proper has begun.
-enum class Phase { kMayOpen, kThinking, kAnswer };
+// Reasoning may open, goes on, is being closed, or the answer proper has begun.
+enum class Phase { kMayOpen, kThinking, kClosing, kAnswer };
 
 class AnswerConstraint final : public TokenConstraint {
  public:
@@ -34,6 +34,7 @@ class AnswerConstraint final : public TokenConstraint {
     auto copy = std::make_unique<AnswerConstraint>(std::move(rules));
     copy->phase_ = phase_;
     copy->num_thought_ = num_thought_;
+    copy->num_closing_ = num_closing_;
     copy->recent_ = recent_;
     return copy;
   }
@@ -46,8 +47,12 @@ class AnswerConstraint final : public TokenConstraint {
       for (TokenId id : tokens) RETORT_TRY(take(id));
     NextTokens next;
     if (phase_ == Phase::kThinking && num_thought_ >= rules_.thinking_budget.value_or(kNoBudget)) {
-      next.forced = rules_.end_of_thinking;
-      phase_ = Phase::kAnswer;
+      if (rules_.takes_forced_tokens) next.forced = rules_.end_of_thinking;
+      phase_ = rules_.takes_forced_tokens ? Phase::kAnswer : Phase::kClosing;
+    }
+    if (phase_ == Phase::kClosing) {
+      allow(rules_.end_of_thinking[num_closing_], next);
+      return next;
     }
     if (phase_ == Phase::kAnswer && !rules_.grammar && !rules_.calls) next.is_last = true;
     if (phase_ == Phase::kThinking) {
@@ -74,6 +79,10 @@ class AnswerConstraint final : public TokenConstraint {
   Status take(TokenId id) {
     if (phase_ == Phase::kThinking) {
       think(id);
+      return {};
+    }
+    if (phase_ == Phase::kClosing) {
+      if (++num_closing_ == rules_.end_of_thinking.size()) phase_ = Phase::kAnswer;
       return {};
     }
     std::string text(rules_.tokenizer->token_bytes(id));
@@ -106,6 +115,11 @@ class AnswerConstraint final : public TokenConstraint {
       recent_.erase(0, recent_.size() - kThinkEnd.size() + 1);
   }
 
+  static void allow(TokenId id, NextTokens& next) {
+    next.allowed.resize(std::max(next.allowed.size(), static_cast<size_t>(id) / 32 + 1));
+    next.allowed[static_cast<size_t>(id) / 32] |= 1u << id % 32;
+  }
+
   Status bind_call(NextTokens& next) {
     RETORT_TRY(bind(*rules_.calls->call(), next));
     if (std::exchange(next.is_complete, false)) rules_.calls->end_call();
@@ -121,7 +135,7 @@ class AnswerConstraint final : public TokenConstraint {
     if (next.is_complete) return {};
     next.allowed.resize((static_cast<size_t>(rules_.tokenizer->vocab_size()) + 31) / 32);
     RETORT_TRY(grammar.mask(next.allowed));
-    if (phase_ == Phase::kMayOpen) next.allowed[static_cast<size_t>(*think_) / 32] |= 1u << *think_ % 32;
+    if (phase_ == Phase::kMayOpen) allow(*think_, next);
     return {};
   }
 
@@ -129,7 +143,8 @@ class AnswerConstraint final : public TokenConstraint {
   std::optional<TokenId> think_;
   Phase phase_;
   int num_thought_ = 0;
-  std::string recent_;  // the end of what was said, as much as a tag needs
+  size_t num_closing_ = 0;  // tokens of the end of thinking that have come
+  std::string recent_;      // the end of what was said, as much as a tag needs
 };
 
 }  // namespace

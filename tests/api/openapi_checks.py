@@ -7,7 +7,7 @@ import schemathesis
 # What a schema could have said. All else that a valid request is refused for is between fields (min_tokens above
 # max_tokens), of the model (ids beyond its vocabulary), or of a language in a string (an expression that is none).
 SAYABLE = re.compile(r"unknown field|expected (a |an |at (least|most) \d|true|one of)|required, and missing")
-BETWEEN_FIELDS = re.compile(r"or 0 with echo|an integer of at least 2|a JSON schema or its text")
+BETWEEN_FIELDS = re.compile(r"or 0 with echo|an integer of at least 2|a JSON schema (or its text|that something fits)")
 
 
 @schemathesis.check

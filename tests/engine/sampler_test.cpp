@@ -239,6 +239,10 @@ TEST(Sampler, NoDistributionIsAnError) {
   auto logits = random_logits(7);
   EXPECT_THAT(sample(logits, {.temperature = 0, .allowed_token_ids = {1}, .bad_words = {{1}}}).error().message,
               ::testing::HasSubstr("every token excluded"));
+  const std::vector<uint32_t> only_1 = {2};
+  const SamplingParams nothing_left{.temperature = 0, .allowed_token_ids = {2}, .bad_words = {{1}}};
+  EXPECT_EQ(Sampler(kVocab).sample(logits, {nothing_left, {}, {}, {}, 9, 0, 0, only_1})->id, 1)
+      << "a constraint goes before what the request allows";
   logits[200] = NAN;
   EXPECT_THAT(sample(logits, {.temperature = 0}).error().message, ::testing::HasSubstr("NaN"));
   EXPECT_THAT(sample(logits, {}).error().message, ::testing::HasSubstr("NaN"));

@@ -116,6 +116,25 @@ TEST_F(AnswerConstraintTest, EndsThinkingAtTheBudget) {
   EXPECT_TRUE(last.is_last && last.allowed.empty() && !last.is_complete);
 }
 
+TEST_F(AnswerConstraintTest, LeavesNoOtherTokenForTheEndOfThinkingWhereTheModelsOpinionIsWanted) {
+  const auto constraint = begin({.tokenizer = &tokenizer_,
+                                 .grammar = {},
+                                 .takes_forced_tokens = false,
+                                 .starts_inside_reasoning = true,
+                                 .thinking_budget = 1,
+                                 .end_of_thinking = {'\n', kThinkEndToken}});
+  EXPECT_TRUE(follow(*constraint, {}).allowed.empty());
+  const NextTokens first = follow(*constraint, {'a'});
+  EXPECT_TRUE(first.forced.empty() && !first.is_last);
+  EXPECT_THAT(allowed(first), ::testing::ElementsAre('\n'));
+  const auto copy = std::move(*constraint->clone());
+  for (TokenConstraint* each : {constraint.get(), copy.get()}) {
+    EXPECT_THAT(allowed(follow(*each, {'\n'})), ::testing::ElementsAre(kThinkEndToken));
+    const NextTokens last = follow(*each, {kThinkEndToken});
+    EXPECT_TRUE(last.is_last && last.allowed.empty());
+  }
+}
+
 TEST_F(AnswerConstraintTest, ThinkingThatEndsByItselfIsLeftAlone) {
   const auto constraint = begin({.tokenizer = &tokenizer_,
                                  .grammar = {},

@@ -68,6 +68,12 @@ TEST_F(ApiTest, KeepsTheFormThatIsAskedFor) {
   EXPECT_EQ(Json::parse(content(schema).get<std::string>()), Json::array({1}));  // white space is the model's choice
   EXPECT_THAT(error("/v1/chat/completions", chat_body("say hello", R"({"guided_regex": "(a"})"), 400),
               HasSubstr("guided_regex: [grammar] "));
+  EXPECT_EQ(content(R"({"structured_outputs": {"regex": "[x-z]{3}", "json_object": false, "json": null}})")
+                .get<std::string>()
+                .size(),
+            3u);
+  EXPECT_EQ(error("/v1/chat/completions", chat_body("say hello", R"({"structured_outputs": {"json": false}})"), 400),
+            "structured_outputs.json: expected a JSON schema that something fits, got false");
 }
 
 TEST_F(ApiTest, EndsThinkingAtItsBudget) {
@@ -80,9 +86,29 @@ TEST_F(ApiTest, EndsThinkingAtItsBudget) {
   const auto& message = bound["choices"][0]["message"];
   EXPECT_EQ(message["reasoning"], "0123\n");
   EXPECT_THAT(message["content"].get<std::string>(), HasSubstr("and more"));
-  EXPECT_EQ(chat(question, R"({"reasoning_effort": "high"})")["choices"][0]["message"]["reasoning"], "0123456789");
+  for (const char* most : {R"({"reasoning_effort": "high"})", R"({"reasoning_effort": "max"})"})
+    EXPECT_EQ(chat(question, most)["choices"][0]["message"]["reasoning"], "0123456789");
   EXPECT_THAT(error("/v1/chat/completions", chat_body("x", R"({"reasoning_effort": "much"})"), 400),
               HasSubstr("reasoning_effort: expected none, minimal"));
+}
+
+// What the server writes to end it too, whatever else the request has to say of tokens.
+TEST_F(ApiTest, LogprobsHaveTheEndOfThinkingAtItsBudget) {
+  start();
+  let_it_think();
+  const char* question = "say <think>\n0123456789</think>\n\n0123456789 and more";
+  const Json plain = chat(question, R"({"thinking_token_budget": 5})");
+  for (const char* more : {R"({"thinking_token_budget": 5, "logprobs": true, "top_logprobs": 1})",
+                           R"({"thinking_token_budget": 5, "logprobs": true, "bad_words": ["</think>"]})"}) {
+    const Json told = chat(question, more);
+    EXPECT_EQ(told["choices"][0]["message"], plain["choices"][0]["message"]) << more;
+    EXPECT_EQ(told["usage"], plain["usage"]);
+    std::string text;
+    for (const Json& entry : told["choices"][0]["logprobs"]["content"]) text += entry["token"].get<std::string>();
+    EXPECT_THAT(text, ::testing::StartsWith("<think>\n0123\n</think>\n\n"));
+    EXPECT_EQ(told["choices"][0]["logprobs"]["content"].size() + 1, told["usage"]["completion_tokens"])
+        << "all but the stop token";
+  }
 }
 
 TEST_F(ApiTest, AFormIsKeptByAModelThatWouldEndInItsThoughts) {

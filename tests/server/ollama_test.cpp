@@ -104,6 +104,16 @@ TEST_F(OllamaTest, LeavesThinkingOutWhenAsked) {
   EXPECT_EQ(answer["message"], Json::parse(R"({"role": "assistant", "content": "yes"})"));
 }
 
+TEST_F(OllamaTest, KnowsHowMuchToThink) {
+  start();
+  for (const char* effort : {"low", "medium", "high", "max"}) {
+    const Json more = {{"stream", false}, {"think", effort}};
+    EXPECT_EQ(ask_json("POST", "/api/chat", body("say yes", more.dump().c_str()))["message"]["content"], "yes");
+  }
+  EXPECT_THAT(ask("POST", "/api/chat", body("x", R"({"think": "more"})")),
+              ::testing::HasSubstr("think: expected true, false, low, medium, high or max"));
+}
+
 TEST_F(OllamaTest, GeneratesFromAPrompt) {
   start();
   const Json answer = ask_json("POST", "/api/generate",

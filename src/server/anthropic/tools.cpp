@@ -73,7 +73,7 @@ ApiStatus read_format(const Json& value, R& request) {
 ApiStatus read_effort(const Json& value, R& request) {
   for (const char* effort : {"low", "medium", "high", "xhigh", "max"}) {
     if (value != effort) continue;
-    request.reasoning_effort = value == "max" ? "xhigh" : effort;
+    request.reasoning_effort = effort;
     return {};
   }
   return expected("effort", "low, medium, high, xhigh or max", value);

@@ -64,13 +64,13 @@ const FieldTable<R>& options_table() {
 }
 
 ApiStatus read_think(const Json& value, R& request) {
-  for (const char* effort : {"low", "medium", "high"}) {
+  for (const char* effort : {"low", "medium", "high", "max"}) {
     if (value != effort) continue;
     request.reasoning_effort = effort;
     openai::apply_reasoning_effort(request);
     return {};
   }
-  if (!value.is_boolean()) return expected("think", "true, false, low, medium or high", value);
+  if (!value.is_boolean()) return expected("think", "true, false, low, medium, high or max", value);
   request.chat_template_kwargs["enable_thinking"] = value;
   request.include_reasoning = value.get<bool>();
   return {};
@@ -146,8 +146,8 @@ std::vector<Field<R>> common_fields() {
       {"options", options_table().schema(),
        [](const Json& value, R& request) { return options_table().apply(value, request, "options."); }},
       {"think",
-       described(any_of({type_schema("boolean"), words_schema({"low", "medium", "high"})}),
-                 "Whether to think first, or how much (low, medium, high); what was thought comes apart, as thinking."),
+       described(any_of({type_schema("boolean"), words_schema({"low", "medium", "high", "max"})}),
+                 "Whether to think first, or how much (low to max); what was thought comes apart, as thinking."),
        read_think},
       bool_field("logprobs", &R::logprobs, false, "Log-probabilities of the generated tokens."),
       int_field("top_logprobs", &R::top_logprobs, {0, kMaxTopLogprobs}, 0,

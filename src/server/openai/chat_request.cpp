@@ -15,8 +15,8 @@ struct Effort {
   const char* name;
   int budget;
 };
-constexpr Effort kEfforts[] = {{"none", 0},      {"minimal", 128},   {"low", 512},
-                               {"medium", 2048}, {"high", kUnbound}, {"xhigh", kUnbound}};
+constexpr Effort kEfforts[] = {{"none", 0},        {"minimal", 128},    {"low", 512},     {"medium", 2048},
+                               {"high", kUnbound}, {"xhigh", kUnbound}, {"max", kUnbound}};
 
 constexpr const char* kReservedVariables[] = {"messages", "tools", "add_generation_prompt"};
 
@@ -54,7 +54,7 @@ FieldTable<ChatRequest> make_table() {
       bool_field("include_reasoning", &R::include_reasoning, true, "Send the reasoning beside the answer."),
       thinking_token_budget_field(),
       {"reasoning_effort",
-       described(effort_schema(), "A budget of thinking: 0, 128, 512, 2048 tokens, and none for high and xhigh."),
+       described(effort_schema(), "A budget of thinking: 0, 128, 512, 2048 tokens, and none for high, xhigh and max."),
        read_reasoning_effort},
       bool_field("add_generation_prompt", &R::add_generation_prompt, nullptr,
                  "End the prompt where the assistant's turn begins."),
@@ -130,7 +130,7 @@ ApiStatus read_reasoning_effort(const Json& value, ChatRequest& request) {
       request.reasoning_effort = effort.name;
       return {};
     }
-  return expected("reasoning_effort", "none, minimal, low, medium, high or xhigh", value);
+  return expected("reasoning_effort", "none, minimal, low, medium, high, xhigh or max", value);
 }
 
 void apply_reasoning_effort(ChatRequest& request) {

@@ -90,7 +90,8 @@ ApiStatus read_structured_outputs(const Json& value, Request& request) {
   for (const auto& [key, item] : value.items()) {
     const std::string path = fmt::format("structured_outputs.{}", key);
     const auto form = std::find_if(forms().begin(), forms().end(), [&](const Form& f) { return f.name == key; });
-    if (item.is_null() || item == false) continue;
+    const bool is_schema = key == "json";  // which false is too
+    if (item.is_null() || (item == false && !is_schema)) continue;
     if (form == forms().end())
       return refuse(400, fmt::format("{}: not supported; expected json, regex, choice, grammar or json_object", path),
                     path, "unsupported_parameter");
@@ -122,22 +123,25 @@ Json response_format_schema() {
 
 Json structured_outputs_schema() {
   Json properties = Json::object(), one = Json::array();
-  const Json off = Json::object({{"enum", {false, nullptr}}});
+  const Json no = Json::object({{"enum", {false, nullptr}}});
   for (const Form& form : forms()) {
+    const Json off = form.name == "json" ? type_schema("null") : no;
     properties[std::string(form.name)] = described(any_of({form.schema, off}), form.doc);
     const Json on = Json::object({{std::string(form.name), Json::object({{"not", off}})}});
     one.push_back({{"properties", on}, {"required", {form.name}}});
   }
   return {{"type", "object"},
           {"properties", std::move(properties)},
-          {"additionalProperties", off},
+          {"additionalProperties", no},
           {"anyOf", std::move(one)},
           {"description", "One of these forms."}};
 }
 
 }  // namespace
 
-Json schema_of_schemas() { return any_of({type_schema("object"), type_schema("boolean"), type_schema("string")}); }
+Json schema_of_schemas() {
+  return any_of({type_schema("object"), Json::object({{"const", true}}), type_schema("string")});
+}
 
 ApiStatus set_json_schema(const Json& schema, std::string_view field, Request& request) {
   Json parsed = schema;
@@ -149,6 +153,7 @@ ApiStatus set_json_schema(const Json& schema, std::string_view field, Request& r
     if (!text) return expected(field, "a JSON schema or its text", schema);
     parsed = *std::move(text);
   }
+  if (parsed == false) return expected(field, "a JSON schema that something fits", schema);
   if (!parsed.is_object() && !parsed.is_boolean()) return expected(field, "a JSON schema", schema);
   return set_grammar(GrammarKind::kJsonSchema, dump_json(parsed), field, request);
 }

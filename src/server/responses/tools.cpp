@@ -41,7 +41,7 @@ const FieldTable<R>& reasoning_table() {
       {"effort", openai::effort_schema(),
        [](const Json& effort, R& of) -> ApiStatus {
          if (ApiStatus status = openai::read_reasoning_effort(effort, of); status) return {};
-         return expected("effort", "none, minimal, low, medium, high or xhigh", effort);
+         return expected("effort", "none, minimal, low, medium, high, xhigh or max", effort);
        }},
       refused_field<R>("summary", {}, "not supported; the reasoning itself is in the output"),
       refused_field<R>("generate_summary", {}, "not supported; the reasoning itself is in the output"),
