@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # test.sh PRESET SUITE...: runs suites with the programs in build/PRESET. All run, also after one failed.
-#   unit  C++ unit tests       api   black-box tests in Python      node  black-box tests with the Node SDK
+#   unit  C++ unit tests       api   black-box tests in Python      node  black-box tests with the Node SDK, and of the page
 #   real  those of the unit and black-box tests that need the 1.1 GB model
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ run_unit() {
   ctest --test-dir "build/$preset" --output-on-failure -j "${JOBS:-$(nproc)}"
 }
 
-# The OpenAI package for Node and a Node that is new enough for it; the README's example in JavaScript uses them too.
+# The packages for Node (OpenAI's, jsdom) and a Node new enough for them; the README's example in JavaScript uses them too.
 set_up_node() {
   local modules="tests/node/node_modules" wanted
   wanted=$(sha256sum tests/node/package-lock.json)

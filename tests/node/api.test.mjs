@@ -1,48 +1,22 @@
 // The API with the official SDK for Node, against a real `retort serve`.
-// RETORT_BINARY and RETORT_TEST_MODEL choose another program and another model.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import OpenAI from "openai";
 
-const repo = resolve(import.meta.dirname, "../..");
-const binary = process.env.RETORT_BINARY ?? join(repo, "build/release/retort");
-const cache = process.env.RETORT_CACHE ?? join(homedir(), ".cache/retort");
-const model = process.env.RETORT_TEST_MODEL ?? join(cache, "models/smollm2-135m-instruct-q4_1.gguf");
+import { isIdle, skip, startServer, until } from "./server.mjs";
+
 const messages = [{ role: "user", content: "Name three colours." }];
 const greedy = { model: "smollm2", messages, max_tokens: 16, temperature: 0 };
 
-function startServer() {
-  const child = spawn(binary, ["serve", model, "--port", "0", "--served-model-name", "smollm2"], { stdio: ["ignore", "ignore", "pipe"] });
-  let log = "";
-  const ready = new Promise((done, failed) => {
-    child.stderr.setEncoding("utf8").on("data", (text) => {
-      log += text;
-      const found = log.match(/Retort is ready at (http:\/\/\S+)/);
-      if (found) done(found[1]);
-    });
-    child.on("exit", () => failed(new Error(`the server ended before it was ready:\n${log}`)));
-  });
-  return { child, ready };
-}
-
-describe("the OpenAI SDK", { skip: !existsSync(model) && `${model} is missing: scripts/fetch_model.py smollm2-135m fetches it` }, () => {
+describe("the OpenAI SDK", { skip }, () => {
   let server, url, client;
   before(async () => {
-    server = startServer();
-    url = await server.ready;
+    server = await startServer();
+    url = server.url;
     client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
   });
-  after(async () => {
-    server.child.kill("SIGTERM");
-    const [code] = await once(server.child, "exit");
-    assert.equal(code, 0);
-  });
+  after(() => server.stop());
 
   const tools = [{
     type: "function",
@@ -150,12 +124,7 @@ describe("the OpenAI SDK", { skip: !existsSync(model) && `${model} is missing: s
   test("an aborted stream ends the request", async () => {
     const stream = await client.chat.completions.create({ ...greedy, stream: true, max_tokens: 1000, ignore_eos: true });
     for await (const chunk of stream) if (chunk.choices[0].delta.content) break;
-    for (let tries = 0; ; ++tries) {
-      const load = await (await fetch(`${url}/load`)).json();
-      if (load.num_running === 0) break;
-      assert.ok(tries < 200, "the request still runs");
-      await new Promise((done) => setTimeout(done, 50));
-    }
+    await until(() => isIdle(url), "the end of the request");
   });
 
   test("several at once are each answered as alone", async () => {
