@@ -1,10 +1,12 @@
 // The innermost matmul functions: one tile of 16 outputs against a few rows of activations. Each instruction set has
 // its own; all do the same arithmetic in the same order, so their results are equal bit for bit:
 //   integer sums over a group (half group where scales are per 16) are exact; then, group after group in order,
-//     acc = fma(float(sum) · a_scale, d, acc)                              kGroup, kSuper          d = d · s
-//     acc = fma(m, a_sum, fma(float(sum) · a_scale, d, acc))               kGroupMin, kSuperMin    m = −dmin · m for
-//     kSuperMin t = float(sum0) · d0;  t = fma(float(sum1), d1, t);  acc = fma(t, a_scale, acc)              kSuperHalf
-//     the same, then acc = fma(m0, a_sum0, acc);  acc = fma(m1, a_sum1, acc)                       kSuperHalfMin
+//     acc = fma(float(sum) · a_scale, d, acc)                 kGroup, kSuper          d = d · s
+//     acc = fma(m, a_sum, fma(float(sum) · a_scale, d, acc))  kGroupMin, kSuperMin    m = −dmin · m for kSuperMin
+//     t = float(sum0) · d0;  t = fma(float(sum1), d1, t);
+//     acc = fma(t, a_scale, acc)                              kSuperHalf
+//     the same, then acc = fma(m0, a_sum0, acc);
+//     acc = fma(m1, a_sum1, acc)                              kSuperHalfMin
 //   Float weights: acc = fma(w[k], a[k], acc) for k in order.
 #pragma once
 

@@ -4,11 +4,12 @@
 //   kNudgedRows                  see prefetch_ahead
 //   Float, Quants                kTileOutputs / kParts floats; one group's quants of as many outputs
 //   unpack<kFormat>(group, part) → Quants
-//   sum<kFormat, kHalf>(quants, a, neg_sum) → Float   the exact integer sum over the group (kHalf −1) or one half of
-//   it, as floats;
-//                                              neg_sum is −128 · Σa of the same inputs
-//   sum<kFormat, kHalf>(quants, a, neg_sums, sums)   where kSumRows is 2: of two rows, whose activations lie in `a` as
-//                                              quantize_row left them
+//   sum<kFormat, kHalf>(quants, a, neg_sum) → Float
+//                                the exact integer sum over the group (kHalf −1) or one half of it, as floats;
+//                                neg_sum is −128 · Σa of the same inputs
+//   sum<kFormat, kHalf>(quants, a, neg_sums, sums)
+//                                where kSumRows is 2: of two rows, whose activations lie in `a` as quantize_row
+//                                left them
 //   unshift<kFormat>()           power of two by which unpack() scaled the quants, to be taken back
 //   halves, signed_bytes, unsigned_bytes, low_nibbles, high_nibbles (p) → Float, mul, fma, negate, set1, zero, load,
 //   store, prefetch_far (into the second-level cache), prefetch_near (into the first, past the others)
