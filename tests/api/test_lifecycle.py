@@ -272,6 +272,24 @@ def test_every_instruction_set_gives_the_same_text_alone_and_among_others(server
         assert forced.stop() == 0
 
 
+def test_an_idle_server_uses_no_cpu(start_server):
+    """Ready and never asked, and again after an answer: less than 2 % of a core."""
+    server = start_server("--max-model-len", "512")
+
+    def ticks() -> int:
+        fields = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])  # utime and stime, proc(5)'s fields 14 and 15
+
+    def share_of_a_core() -> float:
+        before, begin = ticks(), time.monotonic()
+        time.sleep(5)
+        return (ticks() - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - begin)
+
+    assert share_of_a_core() < 0.02
+    assert server.ask("POST", "/v1/completions", SHORT)[0] == 200
+    assert share_of_a_core() < 0.02
+
+
 def test_threads_have_names(server):
     tasks = Path(f"/proc/{server.process.pid}/task").iterdir()
     assert {"http", "engine"} <= {(task / "comm").read_text().strip() for task in tasks}
