@@ -21,8 +21,10 @@ Status run_with_stack(size_t stack_bytes, const std::function<void()>& work) {
         const_cast<std::function<void()>*>(&work));
   pthread_attr_destroy(&attributes);
   if (code != 0)
-    return fail(ErrorKind::kUnavailable, "a thread with a stack of {} MiB could not be started: {}", stack_bytes >> 20,
-                std::generic_category().message(code));
+    return fail(ErrorKind::kUnavailable,
+                "a thread with a stack of {} MiB could not be started: {}. Raise the limit of memory (ulimit -v) or of "
+                "processes (ulimit -u, or the container's)",
+                stack_bytes >> 20, std::generic_category().message(code));
   pthread_join(thread, nullptr);
   return {};
 }

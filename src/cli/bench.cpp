@@ -183,6 +183,17 @@ void print_breakdown_json(const std::vector<Breakdown>& breakdowns) {
   fmt::print("{}\n", json.dump(2));
 }
 
+std::vector<int> parse_batches(const std::vector<std::string>& lists) {
+  std::vector<int> batches;
+  for (const auto& list : lists)
+    for (const auto& item : comma_separated(list)) {
+      int batch = 0;
+      if (!CLI::detail::lexical_cast(item, batch)) throw CLI::ConversionError(item, "--batch");
+      batches.push_back(batch);
+    }
+  return batches;
+}
+
 int bench_breakdown(const BenchOptions& options) {
   const auto breakdowns = run_breakdown(options);
   if (!breakdowns) return report(breakdowns.error());
@@ -203,9 +214,11 @@ RunCommand add_bench_command(CLI::App& app) {
   app.add_option("-n,--generate", options->generate, "Tokens each sequence decodes; 0: leave out")
       ->check(at_least(0))
       ->capture_default_str();
-  app.add_option("--batch", options->batches, "Sequences that decode at once, several by commas")
-      ->delimiter(',')
-      ->check(at_least(1))
+  app.add_option_function<std::vector<std::string>>(
+         "--batch", [options](const auto& lists) { options->batches = parse_batches(lists); },
+         "Sequences that decode at once, several by commas")
+      ->type_name("INT")
+      ->check(each_item(at_least(1)))
       ->default_str("1,4,8");
   app.add_option("--context", options->context, "Positions before the first decoded token")
       ->check(at_least(0))

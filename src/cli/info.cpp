@@ -1,4 +1,6 @@
 // retort info: what a model file holds, what it needs, and what stands in the way of serving it.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstring>
@@ -74,11 +76,11 @@ void print_shape(const ModelConfig& config) {
   print_row("vocabulary", std::to_string(config.vocab_size));
   print_row("rope", rope_text(config));
   print_row("context", fmt::format("{} tokens", config.max_context));
-  std::string sampling;
-  if (config.temperature) sampling += fmt::format("temperature {} ", *config.temperature);
-  if (config.top_p) sampling += fmt::format("top_p {} ", *config.top_p);
-  if (config.top_k) sampling += fmt::format("top_k {} ", *config.top_k);
-  if (!sampling.empty()) print_row("recommended", sampling);
+  std::vector<std::string> sampling;
+  if (config.temperature) sampling.push_back(fmt::format("temperature {}", *config.temperature));
+  if (config.top_p) sampling.push_back(fmt::format("top_p {}", *config.top_p));
+  if (config.top_k) sampling.push_back(fmt::format("top_k {}", *config.top_k));
+  if (!sampling.empty()) print_row("recommended", fmt::format("{}", fmt::join(sampling, " ")));
 }
 
 void print_memory(const Checkpoint& checkpoint) {

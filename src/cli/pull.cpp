@@ -20,8 +20,8 @@ struct PullOptions {
 void list_catalogue() {
   for (const auto& model : catalogue()) {
     const bool here = find_model(model.name).has_value();
-    fmt::print("{:<30} {:>8}  {:<11} {}\n", model.name, human_bytes(model.num_bytes), model.licence,
-               here ? "on this machine" : "");
+    fmt::print("{:<30} {:>8}  {}\n", model.name, human_bytes(model.num_bytes),
+               here ? fmt::format("{:<11} on this machine", model.licence) : model.licence);
     fmt::print("  {}\n", model.about);
   }
 }

@@ -7,6 +7,9 @@
 #include <CLI/CLI.hpp>
 #include <limits>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace retort {
 
@@ -37,5 +40,28 @@ inline CLI::Validator such(bool (*is_such)(std::string_view), std::string what) 
 }
 
 inline CLI::Validator at_least(double least) { return between(least, std::numeric_limits<double>::infinity()); }
+
+// "1,,2" has three items. (CLI11's own delimiter passes over the empty ones.)
+inline std::vector<std::string> comma_separated(std::string_view text) {
+  std::vector<std::string> items;
+  while (true) {
+    const size_t comma = text.find(',');
+    items.emplace_back(text.substr(0, comma));
+    if (comma == std::string_view::npos) return items;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+inline CLI::Validator each_item(CLI::Validator check) {
+  return CLI::Validator(
+      [check = std::move(check)](std::string& text) -> std::string {
+        for (std::string& item : comma_separated(text)) {
+          if (item.empty()) return fmt::format("expected no empty item, got '{}'", text);
+          if (std::string fault = check(item); !fault.empty()) return fault;
+        }
+        return "";
+      },
+      "");
+}
 
 }  // namespace retort

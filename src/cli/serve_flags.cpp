@@ -48,6 +48,7 @@ void add_access_flags(CLI::App& app, ServeOptions& options) {
       ->group(group);
   app.add_option("--allowed-origins", server.allowed_origins,
                  "Web pages that may call from a browser (CORS); repeat for several, * for any")
+      ->check(not_empty("an origin"))
       ->check(such(http::is_origin,
                    "an origin as browsers send it (https://page.example, http://localhost:3000: no path, no default "
                    "port) or *"))
@@ -55,6 +56,7 @@ void add_access_flags(CLI::App& app, ServeOptions& options) {
       ->group(group);
   app.add_option("--allowed-hosts", server.allowed_hosts,
                  "Names besides localhost by which requests may call this server; repeat for several")
+      ->check(not_empty("a name"))
       ->check(such(http::is_host_name, "a name or an address without a port (retort.lan, 10.0.0.5)"))
       ->allow_extra_args(false)
       ->group(group);

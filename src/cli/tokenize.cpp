@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
@@ -41,8 +42,10 @@ Result<std::string> input_text(const TokenizeOptions& options) {
     return joined;
   }
   auto text = options.file.empty() ? read_text(std::cin) : read_text_file(options.file);
+  const int cause = errno;
   if (text && options.file.empty() && std::ferror(stdin) != 0)
-    return fail(ErrorKind::kIo, "[tokenize] standard input cannot be read to its end");
+    return fail(ErrorKind::kIo, "[tokenize] standard input {}",
+                cause == EBADF ? "is closed" : fmt::format("cannot be read to its end: {}", std::strerror(cause)));
   if (!text)
     return fail(text.error().kind, "[tokenize] {}: {}", options.file.empty() ? "standard input" : options.file,
                 text.error().message);

@@ -28,6 +28,7 @@ TEST(LargeStack, SaysThatItIsNotToBeHad) {
   EXPECT_EQ(done.error().kind, ErrorKind::kUnavailable);
   EXPECT_TRUE(done.error().message.starts_with("a thread with a stack of 1099511627776 MiB could not be started: "))
       << done.error().message;
+  EXPECT_NE(done.error().message.find("(ulimit -v)"), std::string::npos) << done.error().message;
   EXPECT_FALSE(has_run);
 }
 

@@ -164,6 +164,13 @@ def test_exit_code_of_what_failed(tmp_path, arguments, message):
         (["info"], "MODEL is required"),
         (["tokenize"], "MODEL is required"),
         (["bench", MODEL, "--batch", "0"], "--batch: expected 1 or more"),
+        *[
+            (["bench", MODEL, "--batch", list], f"--batch: expected no empty item, got '{list}'")
+            for list in ("1,,2", "1,", ",1", ",", "")
+        ],
+        (["bench", MODEL, "--batch", "1,1.5"], "1.5"),
+        (["serve", MODEL, "--allowed-origins", ""], "--allowed-origins: expected an origin, got an empty one"),
+        (["serve", MODEL, "--allowed-hosts", ""], "--allowed-hosts: expected a name, got an empty one"),
         (["pull"], "MODEL is missing"),
         (["pull", "a/b/c"], "expected a path, a name of the catalogue or OWNER/REPO"),
         (["pull", "a/b", "--hub", "c"], "--hub"),
@@ -276,6 +283,12 @@ def test_tokenize_refuses_what_is_no_text():
     assert refused.returncode == 1 and b"expected UTF-8, byte 2 is 0xff" in refused.stderr
 
 
+def test_an_input_that_is_closed_is_told():
+    command = f"exec {shlex.quote(RETORT)} tokenize {shlex.quote(MODEL)} <&-"
+    refused = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 1 and "standard input is closed" in refused.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--file", "/dev/zero"], []])
 def test_tokenize_ends_where_a_file_does_not(arguments):
     with open("/dev/zero", "rb") as endless:
@@ -294,6 +307,12 @@ def test_tokenize_shows_pieces(tmp_path):
     (tmp_path / "text").write_text("wörld")
     lines = run("tokenize", MODEL, "--file", str(tmp_path / "text")).stdout.splitlines()
     assert [line.split()[-1] for line in lines] == ["w", "ör", "ld"]
+
+
+@pytest.mark.parametrize("arguments", [["info", MODEL], ["pull", "--list"]])
+def test_no_line_ends_with_a_blank(tmp_path, arguments):
+    lines = run(*arguments, env={**os.environ, "RETORT_CACHE": str(tmp_path)}).stdout.splitlines()
+    assert lines and [line for line in lines if line != line.rstrip()] == []
 
 
 def test_info():
