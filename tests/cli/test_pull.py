@@ -271,9 +271,21 @@ def test_range_that_was_not_asked_for(serve_hub, pull):
 
 def test_missing_repository_and_file(serve_hub, pull):
     hub = serve_hub(FILES)
-    assert "not found (404)" in pull(hub, "owner/other", expect=[1]).stderr
+    message = pull(hub, "owner/other", expect=[1]).stderr
+    assert f"{hub.url}/api/models/owner/other/tree/main?recursive=true: not found (404)" in message
     hub.faults["model-Q4_K_M.gguf"] = [status(404)]
-    assert "not found (404)" in pull(hub, "owner/model", expect=[1]).stderr
+    message = pull(hub, "owner/model", expect=[1]).stderr
+    assert f"{hub.url}/owner/model/resolve/main/model-Q4_K_M.gguf: not found (404)" in message
+
+
+def test_an_error_after_a_redirect_names_both_addresses(serve_hub, pull):
+    storage = serve_hub(FILES)
+    storage.faults["model-Q4_K_M.gguf"] = [status(404)]
+    hub = serve_hub(FILES, storage=storage)
+    path = "/owner/model/resolve/main/model-Q4_K_M.gguf"
+    message = pull(hub, "owner/model", expect=[1]).stderr
+    assert f"{hub.url}{path} (redirected to {storage.url}{path}): not found (404)" in message
+    assert "signature" not in message
 
 
 @pytest.mark.parametrize("code", [401, 403])
@@ -343,7 +355,7 @@ def test_paths_that_leave_the_folder(serve_hub, pull, path, tmp_path):
 def test_hostile_list(serve_hub, pull, tree):
     hub = serve_hub({})
     hub.tree = tree
-    assert pull(hub, "owner/model", expect=[1]).stderr.startswith("retort: [hub]")
+    assert pull(hub, "owner/model", expect=[1]).stderr.startswith(f"retort: [hub] {hub.url}/api/models/owner/model/")
 
 
 def test_catalogue_model_that_the_hub_has_not(serve_hub, pull):

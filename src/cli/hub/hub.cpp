@@ -44,15 +44,21 @@ std::string next_page(const std::string& link) {
 
 Status check(const HubFile& file) {
   if (!is_safe_path(file.path))
-    return fail(ErrorKind::kBadInput, "[hub] refused: the hub names a file outside the model's folder: '{}'",
-                file.path);
+    return fail(ErrorKind::kBadInput, "refused: the hub names a file outside the model's folder: '{}'", file.path);
   return {};
 }
 
 // get<uint64_t>() would convert any number, a negative or an enormous one too.
 Result<uint64_t> parse_size(const nlohmann::json& value) {
   if (value.is_number_unsigned()) return value.get<uint64_t>();
-  return fail(ErrorKind::kBadInput, "[hub] size of a file: expected a whole number of bytes, found {}", value.dump());
+  return fail(ErrorKind::kBadInput, "size of a file: expected a whole number of bytes, found {}", value.dump());
+}
+
+// Where a file lies by itself, its address has a signature behind the question mark, which is nobody's to read in a
+// log. An address that was given without http:// has that put in front.
+std::string redirection(std::string_view answered, std::string_view asked) {
+  if (answered.ends_with(asked)) return "";
+  return fmt::format(" (redirected to {})", answered.substr(0, answered.find('?')));
 }
 
 }  // namespace
@@ -81,7 +87,7 @@ bool is_repo_name(std::string_view repo) {
 
 Result<std::vector<HubFile>> parse_huggingface_tree(std::string_view json) {
   const auto root = nlohmann::json::parse(json, nullptr, false);
-  if (!root.is_array()) return fail(ErrorKind::kBadInput, "[hub] expected a JSON array of files");
+  if (!root.is_array()) return fail(ErrorKind::kBadInput, "expected a JSON array of files");
   std::vector<HubFile> files;
   try {
     for (const auto& entry : root) {
@@ -96,7 +102,7 @@ Result<std::vector<HubFile>> parse_huggingface_tree(std::string_view json) {
       files.push_back(std::move(file));
     }
   } catch (const nlohmann::json::exception& error) {
-    return fail(ErrorKind::kBadInput, "[hub] the list of files is not understood: {}", error.what());
+    return fail(ErrorKind::kBadInput, "the list of files is not understood: {}", error.what());
   }
   return files;
 }
@@ -114,12 +120,13 @@ Result<std::vector<HubFile>> parse_modelscope_files(std::string_view json) {
       files.push_back(std::move(file));
     }
   } catch (const nlohmann::json::exception& error) {
-    return fail(ErrorKind::kBadInput, "[hub] the list of files is not understood: {}", error.what());
+    return fail(ErrorKind::kBadInput, "the list of files is not understood: {}", error.what());
   }
   return files;
 }
 
-Error hub_error(const HttpHead& head, std::string_view what) {
+Error hub_error(const HttpHead& head, std::string_view url) {
+  const auto what = fmt::format("{}{}", url, redirection(head.url, url));
   switch (head.status) {
     case 401:
     case 403:
@@ -176,9 +183,10 @@ Result<std::vector<HubFile>> Hub::list_files(HttpClient& http, const std::string
   for (int page = 0; page < kMaxPages && !url.empty(); ++page) {
     RETORT_ASSIGN(const auto answer, get_text(http, url, headers()));
     const auto& [head, text] = answer;
-    if (head.status != 200) return tl::unexpected<Error>(hub_error(head, repo));
-    RETORT_ASSIGN(auto more, huggingface ? parse_huggingface_tree(text) : parse_modelscope_files(text));
-    files.insert(files.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    if (head.status != 200) return tl::unexpected<Error>(hub_error(head, url));
+    auto more = huggingface ? parse_huggingface_tree(text) : parse_modelscope_files(text);
+    if (!more) return fail(more.error().kind, "[hub] {}: {}", url, more.error().message);
+    files.insert(files.end(), std::make_move_iterator(more->begin()), std::make_move_iterator(more->end()));
     url = huggingface ? next_page(head.header("link")) : "";
     // The token is for this hub alone.
     if (!url.empty() && !url.starts_with(endpoint_ + "/"))

@@ -40,11 +40,11 @@ class Hub {
 bool is_repo_name(std::string_view repo);
 bool is_safe_path(std::string_view path);
 
-// Both take a hub's answer as it came.
+// Both take a hub's answer as it came; messages say what is wrong, the caller whose answer it was.
 Result<std::vector<HubFile>> parse_huggingface_tree(std::string_view json);
 Result<std::vector<HubFile>> parse_modelscope_files(std::string_view json);
 
-// What a status that is not 200 means for the one who asked, with the remedy where there is one.
-Error hub_error(const HttpHead& head, std::string_view what);
+// What a status that is not 200 means for the one who asked for the URL, with the remedy where there is one.
+Error hub_error(const HttpHead& head, std::string_view url);
 
 }  // namespace retort
