@@ -50,7 +50,8 @@ Result<int> chat(ChatOptions& options) {
                 static_cast<unsigned char>(options.system[valid]));
   RETORT_ASSIGN(const auto backend, open_backend(options));
   Interrupt interrupt;
-  LineEditor editor(interrupt, models_folder().parent_path() / "chat_history");
+  const auto cache = cache_folder();
+  LineEditor editor(interrupt, cache ? *cache / "chat_history" : "");
   const auto style = style_for(STDOUT_FILENO);
   const bool show_reasoning =
       options.reasoning == "show" || (options.reasoning == "auto" && isatty(STDOUT_FILENO) != 0);

@@ -37,6 +37,7 @@ Result<std::string> template_source(const std::string& name_or_file) {
 }
 
 Result<fs::path> default_model() {
+  RETORT_TRY(models_folder());
   std::string ways;
   for (const auto& model : catalogue()) {
     if (const auto path = find_model(model.name)) return *path;

@@ -29,7 +29,8 @@ void list_catalogue() {
 // The hubs in the order the catalogue prefers; the first that gives the right bytes ends it.
 Result<fs::path> pull_from_catalogue(const CatalogueModel& model, std::optional<HubKind> only, HttpClient& http,
                                      Progress& progress) {
-  const auto destination = models_folder() / model.file;
+  RETORT_ASSIGN(const auto models, models_folder());
+  const auto destination = models / model.file;
   const Digest digest = {Digest::Kind::kSha256, model.sha256};
   if (is_downloaded(
           {.url = {}, .headers = {}, .destination = destination, .num_bytes = model.num_bytes, .digest = digest}))
@@ -51,10 +52,11 @@ Result<fs::path> pull_from_catalogue(const CatalogueModel& model, std::optional<
 }
 
 Result<fs::path> pull_repo(const RepoReference& reference, const Hub& hub, HttpClient& http, Progress& progress) {
+  RETORT_ASSIGN(const auto models, models_folder());
   RETORT_ASSIGN(const auto files, hub.list_files(http, reference.repo));
   const auto chosen = choose_files(files, reference.quant);
   if (!chosen) return fail(chosen.error().kind, "[pull] {}: {}", reference.repo, chosen.error().message);
-  const auto folder = models_folder() / reference.repo;
+  const auto folder = models / reference.repo;
   for (const auto& file : chosen->files) {
     const Download request = {hub.file_url(reference.repo, file.path), hub.headers(), folder / file.path,
                               file.num_bytes, file.digest};

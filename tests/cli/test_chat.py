@@ -366,6 +366,65 @@ def test_the_same_line_again_is_kept_once(server, environment):
     assert server.requests[-1][2]["messages"][-1]["content"] == "one"
 
 
+def ask(terminal, line):
+    terminal.read_prompt()
+    terminal.type(line + "\r")
+    terminal.read_until("Hello there")
+
+
+def kept_lines(environment):
+    mark, *lines = (Path(environment["RETORT_CACHE"]) / "chat_history").read_text().splitlines()
+    assert mark == "_HiStOrY_V2_"  # libedit's
+    return lines
+
+
+@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL], ids=lambda sent: sent.name)
+def test_a_chat_that_is_killed_has_kept_its_lines(server, environment, sent):
+    terminal = Terminal(["--url", server.url], environment)
+    ask(terminal, "one")
+    ask(terminal, "two")
+    os.kill(terminal.pid, sent)
+    os.waitpid(terminal.pid, 0)
+    assert kept_lines(environment) == ["one", "two"]
+    terminal = Terminal(["--url", server.url], environment)
+    ask(terminal, "\x1b[A\x1b[A")
+    assert terminal.leave("\x04") == 0
+    assert server.requests[-1][2]["messages"][-1]["content"] == "one"
+
+
+def test_of_two_chats_both_keep_their_lines(server, environment):
+    first, second = (Terminal(["--url", server.url], environment) for _ in range(2))
+    ask(first, "one")
+    ask(second, "two")
+    ask(first, "three")
+    for terminal in (second, first):
+        terminal.read_prompt()
+        assert terminal.leave("\x04") == 0
+    assert kept_lines(environment) == ["one", "two", "three"]
+
+
+def test_a_history_that_has_grown_long_is_shortened(server, environment):
+    history = Path(environment["RETORT_CACHE"]) / "chat_history"
+    history.write_text("_HiStOrY_V2_\n" + "".join(f"line\\040{i}\n" for i in range(3000)))  # a blank, as vis(3) has it
+    history.chmod(0o644)
+    terminal = Terminal(["--url", server.url], environment)
+    ask(terminal, "\x1b[A")
+    assert terminal.leave("\x04") == 0
+    assert server.requests[-1][2]["messages"][-1]["content"] == "line 2999"
+    assert kept_lines(environment) == [f"line\\040{i}" for i in range(2000, 3000)]
+    assert history.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("home", [{}, {"HOME": ""}], ids=["unset", "empty"])
+def test_without_a_home_no_history_is_kept(server, environment, home):
+    there = Path("/.cache").exists()
+    homeless = {name: text for name, text in environment.items() if name not in ("HOME", "RETORT_CACHE")} | home
+    terminal = Terminal(["--url", server.url], homeless)
+    ask(terminal, "hi")
+    assert terminal.leave("/quit\r") == 0
+    assert Path("/.cache").exists() == there
+
+
 def test_ctrl_c_stops_the_answer_and_not_the_program(server, environment):
     server.chunks = [{"content": "Once upon"}, 30, {"content": "never seen"}]
     terminal = Terminal(["--url", server.url], environment)

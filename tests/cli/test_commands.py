@@ -266,6 +266,18 @@ def test_variables_set_the_flags_of_every_command():
     assert "expected 1 or more, got 0" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["pull", "smollm2-135m"], ["pull", "a/b"], ["info", "smollm2-135m"], ["info", "a/b"], ["serve"]],
+    ids=str,
+)
+def test_without_a_home_the_folder_for_models_is_asked_for(arguments):
+    homeless = {name: text for name, text in os.environ.items() if name not in ("HOME", "RETORT_CACHE")}
+    homeless["HF_ENDPOINT"] = "http://127.0.0.1:9"
+    assert "RETORT_CACHE names one" in run(*arguments, expect=2, env=homeless).stderr
+    assert "can be served" in run("info", MODEL, env=homeless).stdout
+
+
 def test_an_empty_folder_is_told_what_belongs_there(tmp_path):
     assert "config.json, tokenizer.json and model.safetensors" in run("serve", str(tmp_path), expect=1).stderr
 

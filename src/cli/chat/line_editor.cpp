@@ -1,7 +1,10 @@
 #include "cli/chat/line_editor.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <langinfo.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,6 +64,26 @@ void use_utf8() {
   if (std::string_view(nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
 }
 
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using File = std::unique_ptr<std::FILE, CloseFile>;
+
+// To append to, made where it is not there, and locked against other chats until it is closed. Null: none is to be had.
+File open_history(const std::filesystem::path& path) {
+  if (path.empty()) return nullptr;
+  std::error_code ignored;
+  std::filesystem::create_directories(path.parent_path(), ignored);
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0) return nullptr;
+  ::fchmod(fd, 0600);
+  ::flock(fd, LOCK_EX);
+  File file(::fdopen(fd, "a"));
+  RETORT_CHECK(file != nullptr);
+  std::fseek(file.get(), 0, SEEK_END);  // H_SAVE_FP begins an empty file with libedit's mark
+  return file;
+}
+
 }  // namespace
 
 LineEditor::LineEditor(Interrupt& interrupt, std::filesystem::path history)
@@ -73,7 +96,7 @@ LineEditor::LineEditor(Interrupt& interrupt, std::filesystem::path history)
   HistEvent event{};
   ::history(lines_.get(), &event, H_SETSIZE, kMaxHistory);
   ::history(lines_.get(), &event, H_SETUNIQUE, 1);  // the same line twice in a row is kept once
-  if (!history_.empty()) ::history(lines_.get(), &event, H_LOAD, history_.c_str());
+  load_history();
   el_set(editor_.get(), EL_CLIENTDATA, this);
   el_set(editor_.get(), EL_PROMPT, &LineEditor::prompt_of);
   el_set(editor_.get(), EL_EDITOR, "emacs");
@@ -84,13 +107,27 @@ LineEditor::LineEditor(Interrupt& interrupt, std::filesystem::path history)
   el_source(editor_.get(), nullptr);  // ~/.editrc
 }
 
-LineEditor::~LineEditor() {
-  if (!is_terminal_ || history_.empty()) return;
-  std::error_code error;
-  std::filesystem::create_directories(history_.parent_path(), error);
+// Files that are no history, and those that have grown too long, are written anew.
+void LineEditor::load_history() {
+  const File file = open_history(history_);
+  if (!file) return;
   HistEvent event{};
-  if (::history(lines_.get(), &event, H_SAVE, history_.c_str()) != -1)
-    std::filesystem::permissions(history_, std::filesystem::perms(0600), error);
+  const int num_loaded = ::history(lines_.get(), &event, H_LOAD, history_.c_str());
+  if ((num_loaded >= 0 && num_loaded <= kMaxHistory) || ::ftruncate(::fileno(file.get()), 0) != 0) return;
+  std::fseek(file.get(), 0, SEEK_END);
+  ::history(lines_.get(), &event, H_SAVE_FP, file.get());
+}
+
+// At once, so that a chat that is killed has kept its lines, and beside those of others.
+void LineEditor::keep(const std::string& line) {
+  HistEvent event{};
+  if (::history(lines_.get(), &event, H_ENTER, line.c_str()) <= 0) return;  // the same again
+  const File file = open_history(history_);
+  if (!file) return;
+  const std::unique_ptr<History, End> one(history_init());
+  ::history(one.get(), &event, H_SETSIZE, 1);
+  ::history(one.get(), &event, H_ENTER, line.c_str());
+  ::history(one.get(), &event, H_SAVE_FP, file.get());
 }
 
 Status LineEditor::status() const {
@@ -124,8 +161,7 @@ std::optional<std::string> LineEditor::read_edited(const std::string& prompt) {
   if (marks_pastes_) fmt::print("{}", kDoNotMark);
   if (line.empty() || interrupt_.flag()) return std::nullopt;
   if (line.ends_with('\n')) line.pop_back();
-  HistEvent event{};
-  if (!line.empty()) ::history(lines_.get(), &event, H_ENTER, line.c_str());
+  if (!line.empty()) keep(line);
   return line;
 }
 

@@ -15,9 +15,8 @@ namespace retort {
 
 class LineEditor {
  public:
-  // history: a file that past lines are read from and kept in; empty: none.
+  // history: a file that past lines are read from and each new one is appended to; empty: none.
   LineEditor(Interrupt& interrupt, std::filesystem::path history);
-  ~LineEditor();
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;
 
@@ -37,6 +36,8 @@ class LineEditor {
   // A line alone; none at the end of the input and when Ctrl-C was pressed.
   std::optional<std::string> read_plain();
   std::optional<std::string> read_edited(const std::string& prompt);
+  void load_history();
+  void keep(const std::string& line);
   static char* prompt_of(EditLine* editor);
 
   Interrupt& interrupt_;

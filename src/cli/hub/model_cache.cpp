@@ -32,7 +32,8 @@ std::string known_names() {
 }
 
 Result<fs::path> find_catalogue_model(const CatalogueModel& model) {
-  const auto path = models_folder() / model.file;
+  RETORT_ASSIGN(const auto models, models_folder());
+  const auto path = models / model.file;
   std::error_code error;
   const auto num_bytes = fs::file_size(path, error);
   if (num_bytes == model.num_bytes && !error) return path;
@@ -78,11 +79,17 @@ Status check_looks_like_model(const fs::path& path) {
 
 }  // namespace
 
-fs::path models_folder() {
-  if (const char* cache = std::getenv("RETORT_CACHE"); cache != nullptr && *cache != '\0')
-    return fs::path(cache) / "models";
-  const char* home = std::getenv("HOME");
-  return fs::path(home != nullptr ? home : "/") / ".cache/retort/models";
+Result<fs::path> cache_folder() {
+  if (const char* cache = std::getenv("RETORT_CACHE"); cache != nullptr && *cache != '\0') return fs::path(cache);
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return fs::path(home) / ".cache/retort";
+  return fail(
+      ErrorKind::kBadUsage,
+      "[model] no folder for models: RETORT_CACHE names one, else ~/.cache/retort is taken, but HOME is not set");
+}
+
+Result<fs::path> models_folder() {
+  RETORT_ASSIGN(const auto cache, cache_folder());
+  return cache / "models";
 }
 
 Result<RepoReference> parse_repo_reference(std::string_view text) {
@@ -105,7 +112,8 @@ Result<fs::path> find_model(const std::string& name) {
   if (name.ends_with(".gguf") || name.starts_with('/') || name.starts_with('.'))
     return fail(ErrorKind::kNotFound, "[model] {}: no such file or folder", name);
   if (const auto reference = parse_repo_reference(name)) {
-    const auto folder = models_folder() / reference->repo;
+    RETORT_ASSIGN(const auto models, models_folder());
+    const auto folder = models / reference->repo;
     if (const auto chosen = choose_files(files_below(folder), reference->quant))
       return chosen->model.empty() ? folder : folder / chosen->model;
     return fail(ErrorKind::kNotFound, "[model] {0} is not on this machine. Fetch it first: retort pull {0}", name);

@@ -10,7 +10,9 @@
 
 namespace retort {
 
-std::filesystem::path models_folder();  // RETORT_CACHE (default ~/.cache/retort) + "/models"
+// RETORT_CACHE, else ~/.cache/retort. Error kBadUsage: neither it nor HOME is set.
+Result<std::filesystem::path> cache_folder();
+Result<std::filesystem::path> models_folder();  // "models" in it
 
 struct RepoReference {
   std::string repo, quant;  // "OWNER/REPO", "Q4_K_M" or ""
