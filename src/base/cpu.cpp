@@ -1,6 +1,7 @@
 #include "base/cpu.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -58,6 +59,17 @@ uint64_t reclaimable_bytes(const std::string& cgroup_folder) {
   for (uint64_t value = 0; in >> key >> value;)
     if (key == "inactive_file") return value;
   return 0;
+}
+
+struct ProcessBytes {
+  uint64_t mapped = 0, resident = 0;
+};
+ProcessBytes bytes_of_process() {
+  std::ifstream in("/proc/self/statm");
+  ProcessBytes pages;
+  in >> pages.mapped >> pages.resident;
+  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  return {pages.mapped * page, pages.resident * page};
 }
 
 double cgroup_cpu_quota() {
@@ -202,16 +214,21 @@ Memory memory_of_machine() {
   return memory;
 }
 
+Memory memory_of_process() {
+  Memory memory = memory_of_machine();
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return memory;
+  const uint64_t used = bytes_of_process().mapped;
+  memory.limit = std::min<uint64_t>(memory.limit, limit.rlim_cur);
+  memory.available = std::min<uint64_t>(memory.available, limit.rlim_cur > used ? limit.rlim_cur - used : 0);
+  return memory;
+}
+
 double memory_share_in_use() {
   const Memory memory = memory_of_machine();
   return memory.limit == 0 ? 0 : 1 - static_cast<double>(memory.available) / static_cast<double>(memory.limit);
 }
 
-uint64_t resident_bytes() {
-  std::ifstream in("/proc/self/statm");
-  uint64_t pages = 0, resident = 0;
-  in >> pages >> resident;
-  return resident * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-}
+uint64_t resident_bytes() { return bytes_of_process().resident; }
 
 }  // namespace retort

@@ -21,10 +21,9 @@ struct KvBudget {
   int64_t max_model_len = 0;
 };
 
-// Without a size given: what is left of the memory (the machine's or the cgroup's) within 85 % of it, what others use
-// counted, and never more than max_num_seqs full contexts. Errors:
-// the memory does not hold a block, or what was given; a max_model_len that the model or the memory does not hold (says
-// both).
+// Without a size given: what is left of the memory (the machine's, the cgroup's or the address space's) within 85 % of
+// it, what others use counted, and never more than max_num_seqs full contexts. Errors: the memory does not hold a
+// block, or what was given; a max_model_len that the model or the memory does not hold (says both).
 Result<KvBudget> plan_kv(const KvRequest& request, const Memory& memory);
 
 }  // namespace retort

@@ -90,7 +90,7 @@ KvRequest kv_request_of(const LlmOptions& options, const ModelConfig& config) {
 // What there will be once the weights are packed, about: what cannot fit beside them is refused before that takes its
 // seconds.
 Memory memory_beside_weights(const Checkpoint& checkpoint) {
-  Memory memory = memory_of_machine();
+  Memory memory = memory_of_process();
   memory.available -= std::min<uint64_t>(memory.available, checkpoint.weight_bytes());
   return memory;
 }
@@ -151,7 +151,7 @@ Result<std::unique_ptr<Llm>> Llm::load(const LlmOptions& options) {
             static_cast<double>(impl->transformer->weight_bytes()) / (1 << 20),
             std::chrono::duration<double>(Clock::now() - start).count(), threads, isa_name(isa));
 
-  RETORT_ASSIGN(const KvBudget budget, plan_kv(kv_request, memory_of_machine()));
+  RETORT_ASSIGN(const KvBudget budget, plan_kv(kv_request, memory_of_process()));
   RETORT_ASSIGN(impl->kv, KvStore::allocate(config, options.kv_type, budget.num_blocks));
   log::info("KV cache: {:.0f} MiB for {} tokens; longest sequence {} tokens, {:.1f} of that length at once",
             static_cast<double>(impl->kv->num_bytes()) / (1 << 20), int64_t{budget.num_blocks} * kBlockTokens,

@@ -45,8 +45,15 @@ def target(link: Path) -> str:
 class Server:
     """A `retort serve` process: its address, its log, and ways to ask it something."""
 
-    def __init__(self, *flags: str, model: str | Path = MODEL, environment: dict[str, str] | None = None):
-        command = [str(BINARY), "serve", str(model), "--host", "127.0.0.1", *flags]
+    def __init__(
+        self,
+        *flags: str,
+        model: str | Path = MODEL,
+        environment: dict[str, str] | None = None,
+        address_space: int | None = None,
+    ):
+        bounds = [] if address_space is None else ["prlimit", f"--as={address_space}"]
+        command = [*bounds, str(BINARY), "serve", str(model), "--host", "127.0.0.1", *flags]
         if "--port" not in flags:
             command += ["--port", "0"]
         self.started = time.time()

@@ -179,6 +179,16 @@ def test_a_form_for_whose_compiler_there_is_no_memory_is_asked_for_later(start_s
     assert server.ask("POST", "/v1/chat/completions", body)[0] == 200
 
 
+@pytest.mark.skipif("san" in BINARY.parent.name, reason="sanitizers take address space as they please")
+def test_the_kv_cache_leaves_room_in_a_bounded_address_space(start_server):
+    """As `ulimit -v` bounds it: the machine's memory may be larger by far."""
+    server = start_server("--max-num-seqs", "1000", address_space=3 << 30)
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"enum": [1]}}}
+    body = {"messages": [{"role": "user", "content": "hi"}], "response_format": form, "max_tokens": 4}
+    assert server.ask("POST", "/v1/chat/completions", body)[0] == 200
+    assert server.stop() == 0
+
+
 @pytest.mark.parametrize("seconds", ["0", "1"])
 def test_what_does_not_finish_in_time_is_told(start_server, seconds):
     server = start_server("--max-model-len", "2048", "--shutdown-timeout", seconds)
