@@ -102,7 +102,7 @@ TEST_F(ApiTest, LogprobsHaveTheEndOfThinkingAtItsBudget) {
                            R"({"thinking_token_budget": 5, "logprobs": true, "bad_words": ["</think>"]})"}) {
     const Json told = chat(question, more);
     EXPECT_EQ(told["choices"][0]["message"], plain["choices"][0]["message"]) << more;
-    EXPECT_EQ(told["usage"], plain["usage"]);
+    EXPECT_EQ(told["usage"]["completion_tokens"], plain["usage"]["completion_tokens"]);
     std::string text;
     for (const Json& entry : told["choices"][0]["logprobs"]["content"]) text += entry["token"].get<std::string>();
     EXPECT_THAT(text, ::testing::StartsWith("<think>\n0123\n</think>\n\n"));

@@ -25,26 +25,27 @@ std::string lower_case(std::string text) {
   return text;
 }
 
-// "LocalHost.:8000" → "localhost", "[::1]:8000" → "::1"; empty where a Host header may not say that.
+std::optional<boost::asio::ip::address_v6> as_ipv6(std::string_view text) {
+  boost::system::error_code error;
+  const auto address = boost::asio::ip::make_address_v6(text, error);
+  return error ? std::nullopt : std::optional(address);
+}
+
+// "LocalHost.:8000" → "localhost", "[0::1]:8000" → "::1"; empty where a Host header may not say that.
 std::string name_of_host(std::string_view host) {
   const auto authority = boost::urls::parse_authority(host);
   if (!authority || authority->has_userinfo()) return {};
   if (authority->host_type() == boost::urls::host_type::ipvfuture) return {};
   if (authority->encoded_host().contains('%')) return {};  // no browser sends that, and others may read it otherwise
   std::string name = lower_case(authority->host_address());
+  if (const auto address = as_ipv6(name)) return address->to_string();
   if (name.ends_with('.')) name.pop_back();  // of the root: the same name
   return name;
 }
 
-bool is_ipv6(std::string_view text) {
-  boost::system::error_code error;
-  boost::asio::ip::make_address_v6(text, error);
-  return !error;
-}
-
 // As name_of_host() has it; an IPv6 address may stand without brackets, as in --host.
 std::string name_of_allowed(std::string_view text) {
-  return name_of_host(is_ipv6(text) ? fmt::format("[{}]", text) : std::string(text));
+  return name_of_host(as_ipv6(text) ? fmt::format("[{}]", text) : std::string(text));
 }
 
 bool is_domain_character(unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_'; }
@@ -66,9 +67,9 @@ bool is_list_of_names(std::string_view text) {
 
 bool is_host_name(std::string_view text) {
   const auto authority = boost::urls::parse_authority(text);
-  if (authority && authority->has_port() && !is_ipv6(text)) return false;
+  if (authority && authority->has_port() && !as_ipv6(text)) return false;
   const std::string name = name_of_allowed(text);
-  return !name.empty() && (is_ipv6(name) || std::ranges::all_of(name, is_domain_character));
+  return !name.empty() && (as_ipv6(name) || std::ranges::all_of(name, is_domain_character));
 }
 
 bool is_origin(std::string_view text) {
