@@ -214,11 +214,14 @@ Memory memory_of_machine() {
   return memory;
 }
 
+// Threads map stacks and heaps of which they touch little, and a form is compiled on a stack of 256 MiB.
+constexpr uint64_t kKeptAddressSpace = uint64_t{2} << 30;
+
 Memory memory_of_process() {
   Memory memory = memory_of_machine();
   rlimit limit{};
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return memory;
-  const uint64_t used = bytes_of_process().mapped;
+  const uint64_t used = bytes_of_process().mapped + kKeptAddressSpace;
   memory.limit = std::min<uint64_t>(memory.limit, limit.rlim_cur);
   memory.available = std::min<uint64_t>(memory.available, limit.rlim_cur > used ? limit.rlim_cur - used : 0);
   return memory;

@@ -150,7 +150,8 @@ TEST(Guard, KnowsWhatNoHostOrOriginEverIs) {
     EXPECT_TRUE(is_origin(good)) << good;
   for (const char* bad : {"", "a/b", "page.example", "page.example:80", "https://page.example/", "https://a/b",
                           "https://", "https://a:443", "http://a:80", "https://u@a", "https://a?b", "https://*.example",
-                          "https://a:", "https://a b", "://a", "//a"})
+                          "https://a:", "https://a b", "://a", "//a", "http://a:99999", "http://a:08080",
+                          "http://[0:0::1]:3000", "http://[FD00::1]"})
     EXPECT_FALSE(is_origin(bad)) << bad;
 }
 

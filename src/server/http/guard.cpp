@@ -81,10 +81,13 @@ bool is_origin(std::string_view text) {
   if (!authority || authority->has_userinfo()) return false;
   const std::string_view host = authority->encoded_host(), port = authority->port();
   if (host.empty()) return scheme == "file" && !authority->has_port();
-  // Browsers leave out the scheme's own port.
-  const bool is_port_sent = !authority->has_port() || !(port.empty() || (scheme == "http" && port == "80") ||
-                                                        (scheme == "https" && port == "443"));
-  return is_port_sent && is_host_name(host);
+  // Browsers leave out the scheme's own port, and write an address in its shortest form.
+  const bool is_port_sent =
+      !authority->has_port() || (port == std::to_string(authority->port_number()) &&
+                                 !(scheme == "http" && port == "80") && !(scheme == "https" && port == "443"));
+  const auto address = as_ipv6(authority->host_address());
+  const bool is_shortest = !address || host == fmt::format("[{}]", address->to_string());
+  return is_port_sent && is_shortest && is_host_name(host);
 }
 
 Guard::Guard(const GuardOptions& options) : options_(options) {
