@@ -415,6 +415,29 @@ def test_a_history_that_has_grown_long_is_shortened(server, environment):
     assert history.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_file_that_is_no_history_stays_as_it_is(server, environment):
+    history = Path(environment["RETORT_CACHE"]) / "chat_history"
+    history.write_text("what somebody else wrote\n")
+    history.chmod(0o644)
+    terminal = Terminal(["--url", server.url], environment)
+    terminal.read_until("is no history of a chat")
+    ask(terminal, "hi")
+    assert terminal.leave("/quit\r") == 0
+    assert history.read_text() == "what somebody else wrote\n"
+    assert history.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("/dev/null"), os.mkfifo], ids=["null", "pipe"])
+def test_a_history_that_keeps_nothing_is_left_alone(server, environment, make):
+    history = Path(environment["RETORT_CACHE"]) / "chat_history"
+    make(history)
+    mode = history.stat().st_mode
+    terminal = Terminal(["--url", server.url], environment)
+    ask(terminal, "hi")
+    assert terminal.leave("/quit\r") == 0
+    assert history.stat().st_mode == mode
+
+
 @pytest.mark.parametrize("home", [{}, {"HOME": ""}], ids=["unset", "empty"])
 def test_without_a_home_no_history_is_kept(server, environment, home):
     there = Path("/.cache").exists()

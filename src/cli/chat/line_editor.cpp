@@ -18,6 +18,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/log.h"
 #include "cli/terminal.h"
 #include "cli/text_file.h"
 
@@ -69,17 +70,19 @@ struct CloseFile {
 };
 using File = std::unique_ptr<std::FILE, CloseFile>;
 
-// To append to, made where it is not there, and locked against other chats until it is closed. Null: none is to be had.
+// To append to, made where it is not there, and locked against other chats until it is closed. Null: none is to be had,
+// or it is no file of lines (/dev/null, a pipe).
 File open_history(const std::filesystem::path& path) {
   if (path.empty()) return nullptr;
   std::error_code ignored;
   std::filesystem::create_directories(path.parent_path(), ignored);
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (fd < 0) return nullptr;
-  ::fchmod(fd, 0600);
-  ::flock(fd, LOCK_EX);
   File file(::fdopen(fd, "a"));
   RETORT_CHECK(file != nullptr);
+  struct stat status{};
+  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return nullptr;
+  ::flock(fd, LOCK_EX);
   std::fseek(file.get(), 0, SEEK_END);  // H_SAVE_FP begins an empty file with libedit's mark
   return file;
 }
@@ -107,13 +110,19 @@ LineEditor::LineEditor(Interrupt& interrupt, std::filesystem::path history)
   el_source(editor_.get(), nullptr);  // ~/.editrc
 }
 
-// Files that are no history, and those that have grown too long, are written anew.
+// One that has grown too long is written anew. A file that is no history is somebody else's, and stays as it is.
 void LineEditor::load_history() {
   const File file = open_history(history_);
-  if (!file) return;
+  if (!file || std::ftell(file.get()) == 0) return;
   HistEvent event{};
   const int num_loaded = ::history(lines_.get(), &event, H_LOAD, history_.c_str());
-  if ((num_loaded >= 0 && num_loaded <= kMaxHistory) || ::ftruncate(::fileno(file.get()), 0) != 0) return;
+  if (num_loaded < 0) {
+    log::warn("{} is no history of a chat: nothing is added to it", history_.string());
+    history_.clear();
+    return;
+  }
+  ::fchmod(::fileno(file.get()), 0600);
+  if (num_loaded <= kMaxHistory || ::ftruncate(::fileno(file.get()), 0) != 0) return;
   std::fseek(file.get(), 0, SEEK_END);
   ::history(lines_.get(), &event, H_SAVE_FP, file.get());
 }
