@@ -10,10 +10,10 @@ namespace retort {
 namespace {
 
 // Rows a panel is filled up to: those that kernels are written for. The rows added are zeros, computed and dropped.
-int64_t filled_rows(int64_t num_rows, const TileKernels& kernels) {
-  if (num_rows < kernels.whole_panel_from)
-    for (int64_t rows : {1, 2, 3, 4, 6, 8, 10})
-      if (num_rows <= rows && rows < kernels.panel_rows) return rows;
+int64_t filled_rows(int64_t num_rows, const TileKernels& kernels, bool is_many) {
+  const int64_t step = is_many ? kernels.many_rows_step : 1;
+  for (int64_t rows : {1, 2, 3, 4, 6, 8, 10})
+    if (num_rows <= rows && rows < kernels.panel_rows && rows % step == 0) return rows;
   return kernels.panel_rows;
 }
 
@@ -121,15 +121,19 @@ void Activations::resize(int64_t num_rows, int64_t num_inputs) {
   grow(neg_half_sums_, 2 * entries);
 }
 
-ActivationPanel Activations::panel(int64_t panel_idx, const TileKernels& kernels) {
+ActivationPanel Activations::panel(int64_t panel_idx, const TileKernels& kernels, const KernelTuning& tuning) {
   const int64_t first_row = panel_idx * kernels.panel_rows, first = first_row * num_groups();
+  const int64_t num_rows = std::min<int64_t>(kernels.panel_rows, num_rows_ - first_row);
+  const bool is_many = kernels.many_rows_step > 0 && num_rows >= tuning.many_rows_from;
   return {quants_.data() + first * kGroupInputs,
           scales_.data() + first,
           neg_sums_.data() + first,
           neg_half_sums_.data() + 2 * first,
           sums_.data() + first,
           half_sums_.data() + 2 * first,
-          filled_rows(std::min<int64_t>(kernels.panel_rows, num_rows_ - first_row), kernels)};
+          filled_rows(num_rows, kernels, is_many),
+          is_many,
+          !is_many && num_rows <= tuning.nudged_rows};
 }
 
 Matmul::Matmul(Isa isa, ThreadPool& pool) : Matmul(tile_kernels(isa), pool, bf16_kernels(isa)) {}
@@ -140,7 +144,7 @@ void Matmul::quantize(Activations& in) const {
     static constexpr int64_t kChunk = 64;  // groups of zeros for the rows that fill up a panel
     static const float kZeros[kChunk * kGroupInputs] = {};
     for (auto row = static_cast<int64_t>(begin); row < static_cast<int64_t>(end); ++row) {
-      ActivationPanel panel = in.panel(row / panel_rows, *kernels_);
+      ActivationPanel panel = in.panel(row / panel_rows, *kernels_, tuning_);
       const int64_t row_idx = row % panel_rows;
       if (row_idx >= panel.num_rows) continue;
       if (row < in.num_rows()) {
@@ -155,7 +159,9 @@ void Matmul::quantize(Activations& in) const {
                                       panel.neg_half_sums + 2 * at,
                                       panel.sums + at,
                                       panel.half_sums + 2 * at,
-                                      panel.num_rows};
+                                      panel.num_rows,
+                                      panel.is_many,
+                                      panel.is_nudged};
         kernels_->quantize_row(kZeros, std::min(kChunk, in.num_groups() - g), row_idx, rest);
       }
     }
@@ -177,7 +183,7 @@ void Matmul::run_tile(Activations& in, const MatmulOutput& output, int64_t tile_
   const int64_t num_rows = std::min<int64_t>(kernels_->panel_rows, in.num_rows() - first_row);
   const PackedMatrix& weight = *output.weight;
   if (const QuantTileKernel kernel = quant_kernel(*kernels_, weight.type()))
-    kernel(weight.tile(tile_idx), in.num_groups(), in.panel(panel_idx, *kernels_), tile);
+    kernel(weight.tile(tile_idx), in.num_groups(), in.panel(panel_idx, *kernels_, tuning_), tile);
   else if (bf16_ != nullptr && weight.type() == TensorType::kBF16)
     bf16_->multiply(weight.tile(tile_idx), in.num_inputs(), in.bf16_row(first_row), num_rows, tile);
   else

@@ -31,7 +31,7 @@ class Activations {
   int64_t num_panels(const TileKernels& kernels) const {
     return (num_rows_ + kernels.panel_rows - 1) / kernels.panel_rows;
   }
-  ActivationPanel panel(int64_t panel_idx, const TileKernels& kernels);
+  ActivationPanel panel(int64_t panel_idx, const TileKernels& kernels, const KernelTuning& tuning);
   uint16_t* bf16_row(int64_t row_idx) { return bf16_.data() + row_idx * (num_inputs_ + num_inputs_ % 2); }
 
   int64_t num_rows_ = 0, num_inputs_ = 0;
@@ -55,7 +55,11 @@ class Matmul {
  public:
   Matmul(Isa isa, ThreadPool& pool);
   Matmul(const TileKernels& kernels, ThreadPool& pool, const Bf16Kernels* bf16 = nullptr)
-      : kernels_(&kernels), bf16_(bf16), pool_(&pool) {}
+      : kernels_(&kernels), tuning_(kernels.tuning), bf16_(bf16), pool_(&pool) {}
+
+  const TileKernels& kernels() const { return *kernels_; }
+  const KernelTuning& tuning() const { return tuning_; }
+  void set_tuning(const KernelTuning& tuning) { tuning_ = tuning; }
 
   // Several matrices over the same input in one parallel pass (q, k and v; gate and up), once the input is in the forms
   // that their types are multiplied in.
@@ -70,6 +74,7 @@ class Matmul {
   void run_tile(Activations& in, const MatmulOutput& output, int64_t tile_idx, int64_t panel_idx) const;
 
   const TileKernels* kernels_;
+  KernelTuning tuning_;
   const Bf16Kernels* bf16_;  // null: BF16 weights are multiplied in float32
   ThreadPool* pool_;
 };

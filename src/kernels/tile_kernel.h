@@ -27,7 +27,17 @@ struct ActivationPanel {
   float* sums;             // [num_groups][num_rows]: scale · Σ quants
   float* half_sums;        // [num_groups][num_rows][2]
   int64_t num_rows;
+  bool is_many, is_nudged;  // see KernelTuning; no panel is both
 };
+
+// From how many rows on one way of multiplying a panel gives way to another. It decides how fast a result comes, never
+// what it is.
+struct KernelTuning {
+  int nudged_rows;     // up to so many, the hardware's prefetcher is nudged on; with more, every line is asked for
+  int many_rows_from;  // from so many on, the set's kernel for many rows; kNoManyRows: never
+  bool operator==(const KernelTuning&) const = default;
+};
+inline constexpr int kNoManyRows = kMaxTileRows + 1;
 
 // out: [num_rows][16]
 using QuantTileKernel = void (*)(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel,
@@ -63,8 +73,9 @@ struct TileKernels {
   QuantTileKernel q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs;
   FloatTileKernel f32, f16, bf16;
   QuantizeRow quantize_row;
-  int panel_rows;        // of a whole panel, up to kMaxTileRows
-  int whole_panel_from;  // from so many rows on a panel is filled up to that
+  int panel_rows;       // of a whole panel, up to kMaxTileRows
+  int many_rows_step;   // the kernel for many rows takes multiples of so many; 0: the set has none
+  KernelTuning tuning;  // where nothing was measured
 };
 
 extern const TileKernels kScalarTileKernels;

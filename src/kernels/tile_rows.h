@@ -1,7 +1,6 @@
 // The arithmetic of tile_kernel.h, once, over a vector policy V that each instruction set provides:
 //   kParts, kMaxRows             16 outputs are kParts vectors; at most kMaxRows rows share one unpacking
 //   kSumRows                     rows that sum() multiplies at once, 1 or 2
-//   kNudgedRows                  see prefetch_ahead
 //   Float, Quants                kTileOutputs / kParts floats; one group's quants of as many outputs
 //   unpack<kFormat>(group, part) → Quants
 //   sum<kFormat, kHalf>(quants, a, neg_sum) → Float
@@ -20,12 +19,12 @@
 
 namespace retort {
 
-// Asks for what is read after this group. Up to kNudgedRows rows the hardware's prefetcher follows the reads by itself
-// and is only nudged on, a line a group. More rows: the arithmetic between two reads is so long that the reads no
-// longer run ahead, so every line is asked for, past the caches it would only pass through.
-template <class V, const TileFormat& kFormat, int kRows>
-inline void prefetch_ahead(const unsigned char* group) {
-  if constexpr (kRows <= V::kNudgedRows) {
+// Asks for what is read after this group. With few rows the hardware's prefetcher may follow the reads by itself and is
+// only nudged on, a line a group. More rows: the arithmetic between two reads is so long that the reads no longer run
+// ahead, so every line is asked for, past the caches it would only pass through.
+template <class V, const TileFormat& kFormat>
+inline void prefetch_ahead(const unsigned char* group, bool is_nudged) {
+  if (is_nudged) {
     V::prefetch_far(group + 4096);
   } else {
     for (size_t line = 0; line < kFormat.group_bytes(); line += 64) V::prefetch_near(group + 2048 + line);
@@ -120,6 +119,7 @@ inline void add_group_of_two(const typename V::Quants& w, const PartScales<V>& s
 template <class V, const TileFormat& kFormat, int kRows>
 void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, float* out) {
   constexpr int kLanes = kTileOutputs / V::kParts, kChunkGroups = kFormat.chunk_groups();
+  const bool is_nudged = panel.is_nudged;
   typename V::Float acc[kRows][V::kParts];
   for (int r = 0; r < kRows; ++r)
     for (int part = 0; part < V::kParts; ++part) acc[r][part] = V::zero();
@@ -128,7 +128,7 @@ void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationP
     for (int g = 0; g < groups; ++g) {
       const unsigned char* entry = tile + kFormat.entry_offset(g);
       const unsigned char* group = tile + kFormat.group_offset(g);
-      prefetch_ahead<V, kFormat, kRows>(group);
+      prefetch_ahead<V, kFormat>(group, is_nudged);
       for (int part = 0; part < V::kParts; ++part) {
         const PartScales<V> s = part_scales<V, kFormat>(entry, g, part);
         const typename V::Quants w = V::template unpack<kFormat>(group, part);
@@ -209,11 +209,25 @@ void float_tile(const unsigned char* tile, int64_t num_inputs, const float* rows
 // F32, F16, BF16: readers of float weights.
 template <class V, class F32, class F16, class BF16>
 constexpr TileKernels make_tile_kernels() {
-  return {quant_tile<V, kTileQ4_0>, quant_tile<V, kTileQ4_1>, quant_tile<V, kTileQ5_0>,   quant_tile<V, kTileQ5_1>,
-          quant_tile<V, kTileQ8_0>, quant_tile<V, kTileQ2_K>, quant_tile<V, kTileQ3_K>,   quant_tile<V, kTileQ4_K>,
-          quant_tile<V, kTileQ5_K>, quant_tile<V, kTileQ6_K>, quant_tile<V, kTileIQ4_NL>, quant_tile<V, kTileIQ4_XS>,
-          float_tile<V, F32>,       float_tile<V, F16>,       float_tile<V, BF16>,        V::quantize_row,
-          kVectorTileRows,          kVectorTileRows};
+  return {quant_tile<V, kTileQ4_0>,
+          quant_tile<V, kTileQ4_1>,
+          quant_tile<V, kTileQ5_0>,
+          quant_tile<V, kTileQ5_1>,
+          quant_tile<V, kTileQ8_0>,
+          quant_tile<V, kTileQ2_K>,
+          quant_tile<V, kTileQ3_K>,
+          quant_tile<V, kTileQ4_K>,
+          quant_tile<V, kTileQ5_K>,
+          quant_tile<V, kTileQ6_K>,
+          quant_tile<V, kTileIQ4_NL>,
+          quant_tile<V, kTileIQ4_XS>,
+          float_tile<V, F32>,
+          float_tile<V, F16>,
+          float_tile<V, BF16>,
+          V::quantize_row,
+          kVectorTileRows,
+          0,
+          {2, kNoManyRows}};
 }
 
 }  // namespace retort

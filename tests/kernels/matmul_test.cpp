@@ -88,10 +88,12 @@ Problem make_problem(TensorType type, int64_t outputs, int64_t inputs, int64_t r
 // Kernels: an Isa or TileKernels.
 template <class Kernels>
 std::vector<float> multiply(const Problem& p, const Kernels& kernels, int64_t rows, int threads = 2,
-                            const float* bias = nullptr, bool accumulate = false, int64_t first_row = 0) {
+                            const float* bias = nullptr, bool accumulate = false, int64_t first_row = 0,
+                            const KernelTuning* tuning = nullptr) {
   ThreadPool pool(threads);
   const auto packed = PackedMatrix::pack(p.tensor, pool).value();
   Matmul matmul(kernels, pool);
+  if (tuning != nullptr) matmul.set_tuning(*tuning);
   Activations in;
   in.resize(rows, packed.num_inputs());
   std::copy_n(p.input.begin() + first_row * packed.num_inputs(), rows * packed.num_inputs(), in.row(0));
@@ -118,6 +120,18 @@ std::vector<float> multiply_in_bf16(const Problem& p, int64_t rows) {
       out.push_back(acc);
     }
   return out;
+}
+
+template <class Kernels>
+std::vector<float> multiply_tuned(const Problem& p, const Kernels& kernels, int64_t rows, const KernelTuning& tuning) {
+  return multiply(p, kernels, rows, 1, nullptr, false, 0, &tuning);
+}
+
+std::vector<KernelTuning> all_tunings() {
+  std::vector<KernelTuning> tunings;
+  for (const int nudged : {0, 1, 2, 3, 4, 8, 16})
+    for (int many_from = 1; many_from <= kNoManyRows; ++many_from) tunings.push_back({nudged, many_from});
+  return tunings;
 }
 
 // The specification's result, for this set.
@@ -213,6 +227,29 @@ TEST(Matmul, AmxTakesGroupsThatAreNoPair) {
   }
 }
 #endif
+
+// It decides which kernel a row goes through, and each of them makes the same bits.
+TEST_P(EveryType, TuningChangesNoBit) {
+  for (const int64_t rows : {1, 2, 3, 4, 5, 7, 9, 12, 16, 21}) {
+    const Problem p = make_problem(GetParam(), 17, 256, rows, static_cast<unsigned>(rows));
+    for (Isa isa : supported_isas()) {
+      if (isa == Isa::kScalar) continue;
+      const auto expected = specified(p, isa, rows);
+      for (const KernelTuning& tuning : all_tunings())
+        ASSERT_EQ(multiply_tuned(p, isa, rows, tuning), expected)
+            << isa_name(isa) << ", " << rows << " rows, nudged_rows=" << tuning.nudged_rows
+            << ",many_rows_from=" << tuning.many_rows_from;
+    }
+#if defined(__x86_64__)
+    const auto isas = supported_isas();
+    if (std::ranges::find(isas, Isa::kAvx512Vnni) == isas.end()) continue;
+    const auto expected = multiply(p, Isa::kScalar, rows);
+    for (const int many_from : {1, 4, 9, kNoManyRows})
+      ASSERT_EQ(multiply_tuned(p, kEmulatedAmxTileKernels, rows, {1, many_from}), expected)
+          << "emulated AMX, " << rows << " rows, many_rows_from=" << many_from;
+#endif
+  }
+}
 
 // What a row's result is does not depend on the rows beside it, nor on the number of threads.
 TEST_P(EveryType, RowsAreIndependent) {

@@ -62,7 +62,7 @@ class GroupLoop {
   template <int kSet>
   void multiply(int64_t g) {
     const unsigned char* group = tile_ + kFormat.group_offset(g);
-    prefetch_ahead<SummedVector, kFormat, kMaxTileRows>(group);
+    prefetch_ahead<SummedVector, kFormat>(group, false);
     unpack<kSet>(group);
     T::template load_rows<kSet>(panel_.quants + g * kMaxTileRows * kGroupInputs);
     if constexpr (kHalves) {  // quads 0 … 3, zeros; zeros, quads 4 … 7
@@ -109,10 +109,10 @@ class GroupLoop {
   alignas(64) int32_t sums_[2][2][kMaxTileRows * kTileOutputs];
 };
 
-// Fewer rows than fill a tile's go to AVX-512 VNNI.
+// Few rows go to AVX-512 VNNI.
 template <class T, const TileFormat& kFormat, QuantTileKernel TileKernels::* kFewRows>
 void quant_tile(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, float* out) {
-  if (panel.num_rows == kMaxTileRows)
+  if (panel.is_many)
     GroupLoop<T, kFormat>::run(tile, num_groups, panel, out);
   else
     (kAvx512VnniTileKernels.*kFewRows)(tile, num_groups, panel, out);
@@ -125,7 +125,7 @@ void float_tile(const unsigned char* tile, int64_t num_inputs, const float* rows
 }
 
 // From so many rows on, filling a tile up costs less than AVX-512 takes for them.
-constexpr int kWholePanelFrom = 7;
+constexpr KernelTuning kTuning = {.nudged_rows = 2, .many_rows_from = 7};
 
 template <class T>
 constexpr TileKernels make_tile_kernels() {
@@ -147,7 +147,8 @@ constexpr TileKernels make_tile_kernels() {
           float_tile<&K::bf16>,
           avx512::TileVector::quantize_row,
           kMaxTileRows,
-          kWholePanelFrom};
+          kMaxTileRows,
+          kTuning};
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Tile kernels for AVX2. One or two rows stream through tile_rows.h. With more, a group is unpacked once for all rows
-// of the panel, and both halves of the tile are multiplied at once: the broadcast of a row's activations feeds both.
+// Tile kernels for AVX2. A few rows stream through tile_rows.h. With more, a group is unpacked once for all rows of the
+// panel, and both halves of the tile are multiplied at once: the broadcast of a row's activations feeds both.
 #include <string.h>
 
 #include "kernels/avx2/tile_vector.h"
@@ -10,6 +10,8 @@ namespace {
 // The more rows, the less one pays for unpacking; but the panel of a model's hidden size should stay in the first-level
 // cache beside the tile.
 constexpr int kPanelRows = 12;
+// Zen 3's prefetcher loses the stream when it is nudged.
+constexpr KernelTuning kTuning = {.nudged_rows = 0, .many_rows_from = TileVector::kMaxRows + 1};
 
 struct UnpackedGroup {
   __m256i quads[8][2];       // [quad][half of the tile]
@@ -100,7 +102,7 @@ inline void add_rows_by(const UnpackedGroup& w, const ActivationPanel& panel, in
 
 template <const TileFormat& kFormat>
 void quant_tile(const Byte* tile, int64_t num_groups, const ActivationPanel& all, float* out) {
-  if (all.num_rows <= TileVector::kMaxRows) {
+  if (!all.is_many) {
     retort::quant_tile<TileVector, kFormat>(tile, num_groups, all, out);
     return;
   }
@@ -109,7 +111,7 @@ void quant_tile(const Byte* tile, int64_t num_groups, const ActivationPanel& all
   memset(out, 0, static_cast<size_t>(panel.num_rows) * kTileOutputs * sizeof(float));
   for (int64_t g = 0; g < num_groups; ++g) {
     const Byte* group = tile + kFormat.group_offset(g);
-    prefetch_ahead<TileVector, kFormat, kRows>(group);
+    prefetch_ahead<TileVector, kFormat>(group, false);
     const UnpackedGroup w =
         unpack_group<kFormat>(tile + kFormat.entry_offset(g), group, static_cast<int>(g % kFormat.chunk_groups()));
     add_rows_by<kFormat, kRows>(w, panel, g, 0, out);
@@ -156,5 +158,6 @@ const TileKernels kAvx2TileKernels = {avx2::quant_tile<kTileQ4_0>,
                                       float_tile<avx2::TileVector, avx2::BF16>,
                                       avx2::TileVector::quantize_row,
                                       avx2::kPanelRows,
-                                      avx2::kPanelRows};
+                                      1,
+                                      avx2::kTuning};
 }  // namespace retort

@@ -60,7 +60,6 @@ inline __m256i start(int32_t neg_sum) {
 
 struct TileVector {
   static constexpr int kParts = 2, kMaxRows = 2, kSumRows = 1;
-  static constexpr int kNudgedRows = 0;  // Zen 3's prefetcher loses the stream when it is nudged
   using Float = __m256;
   struct Quants {
     __m256i quad[8];  // inputs 4q … 4q+3 of 8 outputs

@@ -28,7 +28,7 @@ inline __m512i or_field(__m512i base, __m512i x) {
 }
 
 struct TileVector {
-  static constexpr int kParts = 1, kMaxRows = 8, kSumRows = 1, kNudgedRows = 2;
+  static constexpr int kParts = 1, kMaxRows = 8, kSumRows = 1;
   using Float = __m512;
   struct Quants {
     __m512i quad[8];  // inputs 4q … 4q+3 of 16 outputs

@@ -1,14 +1,13 @@
 // Tile kernels for aarch64 with int8 matrix multiplication (Neoverse V1 and N2, Apple M2, Cortex-A510 and later). smmla
 // multiplies 2 rows × 8 inputs by 8 inputs × 2 outputs: twice sdot's products. Rows are taken in pairs, whose
 // activations lie interleaved in eights of inputs; quads of weights are brought side by side when they are unpacked.
-// Fewer rows go to sdot.
+// A few rows go to sdot.
 #include "kernels/neon/tile_vector.h"
 
 namespace retort::i8mm {
 namespace {
 
-// From so many rows on. Panels have 1, 2, 3, 4, 6 or 8 rows, so those from here on are pairs.
-constexpr int64_t kPairedFrom = 4;
+constexpr KernelTuning kTuning = {.nudged_rows = 2, .many_rows_from = 4};
 
 struct PairVector : neon::TileVector {
   static constexpr int kSumRows = 2;
@@ -45,7 +44,7 @@ struct PairVector : neon::TileVector {
   }
 
   static void quantize_row(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel) {
-    if (panel.num_rows < kPairedFrom) return neon::TileVector::quantize_row(row, num_groups, row_idx, panel);
+    if (!panel.is_many) return neon::TileVector::quantize_row(row, num_groups, row_idx, panel);
     int8_t* pair = panel.quants + row_idx / 2 * 2 * kGroupInputs;
     quantize(row, num_groups, row_idx, panel, pair + row_idx % 2 * 8, 16);
   }
@@ -53,7 +52,7 @@ struct PairVector : neon::TileVector {
 
 template <const TileFormat& kFormat, QuantTileKernel TileKernels::* kFewRows>
 void quant_tile(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, float* out) {
-  if (panel.num_rows >= kPairedFrom)
+  if (panel.is_many)
     retort::quant_tile<PairVector, kFormat>(tile, num_groups, panel, out);
   else
     (kNeonDotprodTileKernels.*kFewRows)(tile, num_groups, panel, out);
@@ -87,5 +86,6 @@ const TileKernels kNeonI8mmTileKernels = {i8mm::quant_tile<kTileQ4_0, &K::q4_0>,
                                           i8mm::float_tile<&K::bf16>,
                                           i8mm::PairVector::quantize_row,
                                           kVectorTileRows,
-                                          kVectorTileRows};
+                                          i8mm::PairVector::kSumRows,
+                                          i8mm::kTuning};
 }  // namespace retort

@@ -22,7 +22,7 @@ inline uint8x16_t field(uint8x16_t x) {
 constexpr bool is_signed(const TileFormat& format) { return format.bits == 8 || format.codebook; }
 
 struct TileVector {
-  static constexpr int kParts = 4, kMaxRows = 4, kSumRows = 1, kNudgedRows = 2;
+  static constexpr int kParts = 4, kMaxRows = 4, kSumRows = 1;
   using Float = float32x4_t;
   struct Quants {
     int8x16_t quad[8];  // inputs 4q … 4q+3 of 4 outputs

@@ -120,6 +120,7 @@ const TileKernels kScalarTileKernels = {quant_tile<kTileQ4_0>,
                                         bf16_tile,
                                         quantize_row,
                                         kVectorTileRows,
-                                        kVectorTileRows};
+                                        0,
+                                        {0, kNoManyRows}};
 
 }  // namespace retort
