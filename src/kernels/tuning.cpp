@@ -1,0 +1,123 @@
+#include "kernels/tuning.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+namespace retort {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+constexpr int kMostRounds = 30;
+constexpr int kMeasuredRows[] = {1, 2, 3, 4, 6, 8};
+constexpr int kMostNudged = 4;  // more rows leave the prefetcher behind everywhere
+
+using Way = double RowTimes::*;
+
+Way way_of(int num_rows, const KernelTuning& tuning) {
+  if (num_rows >= tuning.many_rows_from) return &RowTimes::many;
+  return num_rows <= tuning.nudged_rows ? &RowTimes::nudged : &RowTimes::asked;
+}
+
+// How much slower than the usual tuning, in logarithms summed over the numbers of rows.
+double cost_of(std::span<const RowTimes> times, const KernelTuning& tuning, const KernelTuning& usual) {
+  double cost = 0;
+  for (const RowTimes& row : times) {
+    const Way way = way_of(row.num_rows, tuning), usual_way = way_of(row.num_rows, usual);
+    if (way != usual_way) cost += std::log(row.*way / row.*usual_way) - std::log(1 - kTuningMargin);
+  }
+  return cost;
+}
+
+// One way of multiplying so many rows, and the least time it took.
+struct Measurement {
+  int num_rows;
+  Way way;
+  double seconds = kNever;
+};
+
+KernelTuning tuning_for(Way way) {
+  if (way == &RowTimes::many) return {.nudged_rows = 0, .many_rows_from = 1};
+  return {.nudged_rows = way == &RowTimes::nudged ? kMaxTileRows : 0, .many_rows_from = kNoManyRows};
+}
+
+std::vector<Measurement> measurements_for(const TileKernels& kernels) {
+  std::vector<Measurement> all;
+  for (const int num_rows : kMeasuredRows) {
+    if (num_rows > kernels.panel_rows) break;
+    if (num_rows <= kMostNudged) all.push_back({num_rows, &RowTimes::nudged});
+    all.push_back({num_rows, &RowTimes::asked});
+    if (kernels.many_rows_step > 0) all.push_back({num_rows, &RowTimes::many});
+  }
+  return all;
+}
+
+std::vector<RowTimes> by_rows(std::span<const Measurement> all) {
+  std::vector<RowTimes> times;
+  for (const Measurement& one : all) {
+    if (times.empty() || times.back().num_rows != one.num_rows) times.push_back({one.num_rows, kNever, kNever, kNever});
+    times.back().*one.way = one.seconds;
+  }
+  return times;
+}
+
+// Rows of values as a model's are: of all signs and sizes.
+Activations some_rows(int64_t num_inputs) {
+  Activations rows;
+  rows.resize(kMaxTileRows, num_inputs);
+  for (int64_t r = 0; r < kMaxTileRows; ++r)
+    for (int64_t i = 0; i < num_inputs; ++i) rows.row(r)[i] = static_cast<float>((r + i) * 7919 % 257) / 128 - 1;
+  return rows;
+}
+
+}  // namespace
+
+KernelTuning choose_tuning(std::span<const RowTimes> times, const KernelTuning& usual) {
+  KernelTuning best = usual;
+  std::pair<double, int> best_cost{0, 0};  // and the distance from the usual one
+  for (int nudged = 0; nudged <= kMostNudged; ++nudged)
+    for (int many_from = 1; many_from <= kNoManyRows; ++many_from) {
+      const KernelTuning tuning{nudged, many_from};
+      const std::pair cost{cost_of(times, tuning, usual),
+                           std::abs(nudged - usual.nudged_rows) + std::abs(many_from - usual.many_rows_from)};
+      if (cost < best_cost) {
+        best = tuning;
+        best_cost = cost;
+      }
+    }
+  return best;
+}
+
+std::vector<RowTimes> measure_row_times(const Matmul& matmul, std::span<const PackedMatrix* const> matrices,
+                                        std::chrono::duration<double> budget) {
+  const auto start = Clock::now();
+  const auto seconds_since = [](Clock::time_point then) {
+    return std::chrono::duration<double>(Clock::now() - then).count();
+  };
+  auto all = measurements_for(matmul.kernels());
+  Activations in = some_rows(matrices.front()->num_inputs());
+  std::vector<float> out(static_cast<size_t>(kMaxTileRows * matrices.front()->num_outputs()));
+  Matmul probe = matmul;
+  double last = 0;
+  size_t next = 0;
+  for (int round = 0; round < kMostRounds; ++round)
+    for (Measurement& one : all) {
+      // In the first round a measurement may take twice what the last did: the rows grow so.
+      const double expected = one.seconds < kNever ? one.seconds : 2 * last;
+      if (seconds_since(start) + expected > budget.count())
+        return round < kTuningRounds ? std::vector<RowTimes>() : by_rows(all);
+      const PackedMatrix& matrix = *matrices[next++ % matrices.size()];
+      in.resize(one.num_rows, matrix.num_inputs());
+      probe.set_tuning(tuning_for(one.way));
+      const auto began = Clock::now();
+      probe.run(in, {{&matrix, nullptr, out.data(), matrix.num_outputs()}});
+      last = seconds_since(began);
+      one.seconds = std::min(one.seconds, last);
+    }
+  return by_rows(all);
+}
+
+}  // namespace retort
