@@ -22,7 +22,7 @@ struct BenchOptions {
   std::string model;
   int prompt = 512, generate = 64, context = 0, repetitions = 3, threads = 0;
   std::vector<int> batches = {1, 4, 8};
-  std::string kv_type = "auto";
+  std::string kv_type = "auto", kernel_tuning = "auto";
   bool breakdown = false, json = false;
 };
 
@@ -35,6 +35,7 @@ struct Report {
   int threads = 0;
   uint64_t weight_bytes = 0;
   double load_seconds = 0;
+  TunedKernels tuned{};
   TokenCost cost{};
   Limits limits{};
   std::vector<SpeedResult> results{};
@@ -69,6 +70,7 @@ Status check_tests(const BenchOptions& options) {
 
 Result<Report> run_bench(const BenchOptions& options) {
   RETORT_ASSIGN(const auto isa, select_isa());
+  RETORT_ASSIGN(const auto tuning, parse_kernel_tuning(options.kernel_tuning));
   RETORT_ASSIGN(const auto path, find_model(options.model));
   ThreadPool pool(options.threads > 0 ? options.threads : default_num_threads());
   note_busy_machine(pool.num_threads());
@@ -84,6 +86,7 @@ Result<Report> run_bench(const BenchOptions& options) {
   RETORT_TRY(check_lengths(options, checkpoint.config().max_context));
   RETORT_ASSIGN(auto model, Transformer::load(checkpoint, isa, pool));
   report.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.tuned = model.tune_kernels(tuning);
   report.weight_bytes = model.weight_bytes();
   const KvType kv_type = kv_type_of(options.kv_type);
   report.cost = cost_of(model, kv_type);
@@ -103,15 +106,25 @@ Result<Report> run_bench(const BenchOptions& options) {
 void print_table(const Report& report) {
   fmt::print("{}, {} threads, {} kernels ({})\n", report.cpu, report.threads, report.isa, report.features);
   fmt::print("limits measured now: reads {:.1f} GB/s, int8 {:.0f} GOP/s\n", report.limits.gbps, report.limits.gops);
-  fmt::print("{}: {} of weights, {} read a token, loaded in {:.1f} s\n\n", visible_line(report.model_name),
+  fmt::print("{}: {} of weights, {} read a token, loaded in {:.1f} s\n", visible_line(report.model_name),
              human_bytes(report.weight_bytes), human_bytes(static_cast<uint64_t>(report.cost.weight_bytes)),
              report.load_seconds);
+  fmt::print("kernels: {}\n\n", visible_line(to_string(report.tuned)));
   fmt::print("{:<22} {:>9} {:>8} {:>8} {:>9} {:>8} {:>9}\n", "", "tokens/s", "spread", "GB/s", "of limit", "GOP/s",
              "of limit");
   for (const auto& result : report.results)
     fmt::print("{:<22} {:>9.1f} {:>7.1f}% {:>8.1f} {:>8.0f}% {:>8.0f} {:>8.0f}%\n", name_of(result.test),
                result.tokens_per_second.median, result.tokens_per_second.spread() * 100, result.gbps,
                result.gbps / report.limits.gbps * 100, result.gops, result.gops / report.limits.gops * 100);
+}
+
+nlohmann::ordered_json json_of(const TunedKernels& tuned) {
+  nlohmann::ordered_json json = {{"nudged_rows", tuned.tuning.nudged_rows},
+                                 {"many_rows_from", nullptr},
+                                 {"source", tuning_source_name(tuned.source)},
+                                 {"reason", tuned.reason}};
+  if (tuned.has_many_rows) json["many_rows_from"] = tuned.tuning.many_rows_from;
+  return json;
 }
 
 void print_json(const Report& report) {
@@ -128,6 +141,7 @@ void print_json(const Report& report) {
                                    {"weight_bytes", report.weight_bytes},
                                    {"bytes_per_token", report.cost.weight_bytes},
                                    {"load_seconds", report.load_seconds}}},
+                                 {"kernel_tuning", json_of(report.tuned)},
                                  {"results", nlohmann::ordered_json::array()}};
   for (const auto& result : report.results) {
     const auto& speed = result.tokens_per_second;
@@ -146,6 +160,7 @@ void print_json(const Report& report) {
 Result<std::vector<Breakdown>> run_breakdown(const BenchOptions& options) {
   RETORT_TRY(log::init("warning"));
   LlmOptions llm_options;
+  RETORT_ASSIGN(llm_options.kernel_tuning, parse_kernel_tuning(options.kernel_tuning));
   RETORT_ASSIGN(llm_options.model, find_model(options.model));
   llm_options.num_threads = options.threads;
   llm_options.engine.max_num_seqs = *std::ranges::max_element(options.batches);
@@ -232,6 +247,7 @@ RunCommand add_bench_command(CLI::App& app) {
   app.add_option("--kv-cache-dtype", options->kv_type, "Keys and values as bf16 (auto), int8 or f32")
       ->check(CLI::IsMember(kKvTypeNames))
       ->capture_default_str();
+  add_kernel_tuning_flag(app, options->kernel_tuning, "Options");
   app.add_flag("--breakdown", options->breakdown,
                "Run the whole engine with a chat's sampling, and tell what share of a step is not the model's");
   app.add_flag("--json", options->json, "Print JSON");

@@ -1,9 +1,11 @@
 #include "cli/model_flags.h"
 
+#include <charconv>
 #include <cmath>
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "cli/hub/catalogue.h"
 #include "cli/hub/model_cache.h"
@@ -98,12 +100,51 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->check(between(1, kMaxThreads))
       ->default_str(fmt::format("physical cores, {} here", cores))
       ->group("Model");
+  add_kernel_tuning_flag(app, flags.kernel_tuning, "Model");
   app.add_option(
          "--seed", flags.seed,
          "For what requests without a seed draw: each draws anew, and after another start with this seed the same "
          "requests in the same order draw the same")
       ->default_str("0")
       ->group("Model");
+}
+
+void add_kernel_tuning_flag(CLI::App& app, std::string& text, const std::string& group) {
+  app.add_option(
+         "--kernel-tuning", text,
+         "From how many rows on matmuls go another way, which changes their speed and no result: auto (measured "
+         "in 0.2 s at the first start, then kept in the cache folder), default (the instruction set's own), or "
+         "nudged_rows=N,many_rows_from=M")
+      ->capture_default_str()
+      ->group(group);
+}
+
+Result<KernelTuningRequest> parse_kernel_tuning(const std::string& text) {
+  KernelTuningRequest request;
+  if (text == "default") return request;
+  if (text == "auto") {
+    request.measures = true;
+    request.cache_file = models_folder().parent_path() / "kernel_tuning.json";
+    return request;
+  }
+  const auto refuse = [&](const std::string& expected) {
+    return fail(ErrorKind::kBadUsage, "[flags] --kernel-tuning: expected {}, got '{}'", expected, text);
+  };
+  std::istringstream pairs(text + ',');
+  for (std::string pair; std::getline(pairs, pair, ',');) {
+    const bool is_nudged = pair.starts_with("nudged_rows="), is_many = pair.starts_with("many_rows_from=");
+    if (!is_nudged && !is_many) return refuse("auto, default or nudged_rows=N,many_rows_from=M");
+    auto& rows = is_nudged ? request.nudged_rows : request.many_rows_from;
+    if (rows) return refuse(fmt::format("{} once", pair.substr(0, pair.find('='))));
+    const int least = is_nudged ? 0 : 1, most = is_nudged ? kMaxTileRows : kNoManyRows;
+    const char *begin = pair.data() + pair.find('=') + 1, *end = pair.data() + pair.size();
+    int value = -1;
+    const auto parsed = std::from_chars(begin, end, value);
+    if (parsed.ec != std::errc() || parsed.ptr != end || value < least || value > most)
+      return refuse(fmt::format("{} from {} to {}", pair.substr(0, pair.find('=')), least, most));
+    rows = value;
+  }
+  return request;
 }
 
 KvType kv_type_of(std::string_view dtype) {
@@ -130,6 +171,7 @@ Result<ChosenModel> choose_model(const ModelFlags& flags) {
                   parse_memory("--kv-cache-memory", flags.kv_cache_memory, memory_of_machine().limit));
   }
   options.kv_type = kv_type_of(flags.kv_cache_dtype);
+  RETORT_ASSIGN(options.kernel_tuning, parse_kernel_tuning(flags.kernel_tuning));
   options.num_threads = flags.threads;
   options.engine.seed = flags.seed.value_or(0);
   return chosen;

@@ -15,6 +15,7 @@ struct ModelFlags {
   std::string model_argument, model;  // MODEL and --model: the first wins
   std::string chat_template;
   std::string max_model_len = "auto", kv_cache_memory = "auto", kv_cache_dtype = "auto", force_thinking = "auto";
+  std::string kernel_tuning = "auto";
   int threads = 0;
   std::optional<uint64_t> seed;
 };
@@ -27,6 +28,11 @@ struct ChosenModel {
 };
 // Finds the model's file; without a name, the first default of the catalogue that is here. Errors say the remedy.
 Result<ChosenModel> choose_model(const ModelFlags& flags);
+
+// For the commands that run a model.
+void add_kernel_tuning_flag(CLI::App& app, std::string& text, const std::string& group);
+// "auto", "default", "nudged_rows=2", "nudged_rows=2,many_rows_from=3". Error kBadUsage.
+Result<KernelTuningRequest> parse_kernel_tuning(const std::string& text);
 
 // Of --kv-cache-dtype: what kKvTypeNames lists.
 KvType kv_type_of(std::string_view dtype);

@@ -150,6 +150,7 @@ Result<std::unique_ptr<Llm>> Llm::load(const LlmOptions& options) {
   log::info("weights: {:.0f} MiB, packed in {:.1f} s; {} threads, {}",
             static_cast<double>(impl->transformer->weight_bytes()) / (1 << 20),
             std::chrono::duration<double>(Clock::now() - start).count(), threads, isa_name(isa));
+  log::info("kernels: {}", to_string(impl->transformer->tune_kernels(options.kernel_tuning)));
 
   RETORT_ASSIGN(const KvBudget budget, plan_kv(kv_request, memory_of_process()));
   RETORT_ASSIGN(impl->kv, KvStore::allocate(config, options.kv_type, budget.num_blocks));

@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
+#include "model/kernel_tuning.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -30,6 +31,7 @@ struct LlmOptions {
   int num_threads = 0;                    // 0: default_num_threads()
   uint64_t kv_cache_bytes = 0;            // 0: chosen, see kv_budget.h
   KvType kv_type = KvType::kBF16;
+  KernelTuningRequest kernel_tuning = {};
   int64_t max_model_len = 0;  // 0: as much as the KV memory holds for one sequence, up to the model's own
   EngineConfig engine = {};   // max_model_len and stop_tokens are filled in by load()
 };

@@ -22,8 +22,9 @@ void grow(std::vector<float>& buffer, int64_t size) {
 }  // namespace
 
 struct Transformer::Impl {
-  Impl(Weights weights_in, const ModelConfig& config_in, Isa isa, ThreadPool& pool_in)
+  Impl(Weights weights_in, const ModelConfig& config_in, Isa isa_in, ThreadPool& pool_in)
       : config(config_in),
+        isa(isa_in),
         weights(std::move(weights_in)),
         rope(config),
         elementwise(elementwise_kernels(isa)),
@@ -49,6 +50,7 @@ struct Transformer::Impl {
   void for_each_row(int64_t rows, int64_t row_elements, Body&& body);
 
   const ModelConfig config;
+  const Isa isa;
   const Weights weights;
   const RopeTable rope;
   const ElementwiseKernels& elementwise;
@@ -257,6 +259,11 @@ Transformer::Transformer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Transformer::Transformer(Transformer&&) noexcept = default;
 Transformer& Transformer::operator=(Transformer&&) noexcept = default;
 Transformer::~Transformer() = default;
+
+TunedKernels Transformer::tune_kernels(const KernelTuningRequest& request) {
+  const auto matrices = impl_->weights.most_read_matrices(kLargestMeasured);
+  return retort::tune_kernels(impl_->matmul, matrices, impl_->isa, impl_->pool.num_threads(), request);
+}
 
 const ModelConfig& Transformer::config() const { return impl_->config; }
 size_t Transformer::weight_bytes() const { return impl_->weights.num_bytes(); }

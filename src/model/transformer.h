@@ -13,6 +13,7 @@
 #include "base/thread_pool.h"
 #include "kernels/attention.h"
 #include "model/checkpoint.h"
+#include "model/kernel_tuning.h"
 #include "model/kv_store.h"
 
 namespace retort {
@@ -32,6 +33,9 @@ class Transformer {
   Transformer(Transformer&&) noexcept;
   Transformer& operator=(Transformer&&) noexcept;
   ~Transformer();
+
+  // Before the first forward(). What that returns does not depend on it.
+  TunedKernels tune_kernels(const KernelTuningRequest& request);
 
   const ModelConfig& config() const;
   size_t weight_bytes() const;     // resident, packed

@@ -1,6 +1,12 @@
 #include "model/weights.h"
 
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <utility>
+
 #include "formats/codecs.h"
+#include "kernels/pack_tile.h"
 #include "model/key_scales.h"
 
 namespace retort {
@@ -79,6 +85,23 @@ Result<Linear> Weights::linear(const std::string& name, ThreadPool& pool) {
   RETORT_ASSIGN(linear.weight, matrix(name + ".weight", pool));
   if (checkpoint_.find(name + ".bias") != nullptr) linear.bias = vector(name + ".bias");
   return linear;
+}
+
+std::vector<const PackedMatrix*> Weights::most_read_matrices(size_t largest) const {
+  std::map<std::tuple<TensorType, int64_t, int64_t>, std::vector<const PackedMatrix*>> alike;
+  for (const LayerWeights& layer : layers_)
+    for (const Linear* linear :
+         {&layer.q, &layer.k, &layer.v, &layer.attention_output, &layer.gate, &layer.up, &layer.down}) {
+      const PackedMatrix& matrix = linear->weight;
+      if (tile_format(matrix.type()) != nullptr)
+        alike[{matrix.type(), matrix.num_outputs(), matrix.num_inputs()}].push_back(&matrix);
+    }
+  if (alike.empty()) return {};
+  const auto rank = [&](const auto& entry) {
+    const size_t bytes = entry.second.front()->num_bytes();
+    return std::pair(bytes <= largest, entry.second.size() * bytes);
+  };
+  return std::ranges::max_element(alike, {}, rank)->second;
 }
 
 void Weights::embed(int32_t token, float* out) const {

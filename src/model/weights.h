@@ -41,6 +41,9 @@ class Weights {
   const LayerWeights& layer(int64_t layer_idx) const { return layers_[static_cast<size_t>(layer_idx)]; }
   const std::vector<float>& output_norm() const { return output_norm_; }
   const PackedMatrix& head() const { return head_; }
+  // Those of the layers' quantised matrices whose type and shape have the most bytes; only of matrices up to this size,
+  // where there are such. Empty: none is quantised.
+  std::vector<const PackedMatrix*> most_read_matrices(size_t largest) const;
   // out: [hidden_size]
   void embed(int32_t token, float* out) const;
 

@@ -103,3 +103,43 @@ def test_a_model_in_a_folder_that_may_only_be_read(start_server, tmp_path):
         assert folder.stat().st_mode & 0o777 == 0o555
     finally:
         folder.chmod(0o755)
+
+
+def tuning_line(server) -> str:
+    return next(line for line in server.log if "kernels: nudged_rows=" in line)
+
+
+def test_the_tuning_of_kernels_is_kept_and_changes_no_answer(start_server, tmp_path):
+    def start(*flags):
+        server = start_server(
+            "--max-model-len", "512", "--log-level", "debug", *flags, environment={"RETORT_CACHE": str(tmp_path)}
+        )
+        answer = server.ask("POST", "/v1/completions", {**SHORT, "max_tokens": 24, "logprobs": 1})[1]["choices"][0]
+        assert server.stop() == 0
+        return tuning_line(server), answer
+
+    kept = tmp_path / "kernel_tuning.json"
+    first, answer = start()
+    if "(measured in" not in first:
+        pytest.skip(f"nothing is measured here: {first}")
+    second, same = start()
+    assert f"(cached in {kept})" in second and same == answer
+    kept.write_text(kept.read_text()[:40])
+    third, same = start()
+    assert "(measured in" in third and same == answer
+    given, same = start("--kernel-tuning", "nudged_rows=0,many_rows_from=1")
+    assert "nudged_rows=0" in given and "(given)" in given and same == answer
+    given, same = start("--kernel-tuning", "nudged_rows=4,many_rows_from=17")
+    assert "nudged_rows=4" in given and "(given)" in given and same == answer
+
+
+def test_a_cache_folder_that_takes_nothing_is_no_fault(start_server, tmp_path):
+    (tmp_path / "file").write_text("")
+    environment = {"RETORT_CACHE": str(tmp_path / "file")}
+    server = start_server("--max-model-len", "512", "--log-level", "debug", environment=environment)
+    assert ask(server) == 200
+    assert "(cached" not in tuning_line(server)
+    if "(measured" in tuning_line(server):
+        assert any("debug" in line and "kernel_tuning.json: cannot be written" in line for line in server.log)
+    assert not any("warning" in line or "error" in line for line in server.log)
+    assert server.stop() == 0

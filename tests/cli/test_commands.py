@@ -157,6 +157,9 @@ def test_exit_code_of_what_failed(tmp_path, arguments, message):
         (["serve", MODEL, "--ssl-certfile", "x"], "expected both or none"),
         (["serve", "--degrade-memory", "1"], "--degrade-memory: expected a share"),
         (["serve", MODEL, "--speculative-config", "{"], "--speculative-config: expected"),
+        (["serve", MODEL, "--kernel-tuning", "fast"], "--kernel-tuning: expected auto, default or nudged_rows=N,many"),
+        (["chat", MODEL, "--kernel-tuning", "nudged_rows=17"], "--kernel-tuning: expected nudged_rows from 0 to 16"),
+        (["bench", MODEL, "--kernel-tuning", "many_rows_from=x"], "expected many_rows_from from 1 to 17"),
         (["serve", "--config", "{tmp}/list.yaml"], "list.yaml: expected a mapping"),
         (["serve", "--config", "{tmp}/flags.yaml"], "no flag is called 'prot' (did you mean 'port'?)"),
         (["chat", "--url"], "--url"),
@@ -436,3 +439,20 @@ def test_bench_breakdown_accounts_for_every_step():
     for row in report:
         assert row["steps"] >= 4 and row["seconds"]["model"] > 0
         assert all(seconds >= 0 for seconds in row["seconds"].values())
+
+
+def test_bench_tells_how_the_kernels_are_tuned(tmp_path):
+    def bench(*more, **variables):
+        environment = {**os.environ, "RETORT_CACHE": str(tmp_path), **variables}
+        arguments = ["-p", "0", "-n", "1", "-r", "1", "--batch", "1", *more]
+        return run("bench", str(Path(MODEL).resolve()), *arguments, env=environment).stdout
+
+    usual = json.loads(bench("--json", "--kernel-tuning", "default"))["kernel_tuning"]
+    assert usual["source"] == "default" and not list(tmp_path.iterdir())
+    first = json.loads(bench("--json"))["kernel_tuning"]
+    assert first["source"] in ("measured", "default")  # where 0.2 s are too short
+    again = bench()
+    assert f"\nkernels: nudged_rows={first['nudged_rows']}" in again
+    assert first["source"] == "default" or f"(cached in {tmp_path}/kernel_tuning.json)" in again
+    given = json.loads(bench("--json", RETORT_KERNEL_TUNING="nudged_rows=3,many_rows_from=9"))["kernel_tuning"]
+    assert given["source"] == "given" and given["nudged_rows"] == 3 and given["many_rows_from"] in (9, None)
