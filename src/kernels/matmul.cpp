@@ -133,7 +133,7 @@ ActivationPanel Activations::panel(int64_t panel_idx, const TileKernels& kernels
           half_sums_.data() + 2 * first,
           filled_rows(num_rows, kernels, is_many),
           is_many,
-          !is_many && num_rows <= tuning.nudged_rows};
+          num_rows <= tuning.nudged_rows};
 }
 
 Matmul::Matmul(Isa isa, ThreadPool& pool) : Matmul(tile_kernels(isa), pool, bf16_kernels(isa)) {}

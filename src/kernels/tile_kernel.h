@@ -27,7 +27,7 @@ struct ActivationPanel {
   float* sums;             // [num_groups][num_rows]: scale · Σ quants
   float* half_sums;        // [num_groups][num_rows][2]
   int64_t num_rows;
-  bool is_many, is_nudged;  // see KernelTuning; no panel is both
+  bool is_many, is_nudged;  // see KernelTuning
 };
 
 // From how many rows on one way of multiplying a panel gives way to another. It decides how fast a result comes, never

@@ -12,14 +12,14 @@ using Clock = std::chrono::steady_clock;
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
 constexpr int kMostRounds = 30;
-constexpr int kMeasuredRows[] = {1, 2, 3, 4, 6, 8};
-constexpr int kMostNudged = 4;  // more rows leave the prefetcher behind everywhere
+constexpr int kMeasuredRows[] = {1, 2, 3, 4, 6, 8, 12, 16};
 
 using Way = double RowTimes::*;
 
 Way way_of(int num_rows, const KernelTuning& tuning) {
-  if (num_rows >= tuning.many_rows_from) return &RowTimes::many;
-  return num_rows <= tuning.nudged_rows ? &RowTimes::nudged : &RowTimes::asked;
+  const bool is_nudged = num_rows <= tuning.nudged_rows;
+  if (num_rows >= tuning.many_rows_from) return is_nudged ? &RowTimes::many_nudged : &RowTimes::many;
+  return is_nudged ? &RowTimes::nudged : &RowTimes::asked;
 }
 
 // How much slower than the usual tuning, in logarithms summed over the numbers of rows.
@@ -40,17 +40,18 @@ struct Measurement {
 };
 
 KernelTuning tuning_for(Way way) {
-  if (way == &RowTimes::many) return {.nudged_rows = 0, .many_rows_from = 1};
-  return {.nudged_rows = way == &RowTimes::nudged ? kMaxTileRows : 0, .many_rows_from = kNoManyRows};
+  const bool is_nudged = way == &RowTimes::nudged || way == &RowTimes::many_nudged;
+  const bool is_many = way == &RowTimes::many || way == &RowTimes::many_nudged;
+  return {.nudged_rows = is_nudged ? kMaxTileRows : 0, .many_rows_from = is_many ? 1 : kNoManyRows};
 }
 
 std::vector<Measurement> measurements_for(const TileKernels& kernels) {
   std::vector<Measurement> all;
   for (const int num_rows : kMeasuredRows) {
     if (num_rows > kernels.panel_rows) break;
-    if (num_rows <= kMostNudged) all.push_back({num_rows, &RowTimes::nudged});
-    all.push_back({num_rows, &RowTimes::asked});
-    if (kernels.many_rows_step > 0) all.push_back({num_rows, &RowTimes::many});
+    for (const Way way : {&RowTimes::nudged, &RowTimes::asked}) all.push_back({num_rows, way});
+    if (kernels.many_rows_step == 0) continue;
+    for (const Way way : {&RowTimes::many, &RowTimes::many_nudged}) all.push_back({num_rows, way});
   }
   return all;
 }
@@ -58,7 +59,8 @@ std::vector<Measurement> measurements_for(const TileKernels& kernels) {
 std::vector<RowTimes> by_rows(std::span<const Measurement> all) {
   std::vector<RowTimes> times;
   for (const Measurement& one : all) {
-    if (times.empty() || times.back().num_rows != one.num_rows) times.push_back({one.num_rows, kNever, kNever, kNever});
+    if (times.empty() || times.back().num_rows != one.num_rows)
+      times.push_back({one.num_rows, kNever, kNever, kNever, kNever});
     times.back().*one.way = one.seconds;
   }
   return times;
@@ -78,7 +80,7 @@ Activations some_rows(int64_t num_inputs) {
 KernelTuning choose_tuning(std::span<const RowTimes> times, const KernelTuning& usual) {
   KernelTuning best = usual;
   std::pair<double, int> best_cost{0, 0};  // and the distance from the usual one
-  for (int nudged = 0; nudged <= kMostNudged; ++nudged)
+  for (int nudged = 0; nudged <= kMaxTileRows; ++nudged)
     for (int many_from = 1; many_from <= kNoManyRows; ++many_from) {
       const KernelTuning tuning{nudged, many_from};
       const std::pair cost{cost_of(times, tuning, usual),

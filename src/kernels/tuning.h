@@ -10,10 +10,11 @@
 
 namespace retort {
 
-// Seconds that a matmul of so many rows takes each way; infinity where there is no such way.
+// Seconds that a matmul of so many rows takes each way: by the kernel for few rows or that for many, with the
+// prefetcher nudged on or every line asked for. Infinity where there is no such way.
 struct RowTimes {
   int num_rows;
-  double nudged, asked, many;
+  double nudged, asked, many, many_nudged;
 };
 
 // The tuning whose ways are fastest over all these numbers of rows. A way other than the usual tuning's must win by

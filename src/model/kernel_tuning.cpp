@@ -76,8 +76,8 @@ TunedKernels measure(const Matmul& matmul, std::span<const PackedMatrix* const> 
     return {usual, TuningSource::kDefault, fmt::format("{} s were too short for measuring", kTuningSeconds)};
   const KernelTuning tuning = choose_tuning(times, usual);
   for (const RowTimes& row : times)
-    log::debug("kernels: {} rows of {}: nudged {:.0f}, asked for {:.0f}, many {:.0f} µs", row.num_rows, key.type,
-               1e6 * row.nudged, 1e6 * row.asked, 1e6 * row.many);
+    log::debug("kernels: {} rows of {}: nudged {:.0f}, asked for {:.0f}, many {:.0f}, many nudged {:.0f} µs",
+               row.num_rows, key.type, 1e6 * row.nudged, 1e6 * row.asked, 1e6 * row.many, 1e6 * row.many_nudged);
   if (const auto written = cache_file.empty() ? Status() : keep_tuning(cache_file, key, tuning); !written)
     log::debug("{}; the next start measures again", written.error().message);
   return {tuning, TuningSource::kMeasured,
