@@ -11,6 +11,11 @@ tl::unexpected<ApiError> unavailable(std::string message) {
   return tl::unexpected<ApiError>({.status = 503, .message = std::move(message), .retry_after = kRetryAfterSeconds});
 }
 
+ApiError time_is_up() {
+  return {
+      .status = 408, .message = "the request did not finish within the server's time limit", .retry_is_useless = true};
+}
+
 ApiResult<const ServedModel*> ApiContext::loaded_model() const {
   if (model == nullptr) return unavailable("the model is still loading");
   return model;

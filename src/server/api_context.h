@@ -1,6 +1,7 @@
 // What every API handler works with. Lives on the I/O thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <string_view>
 
@@ -16,6 +17,7 @@ namespace retort {
 struct ApiContext {
   const ServedModel* model = nullptr;  // null: still loading
   bool is_draining = false;
+  std::atomic<bool> is_stopping = false;  // work that no worker has begun is refused
   std::chrono::milliseconds request_timeout{600'000};
   std::chrono::seconds step_timeout{60};
   TextWorkers workers{2};
@@ -39,6 +41,9 @@ struct ApiContext {
 
 // 503, to be tried again in some seconds.
 tl::unexpected<ApiError> unavailable(std::string message);
+
+// 408: it ran out of --request-timeout.
+ApiError time_is_up();
 
 // 404 for a request that names another model. Empty is the served one.
 ApiStatus check_model_name(const ServedModel& model, const std::string& name);

@@ -15,7 +15,7 @@ Generation::Generation(ApiContext& api, http::Exchange& exchange)
       exchange_(exchange),
       engine_(*api.model->engine),
       bell_(exchange.executor()),
-      deadline_(Clock::now() + api.request_timeout),
+      deadline_(exchange.arrival() + api.request_timeout),
       inbox_(std::make_shared<Inbox>(Inbox{exchange.executor(), this})) {
   exchange_.on_client_gone([this] { bell_.cancel(); });
 }

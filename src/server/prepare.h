@@ -20,7 +20,8 @@ template <class Prepare>
 using PreparedBy = typename std::invoke_result_t<Prepare, const ServedModel&, const Json&>::value_type;
 
 // prepare(model, body) → ApiResult<Prepared>. None: the request has been answered with its error, or with that of
-// `model`, in the shape of `error_body`; or its client has left, and nothing was done if no worker had begun.
+// `model`, in the shape of `error_body`; or its client has left. Nothing is done for one whose client has left, whose
+// time is up or whom the server's end has overtaken before a worker is free.
 template <class Prepare>
 boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
     ApiContext& api, http::Exchange& exchange, const ApiResult<const ServedModel*>& model, Prepare prepare,
@@ -34,8 +35,11 @@ boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
       log::info("[{}] {} asks: {}", exchange.request().id, exchange.request().path, http::printable(body));
     const auto is_client_gone = std::make_shared<std::atomic<bool>>(exchange.is_client_gone());
     auto work = [served = *model, prepare = std::move(prepare), body = std::move(body), limits = api.json_limits,
-                 is_client_gone]() -> ApiResult<Prepared> {
+                 is_client_gone, &is_stopping = api.is_stopping,
+                 deadline = exchange.arrival() + api.request_timeout]() -> ApiResult<Prepared> {
       if (*is_client_gone) return refuse(499, "the client has left");  // nobody reads it
+      if (is_stopping) return unavailable("the server is shutting down");
+      if (Clock::now() > deadline) return tl::unexpected(time_is_up());
       if (body.empty()) return refuse(400, "the body is not valid JSON: it is empty");
       RETORT_API_ASSIGN(const Json json, parse_json(body, limits));
       return prepare(*served, json);
@@ -48,6 +52,7 @@ boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
     exchange.on_client_gone({});
     if (exchange.is_client_gone()) co_return std::nullopt;
     if (prepared) co_return std::move(*prepared);
+    if (prepared.error().status == 408) api.degradation.see_end(true, Clock::now());
     error = std::move(prepared).error();
   } else {
     error = model.error();

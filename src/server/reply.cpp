@@ -14,11 +14,6 @@ tl::unexpected<ApiError> engine_failure(const TokenEvent& event) {
   return refuse(500, event.error.empty() ? "the engine failed" : event.error);
 }
 
-ApiError time_is_up() {
-  return {
-      .status = 408, .message = "the request did not finish within the server's time limit", .retry_is_useless = true};
-}
-
 boost::asio::awaitable<void> end_stream(http::Exchange& exchange, std::string last) {
   co_await exchange.write(std::move(last));
   co_await exchange.finish_stream();

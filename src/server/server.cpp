@@ -136,6 +136,7 @@ int Server::serve(Llm& llm) {
   const auto grace = impl_->config.shutdown_timeout;
   log::info("shutting down: no new requests, those that run have {} s", grace.count());
   const bool all_finished = app.drain(grace);
+  app.refuse_unread();
   llm.engine().stop(0ms);
   if (!all_finished) {
     log::warn("ending the requests that still run");

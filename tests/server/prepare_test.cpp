@@ -104,6 +104,29 @@ TEST_F(PrepareTest, NobodyWaitsForWorkOfAClientThatHasLeft) {
   EXPECT_EQ(num_begun_, 2);
 }
 
+TEST_F(PrepareTest, WhoWaitsForAWorkerWhenTheServerEndsIsToldSo) {
+  const uint16_t port = listener_->address().port();
+  Client first(port), second(port), third(port);
+  for (const Client* client : {&first, &second}) client->send(kPost);
+  ASSERT_TRUE(becomes([this] { return num_begun_ == 2; }));
+  third.send(kPost);
+  ASSERT_TRUE(becomes([this] { return api_.num_preparing == 3; }));
+  api_.is_stopping = true;
+  gate_.count_down();
+  EXPECT_EQ(status_of(third.read_answer()), 503);
+  EXPECT_EQ(status_of(first.read_answer()), 200);
+  EXPECT_EQ(num_begun_, 2);
+}
+
+TEST_F(PrepareTest, TheTimeOfARequestCountsFromItsArrival) {
+  const uint16_t port = listener_->address().port();
+  on_io_thread<int>([this] { return api_.request_timeout = 0ms, 0; });
+  Client client(port);
+  client.send(kPost);
+  EXPECT_EQ(status_of(client.read_answer()), 408);
+  EXPECT_EQ(num_begun_, 0);
+}
+
 TEST(TextWorkersTest, WorkGoesToWorkers) {
   TextWorkers workers(2);
   asio::io_context io;
