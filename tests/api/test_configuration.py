@@ -118,19 +118,21 @@ def test_the_tuning_of_kernels_is_kept_and_changes_no_answer(start_server, tmp_p
         assert server.stop() == 0
         return tuning_line(server), answer
 
+    usual, answer = start("--kernel-tuning", "default")
+    assert "(default)" in usual
+    for rows in ("nudged_rows=0,many_rows_from=1", "nudged_rows=4,many_rows_from=17"):
+        given, same = start("--kernel-tuning", rows)
+        assert rows.split(",")[0] in given and "(given)" in given and same == answer
     kept = tmp_path / "kernel_tuning.json"
-    first, answer = start()
-    if "(measured in" not in first:
-        pytest.skip(f"nothing is measured here: {first}")
-    second, same = start()
-    assert f"(cached in {kept})" in second and same == answer
-    kept.write_text(kept.read_text()[:40])
-    third, same = start()
-    assert "(measured in" in third and same == answer
-    given, same = start("--kernel-tuning", "nudged_rows=0,many_rows_from=1")
-    assert "nudged_rows=0" in given and "(given)" in given and same == answer
-    given, same = start("--kernel-tuning", "nudged_rows=4,many_rows_from=17")
-    assert "nudged_rows=4" in given and "(given)" in given and same == answer
+    assert not kept.exists()
+    for _ in range(2):
+        starts = (start() for _ in range(6))  # a busy machine may take too long to be measured
+        measured, same = next((found for found in starts if "(measured in" in found[0]), (None, None))
+        if measured is None:
+            pytest.skip("nothing can be measured here")
+        cached, same_again = start()
+        assert f"(cached in {kept})" in cached and same == same_again == answer
+        kept.write_text(kept.read_text()[:40])
 
 
 def test_a_cache_folder_that_takes_nothing_is_no_fault(start_server, tmp_path):

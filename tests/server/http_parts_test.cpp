@@ -131,9 +131,10 @@ TEST(Guard, LetsOnlyLoopbackNamesReachALoopbackServer) {
                            "a.localhost", "retort.lan:8000", "RETORT.LAN", "localhost.", "localhost.:8000",
                            "Retort.lan.", "[fd00::1]:8000", "[fd00:0::1]"})
     EXPECT_TRUE(guard.is_host_allowed(good)) << good;
-  for (const char* bad : {"", "evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example",
-                          "[::2]", "10.0.0.1", "[", "[::1].evil.example", "127.0.0.1:80:evil", "evil@localhost",
-                          "%6cocalhost", "retort%2elan", "[v1.localhost]", "localhost..", "."})
+  for (const char* bad :
+       {"", "evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example", "[::2]",
+        "10.0.0.1", "[", "[::1].evil.example", "127.0.0.1:80:evil", "evil@localhost", "%6cocalhost", "retort%2elan",
+        "[v1.localhost]", "localhost..", ".", ".localhost", "..localhost", "a..localhost"})
     EXPECT_FALSE(guard.is_host_allowed(bad)) << bad;
   EXPECT_TRUE(Guard({}).is_host_allowed("anything"));
 }
@@ -148,10 +149,26 @@ TEST(Guard, KnowsWhatNoHostOrOriginEverIs) {
   for (const char* good : {"*", "null", "https://page.example", "http://localhost:3000", "HTTPS://Page.Example",
                            "http://[::1]:8000", "app://localhost", "chrome-extension://abc", "file://", "https://a:80"})
     EXPECT_TRUE(is_origin(good)) << good;
-  for (const char* bad : {"", "a/b", "page.example", "page.example:80", "https://page.example/", "https://a/b",
-                          "https://", "https://a:443", "http://a:80", "https://u@a", "https://a?b", "https://*.example",
-                          "https://a:", "https://a b", "://a", "//a", "http://a:99999", "http://a:08080",
-                          "http://[0:0::1]:3000", "http://[FD00::1]"})
+  for (const char* bad : {"",
+                          "a/b",
+                          "page.example",
+                          "page.example:80",
+                          "https://page.example/",
+                          "https://a/b",
+                          "https://",
+                          "https://a:443",
+                          "http://a:80",
+                          "https://u@a",
+                          "https://a?b",
+                          "https://*.example",
+                          "https://a:",
+                          "https://a b",
+                          "://a",
+                          "//a",
+                          "http://a:99999",
+                          "http://a:08080",
+                          "http://[0:0::1]:3000",
+                          "http://[FD00::1]"})
     EXPECT_FALSE(is_origin(bad)) << bad;
 }
 

@@ -37,8 +37,9 @@ std::string name_of_host(std::string_view host) {
   if (!authority || authority->has_userinfo()) return {};
   if (authority->host_type() == boost::urls::host_type::ipvfuture) return {};
   if (authority->encoded_host().contains('%')) return {};  // no browser sends that, and others may read it otherwise
+  if (authority->host_type() == boost::urls::host_type::ipv6) return authority->host_ipv6_address().to_string();
   std::string name = lower_case(authority->host_address());
-  if (const auto address = as_ipv6(name)) return address->to_string();
+  if (name.starts_with('.') || name.find("..") != std::string::npos) return {};
   if (name.ends_with('.')) name.pop_back();  // of the root: the same name
   return name;
 }
