@@ -74,7 +74,7 @@ void print_pieces(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
     }
     fmt::print("{:>7}  {}{}\n", id, shown, tokenizer.is_special(id) ? "   (control)" : "");
   }
-  fmt::print(stderr, "{} tokens\n", ids.size());
+  fmt::print(stderr, "{} token{}\n", ids.size(), ids.size() == 1 ? "" : "s");
 }
 
 Result<std::vector<TokenId>> parse_ids(const std::string& text, int32_t vocab_size) {

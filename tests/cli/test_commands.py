@@ -112,6 +112,11 @@ def test_exit_code_of_what_is_done(arguments):
     run(*arguments, expect=0, stdin=subprocess.DEVNULL)
 
 
+@pytest.mark.parametrize(("text", "told"), [("a", "1 token"), ("a b", "2 tokens")])
+def test_tokenize_counts(text, told):
+    assert run("tokenize", MODEL, text).stderr.splitlines() == [told]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
