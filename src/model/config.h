@@ -38,6 +38,7 @@ struct ModelConfig {
   RopeScaling rope_scaling;
   bool has_qk_norm = false;     // Qwen3
   bool has_qkv_bias = false;    // Qwen2, and what says attention_bias; else biases are taken where they are
+  bool has_mlp_bias = false;    // what says mlp_bias
   bool tie_embeddings = false;  // the head is the embedding matrix
   // Sampling defaults the model's makers recommend (generation_config.json, or general.sampling.* of a GGUF).
   std::optional<float> temperature, top_p, min_p, repetition_penalty;

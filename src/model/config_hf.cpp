@@ -214,6 +214,7 @@ Result<ModelConfig> config_from_hf(const HfFolder& folder) {
   config.has_qk_norm = config.architecture == "qwen3";
   RETORT_ASSIGN(const bool attention_bias, fields.flag_or("attention_bias", false));
   config.has_qkv_bias = config.architecture == "qwen2" || attention_bias;  // Qwen2 has them whatever its config says
+  RETORT_ASSIGN(config.has_mlp_bias, fields.flag_or("mlp_bias", false));
   RETORT_TRY(read_shape(fields, config));
   RETORT_TRY(read_rope(fields, config));
   RETORT_TRY(refuse_variants(fields, config));

@@ -56,9 +56,9 @@ void add_layer(std::vector<TensorSpec>& specs, const std::string& prefix, const 
   add_linear("attn_k", kv_size, hidden, config.has_qkv_bias);
   add_linear("attn_v", kv_size, hidden, config.has_qkv_bias);
   add_linear("attn_output", hidden, q_size, false);
-  add_linear("ffn_gate", ffn, hidden, false);
-  add_linear("ffn_up", ffn, hidden, false);
-  add_linear("ffn_down", hidden, ffn, false);
+  add_linear("ffn_gate", ffn, hidden, config.has_mlp_bias);
+  add_linear("ffn_up", ffn, hidden, config.has_mlp_bias);
+  add_linear("ffn_down", hidden, ffn, config.has_mlp_bias);
 }
 
 }  // namespace

@@ -343,6 +343,13 @@ TEST_F(LoadRefusal, MissingBiases) {
             "[model] tensor blk.1.ffn_down.bias: expected [64], the file has no such tensor");
 }
 
+TEST_F(LoadRefusal, MissingBiasesOfWhatSaysMlpBias) {
+  model.config["mlp_bias"] = true;
+  EXPECT_EQ(error_of(model.write_hf(folder / "tiny")),
+            "[model] tensor model.layers.0.mlp.gate_proj.bias: expected [72], the file has no such tensor (and 5 "
+            "more, which retort info lists)");
+}
+
 TEST_F(LoadRefusal, UnknownTensors) {
   model.tensors["model.layers.0.self_attn.sinks"] = {{4}, std::vector<float>(4)};
   model.tensors["model.layers.2.mlp.up_proj.weight"] = {{72, 64}, std::vector<float>(72 * 64)};
