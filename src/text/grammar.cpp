@@ -3,6 +3,7 @@
 #include <text_bridge.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <system_error>
 
 #include "base/large_stack.h"
@@ -20,8 +21,18 @@ std::string take(TextBridgeString string) {
   return text;
 }
 
+tl::unexpected<Error> no_thread(std::string_view reason) {
+  return fail(ErrorKind::kUnavailable,
+              "[grammar] a thread could not be started: {}. Raise the limit of processes (ulimit -u, or the "
+              "container's)",
+              reason);
+}
+
 tl::unexpected<Error> grammar_error(ErrorKind kind, TextBridgeString message) {
-  return fail(kind, "[grammar] {}", take(message));
+  const std::string text = take(message);
+  // So Rust ends what it says of a thread that it could not start.
+  if (text.ends_with(fmt::format("(os error {})", EAGAIN))) return no_thread(text);
+  return fail(kind, "[grammar] {}", text);
 }
 
 size_t encode(const void* tokenizer, const char* text, size_t length, uint32_t* ids, size_t capacity) {
@@ -109,7 +120,7 @@ Result<GrammarMatcher> Grammars::compile(GrammarKind kind, std::string_view text
     matcher =
         std::async(std::launch::async, [this, kind, text = std::string(text)] { return compile_now(kind, text); });
   } catch (const std::system_error& error) {
-    return fail(ErrorKind::kUnavailable, "[grammar] a thread to compile it could not be started: {}", error.what());
+    return no_thread(error.what());
   }
   if (matcher.wait_for(limits_.max_time) == std::future_status::ready) return matcher.get();
   const std::lock_guard lock(stragglers_mutex_);

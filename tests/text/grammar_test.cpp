@@ -1,7 +1,12 @@
 // A mask says of every token what accepting it says, and numbers come to an end.
 #include "text/grammar.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdlib>
 
 #include "test_vocabularies.h"
 
@@ -473,6 +478,32 @@ TEST_F(GrammarTest, OnlyJsonBoundsNumbers) {
   EXPECT_TRUE(allows_more(GrammarKind::kRegex, "[0-9]+", ""));
   EXPECT_TRUE(allows_more(GrammarKind::kLark, "start: /[0-9]+/", ""));
   EXPECT_FALSE(allows_more(GrammarKind::kLark, R"(start: "call " %json {"type": "integer"})", "call "));
+}
+
+// Of a user who may have no further process; one who may have many has a thread that keeps watch, and makes another for
+// each grammar.
+[[noreturn]] void compile_without_threads(const Grammars& grammars) {
+  ::alarm(60);
+  if (::getuid() == 0 && ::setuid(65534) != 0) std::_Exit(2);  // root is not bound by the limit
+  rlimit before{};
+  ::getrlimit(RLIMIT_NPROC, &before);
+  const rlimit none{.rlim_cur = 1, .rlim_max = before.rlim_max};
+  const auto compile = [&](const rlimit& limit) {
+    ::setrlimit(RLIMIT_NPROC, &limit);
+    const auto matcher = grammars.compile(GrammarKind::kRegex, "[0-9]+");
+    fmt::print(stderr, "{}\n", matcher ? "compiled" : matcher.error().message);
+  };
+  compile(none);
+  compile(before);
+  compile(none);
+  std::_Exit(0);
+}
+
+TEST(GrammarDeathTest, AThreadThatCannotStartIsAnErrorWithItsRemedy) {
+  const Vocabulary fresh{*load_gguf_tokenizer(vocabulary_path("qwen2"))};
+  const std::string refused = "a thread could not be started: [^\n]*ulimit -u[^\n]*\n";
+  EXPECT_EXIT(compile_without_threads(fresh.grammars), ::testing::ExitedWithCode(0),
+              refused + "compiled\n.*" + refused);
 }
 
 }  // namespace
