@@ -147,6 +147,16 @@ def status(code):
     return lambda handler, data: handler.send_error(code)
 
 
+def redirect(address):
+    def answer(handler, data):
+        handler.send_response(302)
+        handler.send_header("Location", address)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return answer
+
+
 def with_body(body):
     return lambda handler, data: send_range(handler, body)
 

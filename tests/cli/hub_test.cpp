@@ -23,6 +23,22 @@ TEST(Hub, RepositoryNames) {
     EXPECT_FALSE(is_repo_name(name)) << name;
 }
 
+TEST(Http, AddressesOfOneServer) {
+  EXPECT_EQ(origin_of("https://hub.example/a"), "https://hub.example:443");
+  for (const auto* url : {"HTTPS://Hub.Example", "https://user:secret@hub.example:443/b?c=http://d"})
+    EXPECT_EQ(origin_of(url), "https://hub.example:443") << url;
+  for (const auto* url : {"https://hub.example:444/a", "http://hub.example/a", "https://hub.example@other.example/a",
+                          "//hub.example/a", "/a"})
+    EXPECT_NE(origin_of(url), "https://hub.example:443") << url;
+  EXPECT_EQ(origin_of("[::1]:9/a"), "http://[::1]:9");
+}
+
+TEST(Http, PasswordsAreNotShown) {
+  EXPECT_EQ(without_password("http://user:secret@host:1/a?b@c"), "http://host:1/a?b@c");
+  EXPECT_EQ(without_password("user:s@cret@host/a"), "host/a");
+  EXPECT_EQ(without_password("https://host/a@b"), "https://host/a@b");
+}
+
 TEST(Hub, PathsStayInTheirFolder) {
   for (const auto* path : {"a", "a/b.gguf", "..a", "a..b", "...", "ü.gguf"}) EXPECT_TRUE(is_safe_path(path)) << path;
   for (const auto* path :

@@ -4,13 +4,14 @@ import os
 import pty
 import random
 import signal
+import socket
 import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from hub_server import HubServer, send_range, status, truncated_at, with_body, without_ranges
+from hub_server import HubServer, redirect, send_range, status, truncated_at, with_body, without_ranges
 
 RETORT = os.environ.get("RETORT_BINARY", str(Path(__file__).parents[2] / "build/release/retort"))
 CATALOGUE_FILE = "/bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF/resolve/main/DeepSeek-R1-Distill-Qwen-1.5B-Q4_K_M.gguf"
@@ -140,6 +141,16 @@ def test_list_in_pages(serve_hub, pull):
     hub.page_size = 1
     pull(hub, "owner/model:Q8_0")
     assert len(hub.requested("/api/models/owner/model/tree/main")) == len(FILES) + 1
+
+
+@pytest.mark.parametrize("prefix", ["", "HTTP://", "http://user:secret@", "user:secret@"])
+def test_list_in_pages_of_an_address_spelt_otherwise(serve_hub, pull, prefix):
+    hub = serve_hub(FILES)
+    hub.page_size = 1
+    pull(hub, "owner/model:Q8_0", env={"HF_ENDPOINT": hub.url.replace("http://", prefix)})
+    pages = hub.requested("/api/models/owner/model/tree/main")
+    assert len(pages) == len(FILES) + 1
+    assert all(("Authorization" in headers) == ("secret" in prefix) for headers in pages)
 
 
 def test_modelscope(serve_hub, pull):
@@ -286,6 +297,58 @@ def test_an_error_after_a_redirect_names_both_addresses(serve_hub, pull):
     message = pull(hub, "owner/model", expect=[1]).stderr
     assert f"{hub.url}{path} (redirected to {storage.url}{path}): not found (404)" in message
     assert "signature" not in message
+
+
+@pytest.mark.parametrize("code", [429, 500])
+def test_an_error_that_stays_names_the_address_once(serve_hub, pull, code):
+    hub = serve_hub(FILES)
+    hub.faults["model-Q4_K_M.gguf"] = [status(code)] * 20
+    message = pull(hub, "owner/model", expect=[1]).stderr
+    assert str(code) in message and message.count(f"{hub.url}/owner/model/resolve/main/model-Q4_K_M.gguf") == 1
+
+
+def test_a_redirect_to_where_nobody_listens(serve_hub, pull):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    hub = serve_hub(FILES)
+    hub.faults["model-Q4_K_M.gguf"] = [redirect(f"http://127.0.0.1:{port}/x?signature=y")] * 20
+    message = pull(hub, "owner/model", expect=[1]).stderr
+    assert f"model-Q4_K_M.gguf (redirected to http://127.0.0.1:{port}/x): " in message
+    assert "Connection refused" in message and "not followed" not in message and "signature" not in message
+
+
+def test_a_redirect_to_another_protocol(serve_hub, pull):
+    hub = serve_hub(FILES)
+    hub.faults["model-Q4_K_M.gguf"] = [redirect("ftp://127.0.0.1/x")]
+    assert "the redirect (302) was not followed: to http" in pull(hub, "owner/model", expect=[1]).stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "fault", "told"),
+    [
+        ("owner/other", None, "not found (404)"),
+        ("owner/model", status(404), "not found (404)"),
+        ("owner/model", status(500), "got 500"),
+        ("owner/model", with_body(DATA[:-1] + b"x"), "SHA-256"),
+        ("owner/model", with_body(DATA + b"x"), "sends more than"),
+        ("owner/model", with_body(DATA[:1000]), "the server ended after"),
+        ("owner/model", redirect("/elsewhere"), "(redirected to http://127.0.0.1"),
+    ],
+)
+def test_the_password_in_an_address_is_not_told(serve_hub, pull, model, fault, told):
+    hub = serve_hub(FILES)
+    hub.faults["model-Q4_K_M.gguf"] = [fault] * 20 if fault else []
+    address = hub.url.replace("//", "//user:secret@")
+    message = pull(hub, model, expect=[1], env={"HF_ENDPOINT": address}).stderr
+    assert told in message and hub.url in message
+    assert "secret" not in message and "user" not in message
+
+
+def test_the_password_in_an_address_of_a_bad_list_is_not_told(serve_hub, pull):
+    hub = serve_hub({})
+    hub.tree = b"not json"
+    env = {"HF_ENDPOINT": hub.url.replace("//", "//user:secret@")}
+    assert "secret" not in pull(hub, "owner/model", expect=[1], env=env).stderr
 
 
 @pytest.mark.parametrize("code", [401, 403])

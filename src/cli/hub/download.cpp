@@ -164,7 +164,8 @@ Status PartialFile::finish(const Download& request) {
     discard();
     return fail(ErrorKind::kBadInput, "[download] {}: expected {} {}, the bytes from {} have {}; they were thrown away",
                 request.destination.filename().string(),
-                digest_.kind == Digest::Kind::kSha256 ? "SHA-256" : "git SHA-1", digest_.hex, request.url, hex);
+                digest_.kind == Digest::Kind::kSha256 ? "SHA-256" : "git SHA-1", digest_.hex,
+                without_password(request.url), hex);
   }
   std::error_code error;
   if (::fsync(fd_) == 0)
@@ -204,9 +205,10 @@ class Fetch {
     get.on_body = [this](const HttpHead& head, std::string_view piece) { return take(head, piece); };
     const auto outcome = http.send(get);
     RETORT_TRY(status_);
-    error_ = outcome.error;
     const long status = outcome.head.status;
+    error_ = fmt::format("[download] {}: {}", address_told(outcome.head, request_.url), outcome.error);
     if (status == kRangeNotSatisfiable) {
+      error_ = hub_error(outcome.head, request_.url).message;
       RETORT_TRY(file_.start_over());
       return Attempt::kBroken;
     }
@@ -219,12 +221,13 @@ class Fetch {
     if (!outcome.complete) return Attempt::kBroken;
     if (!begun_) RETORT_TRY(begin(outcome.head));  // an empty body
     if (request_.num_bytes > 0 && file_.size() < request_.num_bytes) {
-      error_ = fmt::format("the server ended after {} of {} bytes", file_.size(), request_.num_bytes);
+      error_ = fmt::format("[download] {}: the server ended after {} of {} bytes",
+                           address_told(outcome.head, request_.url), file_.size(), request_.num_bytes);
       return Attempt::kBroken;
     }
     return Attempt::kWhole;
   }
-  const std::string& error() const { return error_; }
+  const std::string& error() const { return error_; }  // why it broke, with the address
 
  private:
   // The head of the answer decides whether the bytes go on from what is there or start anew.
@@ -233,8 +236,8 @@ class Fetch {
     if (head.status == kPartialContent) {
       const auto range = parse_content_range(head.header("content-range"));
       if (!range || range->first != offset_)
-        return fail(ErrorKind::kIo, "[download] {}: asked for bytes from {}, got '{}'", request_.url, offset_,
-                    head.header("content-range"));
+        return fail(ErrorKind::kIo, "[download] {}: asked for bytes from {}, got '{}'", without_password(request_.url),
+                    offset_, head.header("content-range"));
       total_ = range->total;
     } else {
       if (offset_ > 0) RETORT_TRY(file_.start_over());
@@ -251,7 +254,7 @@ class Fetch {
     if (!begun_) status_ = begin(head);
     if (status_ && total_ > 0 && file_.size() + piece.size() > total_)
       status_ = fail(ErrorKind::kTooLarge, "[download] {}: the server sends more than the {} bytes expected",
-                     request_.url, total_);
+                     without_password(request_.url), total_);
     if (status_) status_ = file_.append(piece);
     if (status_) progress_.update(file_.size());
     return status_.has_value();
@@ -293,9 +296,9 @@ Status fetch_rest(HttpClient& http, const Download& request, PartialFile& file, 
     if (file.size() > furthest) attempt = 0;
     furthest = std::max(furthest, file.size());
   }
-  if (file.size() == 0) return fail(ErrorKind::kIo, "[download] {}: {}", request.url, reason);
-  return fail(ErrorKind::kIo, "[download] {}: {}. What has come is kept: the same command goes on from {}", request.url,
-              reason, human_bytes(file.size()));
+  if (file.size() == 0) return fail(ErrorKind::kIo, "{}", reason);
+  return fail(ErrorKind::kIo, "{}. What has come is kept: the same command goes on from {}", reason,
+              human_bytes(file.size()));
 }
 
 bool has_right_bytes(const Download& request) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cctype>
 #include <mutex>
+#include <system_error>
 
 #include "base/result.h"
 
@@ -34,6 +35,18 @@ std::string trimmed(std::string_view text) {
   return std::string(text);
 }
 
+// libcurl's own says of a host that refuses connections no more than that it could not connect.
+std::string cause(CURL* handle, CURLcode code, const char* message) {
+  const std::string text = *message != '\0' ? message : curl_easy_strerror(code);
+  long system_error = 0;
+  curl_easy_getinfo(handle, CURLINFO_OS_ERRNO, &system_error);
+  if (code != CURLE_COULDNT_CONNECT || system_error == 0) return text;
+  const std::string reason = std::generic_category().message(static_cast<int>(system_error));
+  return text.find(reason) == std::string::npos ? fmt::format("{} ({})", text, reason) : text;
+}
+
+bool is_redirect(long status) { return status >= 300 && status < 400; }
+
 // Called with each header line; a status line begins another response (after a redirect, or "100 Continue").
 size_t on_header(char* data, size_t size, size_t count, void* user) {
   auto& head = static_cast<Transfer*>(user)->outcome.head;
@@ -54,6 +67,9 @@ void read_head(Transfer& transfer) {
   const char* url = nullptr;
   curl_easy_getinfo(transfer.handle, CURLINFO_EFFECTIVE_URL, &url);
   head.url = url == nullptr ? "" : url;
+  long num_redirects = 0;
+  curl_easy_getinfo(transfer.handle, CURLINFO_REDIRECT_COUNT, &num_redirects);
+  head.is_redirected = num_redirects > 0;
 }
 
 size_t on_body(char* data, size_t size, size_t count, void* user) {
@@ -99,10 +115,11 @@ HttpOutcome HttpClient::send(const HttpRequest& request) {
   List headers;
   for (const auto& header : request.headers) headers.reset(curl_slist_append(headers.release(), header.c_str()));
 
-  const bool secure = request.url.starts_with("https://");
+  const std::string url = with_scheme(request.url);
+  const bool secure = url.starts_with("https://");
   impl_->error[0] = '\0';
   curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, impl_->error.data());
-  curl_easy_setopt(handle, CURLOPT_URL, request.url.c_str());
+  curl_easy_setopt(handle, CURLOPT_URL, url.c_str());
   curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(handle, CURLOPT_USERAGENT, "retort/" RETORT_VERSION);
   curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -129,9 +146,45 @@ HttpOutcome HttpClient::send(const HttpRequest& request) {
   const CURLcode code = curl_easy_perform(handle);
   read_head(transfer);
   transfer.outcome.complete = code == CURLE_OK;
-  if (code != CURLE_OK)
-    transfer.outcome.error = impl_->error[0] != '\0' ? impl_->error.data() : curl_easy_strerror(code);
+  if (code == CURLE_OK) return std::move(transfer.outcome);
+  transfer.outcome.error = cause(handle, code, impl_->error.data());
+  const bool is_followed = code != CURLE_UNSUPPORTED_PROTOCOL && code != CURLE_TOO_MANY_REDIRECTS;
+  if (auto& head = transfer.outcome.head; is_redirect(head.status) && is_followed) head.status = 0;
   return std::move(transfer.outcome);
+}
+
+std::string with_scheme(std::string_view url) {
+  const auto end = url.find("://");
+  if (end == std::string_view::npos || url.substr(0, end).find_first_of("/?#@") != std::string_view::npos)
+    return fmt::format("http://{}", url);
+  std::string text(url);
+  std::transform(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(end), text.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+std::string without_password(std::string_view url) {
+  const auto scheme = url.find("://");
+  const size_t begin = scheme == std::string_view::npos ? 0 : scheme + 3;
+  const auto authority = url.substr(begin, url.find_first_of("/?#", begin) - begin);
+  const auto at = authority.rfind('@');
+  if (at == std::string_view::npos) return std::string(url);
+  return std::string(url.substr(0, begin)).append(url.substr(begin + at + 1));
+}
+
+std::string origin_of(const std::string& url) {
+  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), curl_url_cleanup);
+  if (curl_url_set(parsed.get(), CURLUPART_URL, with_scheme(url).c_str(), 0) != CURLUE_OK) return "";
+  std::array<std::string, 3> parts;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    constexpr CURLUPart kParts[] = {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT};
+    char* text = nullptr;
+    if (curl_url_get(parsed.get(), kParts[i], &text, CURLU_DEFAULT_PORT) != CURLUE_OK) return "";
+    parts[i] = text;
+    curl_free(text);
+    for (char& c : parts[i]) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return fmt::format("{}://{}:{}", parts[0], parts[1], parts[2]);
 }
 
 std::string url_path(std::string_view path) {

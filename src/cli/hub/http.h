@@ -13,9 +13,10 @@
 namespace retort {
 
 struct HttpHead {
-  long status = 0;
+  long status = 0;                             // 0: no answer came, or none from where a redirect led
   std::map<std::string, std::string> headers;  // names in lower case; of the response after redirects
   std::string url;                             // after redirects
+  bool is_redirected = false;
   // Empty when absent.
   std::string header(const std::string& name) const;
 };
@@ -50,6 +51,15 @@ class HttpClient {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// With its scheme in lower case; with http:// where it has none.
+std::string with_scheme(std::string_view url);
+
+// To be shown: without the user and the password that may stand before the host.
+std::string without_password(std::string_view url);
+
+// "https://host:443": what two addresses of one server have in common, however they are spelt. Empty: not an address.
+std::string origin_of(const std::string& url);
 
 // Escapes each segment of a path; slashes stay.
 std::string url_path(std::string_view path);

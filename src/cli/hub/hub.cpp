@@ -28,8 +28,9 @@ Result<std::pair<HttpHead, std::string>> get_text(HttpClient& http, const std::s
                    if (!too_large) text += piece;
                    return !too_large;
                  }});
-  if (too_large) return fail(ErrorKind::kTooLarge, "[hub] {}: the answer is over {} MB", url, kMaxListBytes >> 20);
-  if (!outcome.complete) return fail(ErrorKind::kIo, "[hub] {}: {}", url, outcome.error);
+  if (too_large)
+    return fail(ErrorKind::kTooLarge, "[hub] {}: the answer is over {} MB", without_password(url), kMaxListBytes >> 20);
+  if (!outcome.complete) return fail(ErrorKind::kIo, "[hub] {}: {}", address_told(outcome.head, url), outcome.error);
   return std::pair(outcome.head, std::move(text));
 }
 
@@ -54,11 +55,10 @@ Result<uint64_t> parse_size(const nlohmann::json& value) {
   return fail(ErrorKind::kBadInput, "size of a file: expected a whole number of bytes, found {}", value.dump());
 }
 
-// Where a file lies by itself, its address has a signature behind the question mark, which is nobody's to read in a
-// log. An address that was given without http:// has that put in front.
-std::string redirection(std::string_view answered, std::string_view asked) {
-  if (answered.ends_with(asked)) return "";
-  return fmt::format(" (redirected to {})", answered.substr(0, answered.find('?')));
+// Of an address: what is behind the host, "" or from a slash on.
+std::string_view behind_host(std::string_view url) {
+  const auto slash = url.find('/', url.find("://") + 3);
+  return slash == std::string_view::npos ? "" : url.substr(slash);
 }
 
 }  // namespace
@@ -125,8 +125,17 @@ Result<std::vector<HubFile>> parse_modelscope_files(std::string_view json) {
   return files;
 }
 
+std::string address_told(const HttpHead& head, std::string_view url) {
+  const auto asked = without_password(url);
+  if (!head.is_redirected) return asked;
+  const auto answered = without_password(head.url);
+  // Where a file lies by itself, its address has a signature behind the question mark, which is nobody's to read in a
+  // log.
+  return fmt::format("{} (redirected to {})", asked, answered.substr(0, answered.find('?')));
+}
+
 Error hub_error(const HttpHead& head, std::string_view url) {
-  const auto what = fmt::format("{}{}", url, redirection(head.url, url));
+  const auto what = address_told(head, url);
   switch (head.status) {
     case 401:
     case 403:
@@ -154,7 +163,7 @@ Error hub_error(const HttpHead& head, std::string_view url) {
 }
 
 Hub::Hub(HubKind kind, std::string endpoint, std::string token)
-    : kind_(kind), endpoint_(std::move(endpoint)), token_(std::move(token)) {
+    : kind_(kind), endpoint_(with_scheme(endpoint)), token_(std::move(token)) {
   while (endpoint_.ends_with('/')) endpoint_.pop_back();
 }
 
@@ -180,17 +189,22 @@ Result<std::vector<HubFile>> Hub::list_files(HttpClient& http, const std::string
   std::string url = huggingface ? endpoint_ + "/api/models/" + repo + "/tree/main?recursive=true"
                                 : endpoint_ + "/api/v1/models/" + repo + "/repo/files?Revision=master&Recursive=true";
   std::vector<HubFile> files;
-  for (int page = 0; page < kMaxPages && !url.empty(); ++page) {
+  for (int page = 0; page < kMaxPages; ++page) {
     RETORT_ASSIGN(const auto answer, get_text(http, url, headers()));
     const auto& [head, text] = answer;
     if (head.status != 200) return tl::unexpected<Error>(hub_error(head, url));
     auto more = huggingface ? parse_huggingface_tree(text) : parse_modelscope_files(text);
-    if (!more) return fail(more.error().kind, "[hub] {}: {}", url, more.error().message);
+    if (!more) return fail(more.error().kind, "[hub] {}: {}", without_password(url), more.error().message);
     files.insert(files.end(), std::make_move_iterator(more->begin()), std::make_move_iterator(more->end()));
-    url = huggingface ? next_page(head.header("link")) : "";
+    const auto next = huggingface ? next_page(head.header("link")) : "";
+    if (next.empty()) break;
     // The token is for this hub alone.
-    if (!url.empty() && !url.starts_with(endpoint_ + "/"))
-      return fail(ErrorKind::kBadInput, "[hub] {}: the next page of the list is on another host: {}", repo, url);
+    const auto path = behind_host(next), own_path = behind_host(endpoint_);
+    if (origin_of(next) != origin_of(endpoint_) || !path.starts_with(fmt::format("{}/", own_path)))
+      return fail(ErrorKind::kBadInput, "[hub] {}: the next page of the list is on another host: {}", repo,
+                  without_password(next));
+    // The endpoint's own spelling has the user and the password, where there are any.
+    url = endpoint_ + std::string(path.substr(own_path.size()));
   }
   return files;
 }

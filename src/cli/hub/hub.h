@@ -44,6 +44,9 @@ bool is_safe_path(std::string_view path);
 Result<std::vector<HubFile>> parse_huggingface_tree(std::string_view json);
 Result<std::vector<HubFile>> parse_modelscope_files(std::string_view json);
 
+// The URL asked for, and where it was redirected to: for a person, without what is secret in either.
+std::string address_told(const HttpHead& head, std::string_view url);
+
 // What a status that is not 200 means for the one who asked for the URL, with the remedy where there is one.
 Error hub_error(const HttpHead& head, std::string_view url);
 
