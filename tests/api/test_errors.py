@@ -54,7 +54,7 @@ def test_a_query_is_refused_wherever_nobody_reads_it(server):
     assert len(methods) > 30
     for path in SHOWN:
         assert server.ask("GET", path + "?utm_source=x&t=%ff")[0] == 200, path
-    assert server.ask("POST", "/v1/chat/completions?api-version=2024-10-21", CHAT)[0] == 200
+    assert server.ask("POST", "/v1/chat/completions?api-version=2024-10-21", {**CHAT, "max_tokens": 1})[0] == 200
     assert server.ask("GET", "/v1/models?api-version=2024-10-21")[0] == 200
     for method, path in methods:
         if path in SHOWN | ADMIN:
