@@ -156,6 +156,8 @@ void EngineCore::end_failed() {
   for (const auto& [id, error] : std::exchange(failed_, {})) {
     if (error.kind == ErrorKind::kTooLarge)  // the client's own grammar, and no fault of the machine
       log::info("[engine] request {} ends: its constraint is too complex to follow", id);
+    else if (error.kind == ErrorKind::kBadInput)
+      log::info("[engine] request {} ends: {}", id, error.message);
     else
       log::error("[engine] request {}: {}", id, error.message);
     end(id, FinishReason::kError, error.message, error.kind);

@@ -16,12 +16,14 @@ constexpr float kGreedyBelow = 1e-5f;  // vLLM's _SAMPLING_EPS
 Result<SampledToken> Sampler::sample(std::span<const float> logits, const SampleInput& input) {
   const auto processed = process_logits(logits, input, processed_);
   const auto max = row_max(processed);
+  if (!max && row_max(logits))
+    return fail(ErrorKind::kBadInput, "[sampling] position {}: what the request asks for excludes every token",
+                input.position);
   if (!max)
-    return fail(ErrorKind::kInternal, "[sampling] logits of position {}: expected a distribution, got {}",
-                input.position,
-                row_max(logits) ? "every token excluded"
-                                : "NaN or infinity. The model's file may be damaged: retort pull "
-                                  "checks it against its hash");
+    return fail(ErrorKind::kInternal,
+                "[sampling] logits of position {}: expected a distribution, got NaN or infinity. "
+                "The model's file may be damaged: retort pull checks it against its hash",
+                input.position);
 
   SampledToken out;
   out.id = input.params.temperature < kGreedyBelow ? max->id : draw(processed, max->value, input);

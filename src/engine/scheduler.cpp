@@ -124,21 +124,33 @@ void Scheduler::schedule(const ScheduledSequence& scheduled) {
   step_.shape.add_run(scheduled.first_position, scheduled.num_tokens);
 }
 
+// Those that wait and are due before a prompt under way start first, and go before it.
 void Scheduler::plan_chunks() {
+  const auto has_prompt = [](const auto& sequence) { return !sequence->is_decoding() && !sequence->is_held; };
+  if (const auto under_way = std::ranges::find_if(running_, has_prompt); under_way != running_.end()) {
+    const auto rank = (*under_way)->rank();
+    while (!waiting_.empty() && (*waiting_.begin())->rank() < rank && start_next() != nullptr) continue;
+  }
   for (const auto& sequence : running_)
-    if (!sequence->is_decoding() && !sequence->is_held) plan_chunk(*sequence);
+    if (has_prompt(sequence)) plan_chunk(*sequence);
+}
+
+void Scheduler::admit() {
+  while (!waiting_.empty() && tokens_left(0) > 0) {
+    Sequence* sequence = start_next();
+    if (sequence == nullptr) return;
+    plan_chunk(*sequence);
+  }
 }
 
 // In order, and the first that must wait holds back those behind it: a long prompt is not overtaken for ever by short
-// ones.
-void Scheduler::admit() {
-  while (!waiting_.empty() && tokens_left(0) > 0) {
-    const auto first = waiting_.begin();
-    Sequence& sequence = **first;
-    if (num_seats_taken() + sequence.num_samples > config_.max_num_seqs || !try_to_start(sequence)) return;
-    insert_running(std::move(waiting_.extract(first).value()));
-    plan_chunk(sequence);
-  }
+// ones. Null: it must wait.
+Sequence* Scheduler::start_next() {
+  const auto first = waiting_.begin();
+  Sequence& sequence = **first;
+  if (num_seats_taken() + sequence.num_samples > config_.max_num_seqs || !try_to_start(sequence)) return nullptr;
+  insert_running(std::move(waiting_.extract(first).value()));
+  return &sequence;
 }
 
 // Takes blocks for all tokens it has, so that a prompt once begun never waits for memory half-way.

@@ -114,6 +114,7 @@ class Scheduler {
   void advance(Sequence& sequence, int64_t num_tokens);
   void plan_chunks();
   void admit();
+  Sequence* start_next();
   bool try_to_start(Sequence& sequence);
   bool reserve_slot(Sequence& sequence);
   bool reserve_slots(Sequence& sequence);

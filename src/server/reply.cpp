@@ -11,6 +11,8 @@ namespace {
 tl::unexpected<ApiError> engine_failure(const TokenEvent& event) {
   if (event.error_kind == ErrorKind::kTooLarge)
     return refuse(400, "the form that the answer must have cannot be held to: " + event.error, {}, "form_too_complex");
+  if (event.error_kind == ErrorKind::kBadInput)
+    return refuse(400, "no token may come next: allowed_token_ids, bad_words, logit_bias and min_tokens leave none");
   return refuse(500, event.error.empty() ? "the engine failed" : event.error);
 }
 

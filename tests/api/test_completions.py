@@ -89,3 +89,17 @@ def test_tokens_of_a_chat_are_those_of_the_request(server, client):
     harmless = server.ask("POST", "/tokenize", {"messages": [{"role": "user", "content": "Hello there"}]})[1]["tokens"]
     hostile = server.ask("POST", "/tokenize", {"messages": messages})[1]["tokens"]
     assert hostile.count(end[0]) == harmless.count(end[0]), "what users write never becomes a control token"
+
+
+def test_a_request_that_leaves_no_token_is_at_fault_itself(server):
+    ids = server.ask("POST", "/tokenize", {"prompt": " four"})[1]["tokens"][:1]
+    body = {
+        "prompt": "One, two, three,",
+        "max_tokens": 4,
+        "allowed_token_ids": ids,
+        "stop_token_ids": ids,
+        "min_tokens": 3,
+    }
+    status, answer, _ = server.ask("POST", "/v1/completions", body)
+    assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
+    assert "no token may come next" in answer["error"]["message"]

@@ -313,7 +313,7 @@ TEST(EngineCore, AnImpossibleChoiceEndsItsRequestOnly) {
   t.finish();
   for (const auto& answer : impossible.so_far()) {
     EXPECT_EQ(answer.finish, FinishReason::kError);
-    EXPECT_THAT(answer.error, ::testing::HasSubstr("every token excluded"));
+    EXPECT_THAT(answer.error, ::testing::HasSubstr("excludes every token"));
     EXPECT_EQ(answer.tokens, std::vector<TokenId>{5});
   }
   EXPECT_EQ(other.so_far()[0].finish, FinishReason::kLength);

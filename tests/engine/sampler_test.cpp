@@ -238,7 +238,7 @@ TEST(Sampler, DrawsDependOnSeedSampleAndPositionOnly) {
 TEST(Sampler, NoDistributionIsAnError) {
   auto logits = random_logits(7);
   EXPECT_THAT(sample(logits, {.temperature = 0, .allowed_token_ids = {1}, .bad_words = {{1}}}).error().message,
-              ::testing::HasSubstr("every token excluded"));
+              ::testing::HasSubstr("excludes every token"));
   const std::vector<uint32_t> only_1 = {2};
   const SamplingParams nothing_left{.temperature = 0, .allowed_token_ids = {2}, .bad_words = {{1}}};
   EXPECT_EQ(Sampler(kVocab).sample(logits, {nothing_left, {}, {}, {}, 9, 0, 0, only_1})->id, 1)

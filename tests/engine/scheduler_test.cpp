@@ -132,6 +132,23 @@ TEST(Scheduler, ShortPromptsGoBeforeLongOnesThatCameLittleEarlier) {
   EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{4, 2, 1, 3}));
 }
 
+TEST(Scheduler, ALongPromptUnderWayIsOvertakenByShortOnesThatAreDueBefore) {
+  Scheduler scheduler({.max_num_seqs = 4, .max_num_batched_tokens = 100, .max_step_seconds = 0.1}, 64, true);
+  scheduler.learn({.num_tokens = 100, .num_attended = 0}, 0.1);
+  scheduler.add({.request_id = 1, .prompt = prompt_of(1000, 1), .arrived_ms = 0});
+  EXPECT_EQ(turn(scheduler).front().request, 1);
+  scheduler.add({.request_id = 2, .prompt = prompt_of(40, 2), .arrived_ms = 200});
+  scheduler.add({.request_id = 3, .prompt = prompt_of(40, 3), .arrived_ms = 2000});
+  const auto second = turn(scheduler);
+  EXPECT_EQ(second.front(), (Chunk{2, 0, 40}));
+  EXPECT_EQ(second.back().request, 1) << "what is left of the step";
+  uint64_t last_new = 0;
+  for (int i = 0; i < 15; ++i)
+    for (const Chunk& chunk : turn(scheduler))
+      if (chunk.first == 0) last_new = chunk.request;
+  EXPECT_EQ(last_new, 3) << "and the one that came much later waits for it";
+}
+
 TEST(Scheduler, WhatIsCachedOfAPromptDoesNotDelayIt) {
   Scheduler scheduler({.max_num_seqs = 1}, 64, true);
   scheduler.learn({.num_tokens = 100, .num_attended = 0}, 0.1);
