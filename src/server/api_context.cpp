@@ -51,6 +51,12 @@ ApiResult<const ServedModel*> ApiContext::working_model() {
       {.status = 429, .message = full_queue_message(engine.config(), num_here), .retry_after = 1});
 }
 
+ApiError ApiContext::why_given_up() {
+  if (is_stopping) return unavailable("the server is shutting down").value();
+  degradation.see_end(true, Clock::now());
+  return time_is_up();
+}
+
 ApiStatus check_model_name(const ServedModel& model, const std::string& name) {
   if (name.empty() || name == model.id) return {};
   return refuse(404, fmt::format("the model '{}' does not exist; this server has '{}'", name, model.id), "model",

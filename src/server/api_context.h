@@ -1,7 +1,6 @@
 // What every API handler works with. Lives on the I/O thread.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <string_view>
 
@@ -17,7 +16,7 @@ namespace retort {
 struct ApiContext {
   const ServedModel* model = nullptr;  // null: still loading
   bool is_draining = false;
-  std::atomic<bool> is_stopping = false;  // work that no worker has begun is refused
+  bool is_stopping = false;  // and those whose requests are still being read are told so
   std::chrono::milliseconds request_timeout{600'000};
   std::chrono::seconds step_timeout{60};
   TextWorkers workers{2};
@@ -34,6 +33,9 @@ struct ApiContext {
   ApiResult<const ServedModel*> live_model() const;
   // The same for a request that comes now, or 429 when the queue is full: said at once, before any work on it.
   ApiResult<const ServedModel*> working_model();
+
+  // Why the server gives up a request that is still being read: it ends, or the request's time is up.
+  ApiError why_given_up();
 
   // For the log line of a request that is refused.
   std::string note_of(const ApiError& error) const { return logs_requests ? error.message : log_note(error); }

@@ -139,7 +139,10 @@ App::App(const ServerConfig& config)
   add_page_routes(service_.router);
 }
 
-App::~App() { shut_down(); }
+App::~App() {
+  shut_down();
+  api_.workers.stop();  // what they still read is of the model
+}
 
 void App::on_io_thread(std::function<void()> work) {
   std::promise<void> done;
@@ -164,6 +167,10 @@ bool App::drain(std::chrono::milliseconds grace) {
   on_io_thread([this] { api_.is_draining = service_.is_draining = true; });
   std::unique_lock lock(mutex_);
   return all_answered_.wait_for(lock, grace, [this] { return num_exchanges_ == 0; });
+}
+
+void App::refuse_unread() {
+  on_io_thread([this] { api_.is_stopping = true; });
 }
 
 void App::shut_down() {

@@ -32,8 +32,8 @@ class App {
   bool is_compiling() const { return model_ != nullptr && model_->grammars->is_compiling(); }
   // New requests get 503; returns when those that run have ended, or after `grace`: whether all have.
   bool drain(std::chrono::milliseconds grace);
-  // From now on requests that no worker has begun to read are refused.
-  void refuse_unread() { api_.is_stopping = true; }
+  // Requests that are still being read get 503.
+  void refuse_unread();
   // Closes every connection, ends the I/O thread. The engine must not call back afterwards.
   void shut_down();
 

@@ -1,8 +1,14 @@
 // From a request's body to what its handler needs, on a text worker; a request that is refused is answered here.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -19,9 +25,55 @@ namespace retort {
 template <class Prepare>
 using PreparedBy = typename std::invoke_result_t<Prepare, const ServedModel&, const Json&>::value_type;
 
+// What a worker makes for a request that waits for it. I/O thread, but for is_given_up.
+template <class Result>
+struct Errand {
+  explicit Errand(boost::asio::any_io_executor executor) : bell(std::move(executor)) {}
+
+  boost::asio::steady_timer bell;  // rings by being cancelled
+  std::atomic<bool> is_given_up = false;
+  std::optional<Result> result = {};
+  std::exception_ptr fault = {};
+};
+
+// work() on a worker. None: the client has left, the server ends or the request's time is up; then it is not done if no
+// worker had begun, and nobody waits for its end if one had.
+template <class Work>
+boost::asio::awaitable<std::optional<std::invoke_result_t<Work>>> run_errand(ApiContext& api, http::Exchange& exchange,
+                                                                             Work work) {
+  using Result = std::invoke_result_t<Work>;
+  constexpr std::chrono::milliseconds kLook{100};  // how often it looks whether the server ends
+  const Clock::time_point deadline = exchange.arrival() + api.request_timeout;
+  const auto errand = std::make_shared<Errand<Result>>(exchange.executor());
+  exchange.on_client_gone([errand] { errand->bell.cancel(); });
+  api.workers.post([errand, executor = exchange.executor(), work = std::move(work)]() mutable {
+    if (errand->is_given_up) return;
+    std::optional<Result> result;
+    std::exception_ptr fault;
+    try {
+      result = work();
+    } catch (...) {
+      fault = std::current_exception();
+    }
+    boost::asio::post(executor, [errand, fault, result = std::move(result)]() mutable {
+      errand->result = std::move(result);
+      errand->fault = fault;
+      errand->bell.cancel();
+    });
+  });
+  while (!errand->result && !errand->fault && !exchange.is_client_gone() && !api.is_stopping &&
+         Clock::now() < deadline) {
+    errand->bell.expires_at(std::min(deadline, Clock::now() + kLook));
+    co_await errand->bell.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+  }
+  exchange.on_client_gone({});
+  errand->is_given_up = true;
+  if (errand->fault) std::rethrow_exception(errand->fault);
+  co_return std::move(errand->result);
+}
+
 // prepare(model, body) → ApiResult<Prepared>. None: the request has been answered with its error, or with that of
-// `model`, in the shape of `error_body`; or its client has left. Nothing is done for one whose client has left, whose
-// time is up or whom the server's end has overtaken before a worker is free.
+// `model`, in the shape of `error_body`; or its client has left.
 template <class Prepare>
 boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
     ApiContext& api, http::Exchange& exchange, const ApiResult<const ServedModel*>& model, Prepare prepare,
@@ -33,27 +85,19 @@ boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
     if (body.empty() && exchange.route()->takes_query) body = "{}";  // the fields are in the query
     if (api.logs_requests)
       log::info("[{}] {} asks: {}", exchange.request().id, exchange.request().path, http::printable(body));
-    const auto is_client_gone = std::make_shared<std::atomic<bool>>(exchange.is_client_gone());
-    auto work = [served = *model, prepare = std::move(prepare), body = std::move(body), limits = api.json_limits,
-                 is_client_gone, &is_stopping = api.is_stopping,
-                 deadline = exchange.arrival() + api.request_timeout]() -> ApiResult<Prepared> {
-      if (*is_client_gone) return refuse(499, "the client has left");  // nobody reads it
-      if (is_stopping) return unavailable("the server is shutting down");
-      if (Clock::now() > deadline) return tl::unexpected(time_is_up());
+    auto work = [served = *model, prepare = std::move(prepare), body = std::move(body),
+                 limits = api.json_limits]() -> ApiResult<Prepared> {
       if (body.empty()) return refuse(400, "the body is not valid JSON: it is empty");
       RETORT_API_ASSIGN(const Json json, parse_json(body, limits));
       return prepare(*served, json);
     };
-    exchange.on_client_gone([is_client_gone] { *is_client_gone = true; });
     api.has_worked = true;
     ++api.num_preparing;
-    ApiResult<Prepared> prepared = co_await api.workers.run(std::move(work));
+    std::optional<ApiResult<Prepared>> prepared = co_await run_errand(api, exchange, std::move(work));
     --api.num_preparing;
-    exchange.on_client_gone({});
     if (exchange.is_client_gone()) co_return std::nullopt;
-    if (prepared) co_return std::move(*prepared);
-    if (prepared.error().status == 408) api.degradation.see_end(true, Clock::now());
-    error = std::move(prepared).error();
+    if (prepared && *prepared) co_return std::move(**prepared);
+    error = prepared ? std::move(*prepared).error() : api.why_given_up();
   } else {
     error = model.error();
   }

@@ -2,13 +2,10 @@
 // the engine.
 #pragma once
 
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/post.hpp>
 #include <thread>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -28,21 +25,21 @@ class TextWorkers {
       throw;
     }
   }
-  ~TextWorkers() { io_.stop(); }
+  ~TextWorkers() { stop(); }
 
-  // work() on a worker; the caller goes on where it was.
+  // Waits for what has begun; the rest is not done.
+  void stop() {
+    io_.stop();
+    threads_.clear();
+  }
+
+  // work() on a worker, once one is free. It may not throw.
   template <class Work>
-  boost::asio::awaitable<std::invoke_result_t<Work>> run(Work work) {
-    auto task = on_worker(std::move(work));
-    co_return co_await boost::asio::co_spawn(io_, std::move(task), boost::asio::use_awaitable);
+  void post(Work work) {
+    boost::asio::post(io_, std::move(work));
   }
 
  private:
-  template <class Work>
-  static boost::asio::awaitable<std::invoke_result_t<Work>> on_worker(Work work) {
-    co_return work();
-  }
-
   void serve() {
     name_this_thread("text");
     io_.run();
@@ -51,7 +48,7 @@ class TextWorkers {
   boost::asio::io_context io_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> keep_running_ =
       boost::asio::make_work_guard(io_);
-  std::vector<std::jthread> threads_;  // joined before what they run on goes
+  std::vector<std::jthread> threads_;
 };
 
 }  // namespace retort

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BINARY, MODEL
+from conftest import BINARY, MODEL, wait_for
 from raw_http import request
 
 LONG = {"prompt": "Once upon a time", "max_tokens": 1900, "ignore_eos": True, "temperature": 0}
@@ -157,11 +157,11 @@ def test_a_form_needs_no_thread_that_is_kept(start_server):
         names = [path.read_text() for path in Path(f"/proc/{server.process.pid}/task").glob("*/comm")]
         return names.count("constraint\n")
 
-    before = num_followers()
+    before = wait_for(num_followers, lambda number: number == 4)  # they name themselves once they run
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"enum": [1]}}}
     body = {"messages": [{"role": "user", "content": "hi"}], "response_format": form, "max_tokens": 4}
     assert server.ask("POST", "/v1/chat/completions", body)[0] == 200
-    assert before == num_followers() > 0
+    assert num_followers() == before
 
 
 @pytest.mark.skipif("san" in BINARY.parent.name, reason="sanitizers take address space as they please")

@@ -28,6 +28,8 @@ struct DriverConfig {
   int max_num_batched_tokens = 50;
   bool enable_prefix_caching = true;
   bool speculate = false;
+  bool holds = false;           // what may come next is not always known in time
+  double max_step_seconds = 0;  // a step of this machine takes 10 ms and 0.5 ms a token
   BlockPool::HashFunction hash = BlockPool::hash_tokens;
 };
 
@@ -38,8 +40,12 @@ class SchedulerDriver {
         random_(config.seed),
         script_(hash_script(kVocab)),
         runner_(kVocab, config.num_blocks, script_),
-        scheduler_({config.max_num_seqs, config.max_num_batched_tokens, 40}, config.num_blocks,
-                   config.enable_prefix_caching, config.hash) {
+        scheduler_({.max_num_seqs = config.max_num_seqs,
+                    .max_num_batched_tokens = config.max_num_batched_tokens,
+                    .max_scored_rows = 40,
+                    .priority_ageing_ms = 500,
+                    .max_step_seconds = config.max_step_seconds},
+                   config.num_blocks, config.enable_prefix_caching, config.hash) {
     for (auto& stem : stems_) stem = random_tokens(100);
   }
 
@@ -90,6 +96,7 @@ class SchedulerDriver {
                                      .prompt = std::move(prompt),
                                      .num_samples = num_samples,
                                      .priority = below(3),
+                                     .arrived_ms = static_cast<int64_t>(1000 * seconds_),
                                      .cache_salt = std::string(below(2), 'x'),
                                      .score_prompt = below(8) == 0});
     answers_[{next_id_++, 0}] = {&sequence, num_tokens};
@@ -129,11 +136,26 @@ class SchedulerDriver {
     }
   }
 
+  bool is_any_held() const {
+    return std::ranges::any_of(answers_, [](const auto& entry) { return entry.second.sequence->is_held; });
+  }
+
+  void release_some() {
+    for (auto& [key, answer] : answers_)
+      if (answer.sequence->is_held && below(3) == 0) scheduler_.release(*answer.sequence);
+  }
+
+  void hold_some(const Step& step) {
+    for (const auto& s : step.sequences)
+      if (config_.holds && s.samples && below(8) == 0) scheduler_.hold(*s.sequence);
+  }
+
   void step() {
+    release_some();
     guess();
     const Step& step = scheduler_.plan();
     if (step.sequences.empty()) {
-      ASSERT_FALSE(scheduler_.has_work());
+      ASSERT_TRUE(!scheduler_.has_work() || is_any_held());
       return;
     }
     ++num_steps_;
@@ -146,14 +168,18 @@ class SchedulerDriver {
     auto logits = runner_.run(batch);
     const StepShape shape = step.shape;
     if (::testing::Test::HasFatalFailure()) return;
+    hold_some(step);
     scheduler_.commit(step);
     for (const auto& s : step.sequences) {
       const auto rows = logits.first(s.num_logits() * kVocab);
       logits = logits.subspan(rows.size());
       check_scores(s, rows);
-      if (s.samples) sample(*s.sequence, rows.subspan(s.num_scored_rows * kVocab), s.num_drafts);
+      if (s.samples && !s.sequence->is_held)
+        sample(*s.sequence, rows.subspan(s.num_scored_rows * kVocab), s.num_drafts);
     }
-    scheduler_.learn(shape, 0.01 + 0.0005 * static_cast<double>(shape.num_tokens));
+    const double seconds = 0.01 + 0.0005 * static_cast<double>(shape.num_tokens);
+    scheduler_.learn(shape, seconds);
+    seconds_ += seconds;
     ASSERT_EQ(integrity(scheduler_), "") << "step " << num_steps_;
   }
 
@@ -238,6 +264,7 @@ class SchedulerDriver {
   std::array<std::vector<TokenId>, 3> stems_;
   std::map<std::pair<uint64_t, int>, Answer> answers_;  // by request and sample
   uint64_t next_id_ = 1;
+  double seconds_ = 0;  // by this machine's clock
   int num_steps_ = 0, num_added_ = 0, num_finished_ = 0, num_cancelled_ = 0;
   int num_accepted_ = 0, num_rejected_ = 0;
 };

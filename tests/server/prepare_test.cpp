@@ -43,6 +43,7 @@ class PrepareTest : public ::testing::Test {
   }
 
   void TearDown() override {
+    if (!gate_.try_wait()) gate_.count_down();
     asio::post(io_, [this] {
       listener_->close();
       service_.is_draining = true;
@@ -56,6 +57,7 @@ class PrepareTest : public ::testing::Test {
     const auto prepare = [this](const ServedModel&, const Json&) -> ApiResult<int> {
       ++num_begun_;
       gate_.wait();
+      if (throws_) throw std::runtime_error("on purpose");
       return 1;
     };
     if (!co_await prepare_request(api_, exchange, model, prepare)) co_return;
@@ -80,6 +82,7 @@ class PrepareTest : public ::testing::Test {
   ApiContext api_;
   ServedModel model_;
   std::latch gate_{1};
+  std::atomic<bool> throws_ = false;
   std::atomic<int> num_begun_ = 0, num_left_ = 0;
   std::unique_ptr<http::Listener> listener_;
   std::thread thread_;
@@ -94,53 +97,45 @@ TEST_F(PrepareTest, NobodyWaitsForWorkOfAClientThatHasLeft) {
   left.send(kPost);
   ASSERT_TRUE(becomes([this] { return api_.num_preparing == 3; }));
   left.close();
-  ASSERT_TRUE(becomes([this] {
-    return std::ranges::any_of(service_.sessions, [](http::Session* session) { return session->is_peer_gone(); });
-  }));
+  ASSERT_TRUE(becomes([this] { return api_.num_preparing == 2 && num_left_ == 1; }));
   gate_.count_down();
   EXPECT_EQ(status_of(first.read_answer()), 200);
   EXPECT_EQ(status_of(second.read_answer()), 200);
-  ASSERT_TRUE(becomes([this] { return api_.num_preparing == 0 && num_left_ == 1; }));
+  api_.workers.stop();
   EXPECT_EQ(num_begun_, 2);
 }
 
-TEST_F(PrepareTest, WhoWaitsForAWorkerWhenTheServerEndsIsToldSo) {
+TEST_F(PrepareTest, WhoWaitsWhenTheServerEndsIsToldSo) {
   const uint16_t port = listener_->address().port();
   Client first(port), second(port), third(port);
-  for (const Client* client : {&first, &second}) client->send(kPost);
-  ASSERT_TRUE(becomes([this] { return num_begun_ == 2; }));
-  third.send(kPost);
-  ASSERT_TRUE(becomes([this] { return api_.num_preparing == 3; }));
-  api_.is_stopping = true;
+  for (const Client* client : {&first, &second, &third}) client->send(kPost);
+  ASSERT_TRUE(becomes([this] { return num_begun_ == 2 && api_.num_preparing == 3; }));
+  ASSERT_TRUE(becomes([this] { return api_.is_stopping = true; }));
+  for (Client* client : {&third, &second, &first}) EXPECT_EQ(status_of(client->read_answer()), 503);
   gate_.count_down();
-  EXPECT_EQ(status_of(third.read_answer()), 503);
-  EXPECT_EQ(status_of(first.read_answer()), 200);
+  api_.workers.stop();
   EXPECT_EQ(num_begun_, 2);
 }
 
 TEST_F(PrepareTest, TheTimeOfARequestCountsFromItsArrival) {
   const uint16_t port = listener_->address().port();
-  on_io_thread<int>([this] { return api_.request_timeout = 0ms, 0; });
-  Client client(port);
-  client.send(kPost);
-  EXPECT_EQ(status_of(client.read_answer()), 408);
-  EXPECT_EQ(num_begun_, 0);
+  ASSERT_TRUE(becomes([this] { return (api_.request_timeout = 50ms) > 0ms; }));
+  Client first(port), second(port), third(port);
+  for (Client* client : {&first, &second, &third}) {
+    client->send(kPost);
+    EXPECT_EQ(status_of(client->read_answer()), 408);
+  }
+  gate_.count_down();
+  api_.workers.stop();
+  EXPECT_EQ(num_begun_, 2);
 }
 
-TEST(TextWorkersTest, WorkGoesToWorkers) {
-  TextWorkers workers(2);
-  asio::io_context io;
-  std::thread::id worker;
-  asio::co_spawn(
-      io,
-      [&]() -> asio::awaitable<void> {
-        auto work = [] { return std::this_thread::get_id(); };
-        worker = co_await workers.run(std::move(work));
-      },
-      [](std::exception_ptr error) { EXPECT_FALSE(error); });
-  io.run();
-  EXPECT_NE(worker, std::thread::id());
-  EXPECT_NE(worker, std::this_thread::get_id());
+TEST_F(PrepareTest, WorkThatThrowsIsAFaultOfTheServer) {
+  throws_ = true;
+  gate_.count_down();
+  Client client(listener_->address().port());
+  client.send(kPost);
+  EXPECT_EQ(status_of(client.read_answer()), 500);
 }
 
 // In a process of its own, of a user who may have two threads. Neither ends with 0 nor hangs where that is not noticed.

@@ -87,7 +87,7 @@ bool is_origin(std::string_view text) {
       !authority->has_port() || (port == std::to_string(authority->port_number()) &&
                                  !(scheme == "http" && port == "80") && !(scheme == "https" && port == "443"));
   const auto address = as_ipv6(authority->host_address());
-  const bool is_shortest = !address || host == fmt::format("[{}]", address->to_string());
+  const bool is_shortest = !address || address->is_v4_mapped() || host == fmt::format("[{}]", address->to_string());
   return is_port_sent && is_shortest && is_host_name(host);
 }
 
