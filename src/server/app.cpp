@@ -141,7 +141,7 @@ App::App(const ServerConfig& config)
 
 App::~App() {
   shut_down();
-  api_.workers.stop();  // what they still read is of the model
+  stop_reading();
 }
 
 void App::on_io_thread(std::function<void()> work) {

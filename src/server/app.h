@@ -34,6 +34,8 @@ class App {
   bool drain(std::chrono::milliseconds grace);
   // Requests that are still being read get 503.
   void refuse_unread();
+  // Waits for what workers have begun to read; nothing else is read any more.
+  void stop_reading() { api_.workers.stop(); }
   // Closes every connection, ends the I/O thread. The engine must not call back afterwards.
   void shut_down();
 

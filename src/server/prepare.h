@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/post.hpp>
@@ -10,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -25,15 +25,27 @@ namespace retort {
 template <class Prepare>
 using PreparedBy = typename std::invoke_result_t<Prepare, const ServedModel&, const Json&>::value_type;
 
-// What a worker makes for a request that waits for it. I/O thread, but for is_given_up.
-template <class Result>
-struct Errand {
-  explicit Errand(boost::asio::any_io_executor executor) : bell(std::move(executor)) {}
+// Work for a worker, and what it makes of it for the request that waits. I/O thread, but for take() and drop().
+template <class Work>
+class Errand {
+ public:
+  Errand(boost::asio::any_io_executor executor, Work work) : bell(std::move(executor)), work_(std::move(work)) {}
+
+  // Once; none where it was dropped before.
+  std::optional<Work> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(work_, std::nullopt);
+  }
+  // What no worker has begun is not done, and its memory is free at once.
+  void drop() { take(); }
 
   boost::asio::steady_timer bell;  // rings by being cancelled
-  std::atomic<bool> is_given_up = false;
-  std::optional<Result> result = {};
+  std::optional<std::invoke_result_t<Work>> result = {};
   std::exception_ptr fault = {};
+
+ private:
+  std::mutex mutex_;
+  std::optional<Work> work_;
 };
 
 // work() on a worker. None: the client has left, the server ends or the request's time is up; then it is not done if no
@@ -41,17 +53,17 @@ struct Errand {
 template <class Work>
 boost::asio::awaitable<std::optional<std::invoke_result_t<Work>>> run_errand(ApiContext& api, http::Exchange& exchange,
                                                                              Work work) {
-  using Result = std::invoke_result_t<Work>;
   constexpr std::chrono::milliseconds kLook{100};  // how often it looks whether the server ends
   const Clock::time_point deadline = exchange.arrival() + api.request_timeout;
-  const auto errand = std::make_shared<Errand<Result>>(exchange.executor());
+  const auto errand = std::make_shared<Errand<Work>>(exchange.executor(), std::move(work));
   exchange.on_client_gone([errand] { errand->bell.cancel(); });
-  api.workers.post([errand, executor = exchange.executor(), work = std::move(work)]() mutable {
-    if (errand->is_given_up) return;
-    std::optional<Result> result;
+  api.workers.post([errand, executor = exchange.executor()] {
+    std::optional<Work> taken = errand->take();
+    if (!taken) return;
+    std::optional<std::invoke_result_t<Work>> result;
     std::exception_ptr fault;
     try {
-      result = work();
+      result = (*taken)();
     } catch (...) {
       fault = std::current_exception();
     }
@@ -67,7 +79,7 @@ boost::asio::awaitable<std::optional<std::invoke_result_t<Work>>> run_errand(Api
     co_await errand->bell.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
   }
   exchange.on_client_gone({});
-  errand->is_given_up = true;
+  errand->drop();
   if (errand->fault) std::rethrow_exception(errand->fault);
   co_return std::move(errand->result);
 }

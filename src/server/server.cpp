@@ -146,6 +146,7 @@ int Server::serve(Llm& llm) {
   app.shut_down();
   log::info("stopped");
   if (app.is_compiling()) impl_->end_at_once();
+  app.stop_reading();  // with the tokenizer of `llm`
   return 0;
 }
 

@@ -189,6 +189,16 @@ def test_the_kv_cache_leaves_room_in_a_bounded_address_space(start_server):
     assert server.stop() == 0
 
 
+def test_the_server_ends_well_while_a_request_is_still_read(start_server):
+    """With the tokenizer, which must not go before who reads with it."""
+    server = start_server("--shutdown-timeout", "0")
+    long = {"messages": [{"role": "user", "content": "word " * 300_000}]}
+    connection = server.connect().send(request("POST", "/v1/chat/completions", long))
+    server.wait_for_load(lambda load: load["num_preparing"] == 1)
+    connection.close()
+    assert server.stop() == 0
+
+
 @pytest.mark.parametrize("seconds", ["0", "1"])
 def test_what_does_not_finish_in_time_is_told(start_server, seconds):
     server = start_server("--max-model-len", "2048", "--shutdown-timeout", seconds)

@@ -48,7 +48,7 @@ uint64_t read_item(const std::byte* item) {
 
 double measure_read_gbps(ThreadPool& pool) {
   const size_t num_items =
-      std::max<size_t>(16, std::min<size_t>(kMaxBytes, memory_of_machine().available / 4) / kItemBytes);
+      std::max<size_t>(16, std::min<size_t>(kMaxBytes, memory_of_process().available / 4) / kItemBytes);
   // On huge pages where they are to be had, as the weights are.
   const size_t size = (num_items * kItemBytes + kPrefetchBytes + kHugePage - 1) / kHugePage * kHugePage;
   const std::unique_ptr<std::byte, void (*)(void*)> buffer(static_cast<std::byte*>(std::aligned_alloc(kHugePage, size)),
