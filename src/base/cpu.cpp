@@ -61,6 +61,9 @@ uint64_t reclaimable_bytes(const std::string& cgroup_folder) {
   return 0;
 }
 
+// Threads map stacks and heaps of which they touch little, and a form is compiled on a stack of 256 MiB.
+constexpr uint64_t kKeptAddressSpace = uint64_t{2} << 30;
+
 struct ProcessBytes {
   uint64_t mapped = 0, resident = 0;
 };
@@ -213,9 +216,6 @@ Memory memory_of_machine() {
   }
   return memory;
 }
-
-// Threads map stacks and heaps of which they touch little, and a form is compiled on a stack of 256 MiB.
-constexpr uint64_t kKeptAddressSpace = uint64_t{2} << 30;
 
 Memory memory_of_process() {
   Memory memory = memory_of_machine();

@@ -124,7 +124,7 @@ Result<KernelTuningRequest> parse_kernel_tuning(const std::string& text) {
   if (text == "default") return request;
   if (text == "auto") {
     request.measures = true;
-    if (const auto models = models_folder()) request.cache_file = models->parent_path() / "kernel_tuning.json";
+    if (const auto cache = cache_folder()) request.cache_file = *cache / "kernel_tuning.json";
     return request;
   }
   const auto refuse = [&](const std::string& expected) {

@@ -13,9 +13,8 @@ namespace retort {
 struct Sequence {
   uint64_t request_id = 0;
   int sample_idx = 0;
-  int num_samples = 1;  // above 1: the prompt of so many answers; they part when it has been computed
-  int64_t due_ms =
-      0;  // arrival time, moved by priority and prompt: one that waits ages past those that come much later
+  int num_samples = 1;   // above 1: the prompt of so many answers; they part when it has been computed
+  int64_t due_ms = 0;    // arrival, moved by priority and prompt: who waits ages past those that come much later
   uint64_t arrival = 0;  // place in the line
   std::string cache_salt;
   bool is_held = false;       // what may come next is not known yet: it sits out steps

@@ -73,11 +73,13 @@ boost::asio::awaitable<std::optional<std::invoke_result_t<Work>>> run_errand(Api
       errand->bell.cancel();
     });
   });
+  ++api.num_preparing;
   while (!errand->result && !errand->fault && !exchange.is_client_gone() && !api.is_stopping &&
          Clock::now() < deadline) {
     errand->bell.expires_at(std::min(deadline, Clock::now() + kLook));
     co_await errand->bell.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
   }
+  --api.num_preparing;
   exchange.on_client_gone({});
   errand->drop();
   if (errand->fault) std::rethrow_exception(errand->fault);
@@ -104,9 +106,7 @@ boost::asio::awaitable<std::optional<PreparedBy<Prepare>>> prepare_request(
       return prepare(*served, json);
     };
     api.has_worked = true;
-    ++api.num_preparing;
     std::optional<ApiResult<Prepared>> prepared = co_await run_errand(api, exchange, std::move(work));
-    --api.num_preparing;
     if (exchange.is_client_gone()) co_return std::nullopt;
     if (prepared && *prepared) co_return std::move(**prepared);
     error = prepared ? std::move(*prepared).error() : api.why_given_up();

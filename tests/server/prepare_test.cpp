@@ -136,6 +136,7 @@ TEST_F(PrepareTest, WorkThatThrowsIsAFaultOfTheServer) {
   Client client(listener_->address().port());
   client.send(kPost);
   EXPECT_EQ(status_of(client.read_answer()), 500);
+  EXPECT_EQ(on_io_thread<int>([this] { return api_.num_preparing; }), 0) << "its place in the queue is free again";
 }
 
 // In a process of its own, of a user who may have two threads. Neither ends with 0 nor hangs where that is not noticed.
