@@ -7,7 +7,7 @@
 //   Stored load(p), load_first(p, n)   kWidth fours of stored bytes
 //   Coded coded(words, low_offset)     one four of coded numbers, in every lane
 //   Sum zero(), dot(sum, stored, coded), V value(sum, start)   the sum of (q + 128) · x, and as a float of q · x
-//   int code(rounded floats[32], words)   to kBlockTokens / 4 fours; returns Σ x
+//   uint32_t code(rounded floats[32], words)   to kBlockTokens / 4 fours; returns Σ x, wrapping around at NaN
 #pragma once
 
 #include <math.h>
@@ -148,7 +148,7 @@ class Int8AttentionLoops {
     for (int token = 0; token < kBlockTokens; token += kWidth)
       V::round(V::mul(V::load(weights + token), inverse)).store(weights + token);
     work.scales[q] = largest / kMaxCoded;
-    work.starts[q] = -128 * D::code(weights, work.coded + q * 2 * kFours);
+    work.starts[q] = static_cast<int32_t>(-128 * D::code(weights, work.coded + q * 2 * kFours));
   }
 
   // out[q][d …] = out[q][d …] · correction + Σ_token weights[q][token] · values[token][d …]

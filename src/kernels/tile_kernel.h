@@ -58,15 +58,17 @@ struct Bf16Kernels {
 // Quantises one row of 32 · num_groups floats into row row_idx of the panel: scale = max|x| / 127, nearest even.
 using QuantizeRow = void (*)(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel);
 
-// What a group of a row leaves beside its quants. sum0, sum1: Σ quants of each half.
-inline void write_group_sums(const ActivationPanel& panel, int64_t i, float scale, int sum0, int sum1) {
+// What a group of a row leaves beside its quants. sum0, sum1: Σ quants of each half; they wrap around where the row is
+// not finite, as is the scale that they go with.
+inline void write_group_sums(const ActivationPanel& panel, int64_t i, float scale, uint32_t sum0, uint32_t sum1) {
+  const auto number = [](uint32_t sum) { return static_cast<int32_t>(sum); };
   panel.scales[i] = scale;
-  panel.neg_sums[i] = -128 * (sum0 + sum1);
-  panel.sums[i] = scale * static_cast<float>(sum0 + sum1);
-  panel.neg_half_sums[2 * i] = -128 * sum0;
-  panel.neg_half_sums[2 * i + 1] = -128 * sum1;
-  panel.half_sums[2 * i] = scale * static_cast<float>(sum0);
-  panel.half_sums[2 * i + 1] = scale * static_cast<float>(sum1);
+  panel.neg_sums[i] = number(-128 * (sum0 + sum1));
+  panel.sums[i] = scale * static_cast<float>(number(sum0 + sum1));
+  panel.neg_half_sums[2 * i] = number(-128 * sum0);
+  panel.neg_half_sums[2 * i + 1] = number(-128 * sum1);
+  panel.half_sums[2 * i] = scale * static_cast<float>(number(sum0));
+  panel.half_sums[2 * i + 1] = scale * static_cast<float>(number(sum1));
 }
 
 struct TileKernels {

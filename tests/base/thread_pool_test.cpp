@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "sanitized.h"
+
 namespace retort {
 namespace {
 
@@ -64,12 +66,6 @@ TEST(ThreadPool, WorkersOfAnyLatenessTakePartInTheJobThatIs) {
   }
 }
 
-// Sanitizers start threads, and deliver signals, in ways of their own.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define RETORT_SANITIZED
-#endif
-#endif
 #if !defined(RETORT_SANITIZED)
 
 std::atomic<bool> held{false};

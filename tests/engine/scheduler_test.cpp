@@ -7,24 +7,15 @@
 #include <numeric>
 #include <set>
 
+#include "../base/sanitized.h"
 #include "scheduler_driver.h"
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define RETORT_SANITIZED
-#endif
-#endif
 
 namespace retort::testing {
 namespace {
 
 constexpr int32_t kVocab = 50;
 
-#if defined(RETORT_SANITIZED)
-constexpr int kLoadFactor = 1;
-#else
-constexpr int kLoadFactor = 5;  // more than a million steps in all
-#endif
+constexpr int kLoadFactor = kSanitized ? 1 : 5;  // more than a million steps in all
 
 std::vector<TokenId> prompt_of(int num_tokens, TokenId first = 1) {
   std::vector<TokenId> tokens(num_tokens);
@@ -437,7 +428,7 @@ INSTANTIATE_TEST_SUITE_P(
         Load{"Roomy", {.seed = 2, .num_steps = 20000, .num_blocks = 200, .max_num_seqs = 16}},
         Load{"TinyChunks", {.seed = 3, .num_steps = 30000, .num_blocks = 20, .max_num_batched_tokens = 9}},
         Load{"Guessing", {.seed = 6, .num_steps = 30000, .num_blocks = 24, .speculate = true}},
-        Load{"ShortSteps", {.seed = 7, .num_steps = 60000, .num_blocks = 40, .max_step_seconds = 0.02}},
+        Load{"ShortSteps", {.seed = 7, .num_steps = 60000, .num_blocks = 24, .max_step_seconds = 0.02}},
         Load{"Holding", {.seed = 8, .num_steps = 30000, .num_blocks = 20, .speculate = true, .holds = true}},
         Load{"NoCache", {.seed = 4, .num_steps = 20000, .num_blocks = 16, .enable_prefix_caching = false}},
         Load{"CollidingHashes", {.seed = 5, .num_steps = 20000, .num_blocks = 16, .hash = always_collides}}),

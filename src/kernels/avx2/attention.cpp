@@ -34,7 +34,7 @@ struct Dot {
   static Vector value(Sum sum, int start) {
     return {_mm256_cvtepi32_ps(_mm256_add_epi32(sum, _mm256_set1_epi32(start)))};
   }
-  static int code(const float* rounded, uint32_t* words) {
+  static uint32_t code(const float* rounded, uint32_t* words) {
     __m256i sum = _mm256_setzero_si256();
     for (int half = 0; half < 2; ++half) {
       const __m256i a = _mm256_cvtps_epi32(_mm256_loadu_ps(rounded + 16 * half)),

@@ -33,14 +33,14 @@ struct Dot {
     const __m512i all = _mm512_add_epi32(_mm512_slli_epi32(sum.high, 8), sum.low);
     return {_mm512_cvtepi32_ps(_mm512_add_epi32(all, _mm512_set1_epi32(start)))};
   }
-  static int code(const float* rounded, uint32_t* words) {
-    int sum = 0;
+  static uint32_t code(const float* rounded, uint32_t* words) {
+    uint32_t sum = 0;
     for (int half = 0; half < 2; ++half) {
       const __m512i x = _mm512_cvtps_epi32(_mm512_loadu_ps(rounded + 16 * half));
       const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(x, _mm512_set1_epi32(128)), 8);
       _mm_storeu_si128(reinterpret_cast<__m128i*>(words + 4 * half), _mm512_cvtepi32_epi8(high));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(words + 8 + 4 * half), _mm512_cvtepi32_epi8(x));
-      sum += _mm512_reduce_add_epi32(x);
+      sum += static_cast<uint32_t>(_mm512_reduce_add_epi32(x));
     }
     return sum;
   }

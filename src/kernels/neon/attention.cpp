@@ -28,11 +28,11 @@ struct Dot {
     return {vdotq_s32(sum.high, stored, x.high), vdotq_s32(sum.low, stored, x.low)};
   }
   static Vector value(Sum sum, int) { return {vcvtq_f32_s32(vaddq_s32(vshlq_n_s32(sum.high, 8), sum.low))}; }
-  static int code(const float* rounded, uint32_t* words) {
-    int sum = 0;
+  static uint32_t code(const float* rounded, uint32_t* words) {
+    uint32_t sum = 0;
     for (int i = 0; i < 4; ++i) {  // two fours
       const int32x4_t a = vcvtq_s32_f32(vld1q_f32(rounded + 8 * i)), b = vcvtq_s32_f32(vld1q_f32(rounded + 8 * i + 4));
-      sum += vaddvq_s32(vaddq_s32(a, b));
+      sum += static_cast<uint32_t>(vaddvq_s32(vaddq_s32(a, b)));
       const int16x8_t x = vcombine_s16(vmovn_s32(a), vmovn_s32(b));
       vst1_u32(words + 2 * i, vreinterpret_u32_s8(vshrn_n_s16(vaddq_s16(x, vdupq_n_s16(128)), 8)));
       vst1_u32(words + 8 + 2 * i, vreinterpret_u32_s8(vmovn_s16(x)));

@@ -127,7 +127,7 @@ struct TileVector {
       for (int v = 0; v < 8; ++v) most = vmaxq_f32(most, vabsq_f32(vld1q_f32(row + 4 * v)));
       const float largest = vmaxvq_f32(most);  // NaN if one is NaN, as vmaxq
       const float inverse = largest > kSmallestActivation ? 127.0f / largest : 0.0f;
-      int sum[2] = {0, 0};
+      uint32_t sum[2] = {0, 0};
       for (int v = 0; v < 8; v += 2) {
         const int32x4_t low = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(row + 4 * v), inverse));
         const int32x4_t high = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(row + 4 * v + 4), inverse));

@@ -114,7 +114,7 @@ void step_int8(const AttentionStep& s) {
     for (int d = 0; d < s.head_dim; ++d) {
       int mixed = 0;
       for (int token = 0; token < s.num_visible; ++token)
-        mixed += static_cast<int>(rintf(weights[token] * inverse)) * block.value(token, d);
+        mixed += static_cast<int>(lrintf(weights[token] * inverse)) * block.value(token, d);
       out[d] = fmaf(static_cast<float>(mixed), largest / kMaxCoded, out[d] * correction);
     }
   }
