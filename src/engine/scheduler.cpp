@@ -38,18 +38,40 @@ Sequence& Scheduler::add(NewSequence request) {
   sequence->score_prompt = request.score_prompt;
   sequence->num_prompt_tokens = std::ssize(request.prompt);
   sequence->tokens = std::move(request.prompt);
-  sequence->due_ms = request.arrived_ms + request.priority * config_.priority_ageing_ms + predicted_ms(*sequence);
+  match_prefix(*sequence);
+  const int64_t cached = sequence->num_computed;
+  give_back_prefix(*sequence);
+  sequence->due_ms = request.arrived_ms + request.priority * config_.priority_ageing_ms +
+                     predicted_ms(cached, sequence->num_tokens() - cached);
   return **waiting_.insert(std::move(sequence)).first;
 }
 
-// What its prompt takes alone, but for what is cached now: a short one is not made to wait for long ones that came just
-// before it, which costs those little.
-int64_t Scheduler::predicted_ms(Sequence& sequence) {
-  match_prefix(sequence);
-  StepShape rest;
-  rest.add_run(sequence.num_computed, sequence.num_tokens() - sequence.num_computed);
-  give_back_prefix(sequence);
-  return std::llround(1000 * cost_.predict(rest));
+// What tokens of a prompt take alone. By it a short one is not made to wait for long ones that came just before it,
+// which costs those little.
+int64_t Scheduler::predicted_ms(int64_t first_position, int64_t num_tokens) const {
+  StepShape shape;
+  shape.add_run(first_position, num_tokens);
+  return std::llround(1000 * cost_.predict(shape));
+}
+
+void Scheduler::learn(const StepShape& shape, double seconds) {
+  const bool knew = cost_.knows();
+  cost_.learn(shape, seconds);
+  if (!knew) rank_anew();
+}
+
+// Those that came while nothing was known were ranked by their arrival alone. Nothing was cached for them.
+void Scheduler::rank_anew() {
+  const auto defer = [this](Sequence& s) { s.due_ms += predicted_ms(0, s.num_prompt_tokens); };
+  for (const auto& sequence : running_) defer(*sequence);
+  std::ranges::sort(running_, {}, [](const auto& s) { return s->rank(); });
+  decltype(waiting_) waiting;
+  while (!waiting_.empty()) {
+    auto node = waiting_.extract(waiting_.begin());
+    defer(*node.value());
+    waiting.insert(std::move(node));
+  }
+  waiting_ = std::move(waiting);
 }
 
 const Step& Scheduler::plan() {

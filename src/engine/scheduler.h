@@ -77,7 +77,7 @@ class Scheduler {
   // The step has run: its tokens' keys and values are stored. Drafts are no longer among the tokens.
   void commit(const Step& step);
   // How long a step of this shape took, all that the caller did for it included.
-  void learn(const StepShape& shape, double seconds) { cost_.learn(shape, seconds); }
+  void learn(const StepShape& shape, double seconds);
   // After commit(), before append(): the other num_samples - 1 sequences of a prompt, sharing its blocks, running.
   std::vector<Sequence*> fork(Sequence& first);
   void append(Sequence& sequence, TokenId token) { sequence.tokens.push_back(token); }
@@ -128,7 +128,8 @@ class Scheduler {
   void add_cached(Sequence& sequence, int64_t num_tokens);
   void give_back_blocks(Sequence& sequence);
   void give_back_prefix(Sequence& sequence);
-  int64_t predicted_ms(Sequence& sequence);
+  int64_t predicted_ms(int64_t first_position, int64_t num_tokens) const;
+  void rank_anew();
   BlockContent content(const Sequence& sequence, int64_t block, int64_t num_tokens = kBlockTokens) const;
   void insert_running(std::unique_ptr<Sequence> sequence);
   int num_seats_taken() const;

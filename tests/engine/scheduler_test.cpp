@@ -75,7 +75,7 @@ TEST(Scheduler, ChunksAreCutToTheTimeAStepMayTake) {
   scheduler.add({.request_id = 1, .prompt = prompt_of(1000)});
   EXPECT_EQ(timed_turn(scheduler), (std::vector<Chunk>{{1, 0, 64}})) << "a modest first try";
   EXPECT_EQ(timed_turn(scheduler), (std::vector<Chunk>{{1, 64, 96}})) << "100 ms, in whole panels of 8 rows";
-  scheduler.add({.request_id = 2, .prompt = prompt_of(30)});
+  scheduler.add({.request_id = 2, .prompt = prompt_of(30), .arrived_ms = 2000});
   EXPECT_EQ(timed_turn(scheduler), (std::vector<Chunk>{{1, 160, 96}})) << "no time is left for a second prompt";
 }
 
@@ -150,6 +150,18 @@ TEST(Scheduler, ALongPromptUnderWayIsOvertakenByShortOnesThatAreDueBefore) {
     for (const Chunk& chunk : turn(scheduler))
       if (chunk.first == 0) last_new = chunk.request;
   EXPECT_EQ(last_new, 3) << "and the one that came much later waits for it";
+}
+
+// Also where nothing was known when the long one came: 1 ms a token after the first step.
+TEST(Scheduler, TheFirstStepOfAllRanksThoseThatCameBeforeIt) {
+  Scheduler scheduler({.max_num_seqs = 3, .max_num_batched_tokens = 100, .max_step_seconds = 0.1}, 80, true);
+  scheduler.add({.request_id = 1, .prompt = prompt_of(1000, 1), .arrived_ms = 0, .num_samples = 2});
+  scheduler.add({.request_id = 2, .prompt = prompt_of(200, 2), .arrived_ms = 0});
+  scheduler.add({.request_id = 3, .prompt = prompt_of(30, 3), .arrived_ms = 10});
+  EXPECT_EQ(timed_turn(scheduler), (std::vector<Chunk>{{1, 0, 64}}));
+  EXPECT_EQ(integrity(scheduler), "");
+  scheduler.add({.request_id = 4, .prompt = prompt_of(20, 4), .arrived_ms = 300});
+  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{3, 2, 4, 1}));
 }
 
 TEST(Scheduler, WhatIsCachedOfAPromptDoesNotDelayIt) {
