@@ -9,6 +9,7 @@ Only a file with the right SHA-256 gets its final name, so a file that is there 
 """
 
 import argparse
+import base64
 import contextlib
 import fcntl
 import fnmatch
@@ -28,6 +29,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = json.loads((ROOT / "src/cli/catalogue.json").read_text())
@@ -83,14 +85,25 @@ def hub_endpoint(kind):
     return endpoint if "://" in endpoint else "http://" + endpoint  # as curl reads it, so `retort pull` too
 
 
+def apart(endpoint):
+    """The endpoint without the name and password it may hold, and these as they are sent."""
+    scheme, rest = endpoint.split("://", 1)
+    authority, slash, path = rest.partition("/")
+    login, at, host = authority.rpartition("@")
+    headers = {"Authorization": "Basic " + base64.b64encode(unquote_to_bytes(login)).decode()} if at else {}
+    return f"{scheme}://{host}{slash}{path}", headers
+
+
 def check_hub_answers(kind):
     """A hub that is blocked often swallows packets; nobody should wait minutes to learn that."""
-    endpoint = hub_endpoint(kind)
+    endpoint, headers = apart(hub_endpoint(kind))
     answer = []
 
     def ask():
         try:
-            urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=HUB_SECONDS).close()
+            urllib.request.urlopen(
+                urllib.request.Request(endpoint, method="HEAD", headers=headers), timeout=HUB_SECONDS
+            ).close()
             answer.append(None)
         except urllib.error.HTTPError:
             answer.append(None)  # whatever it says, it is there
@@ -113,7 +126,7 @@ def fetch_from_hub(model, source):
         raise Unavailable(f"{RETORT} is not built (make build)")
     command = [RETORT, "pull", model["name"], "--hub", source["kind"]]
     if subprocess.run(command, stdout=sys.stderr).returncode != 0:
-        raise Unavailable(f"{hub_endpoint(source['kind'])} did not give the file")
+        raise Unavailable(f"{apart(hub_endpoint(source['kind']))[0]} did not give the file")
 
 
 def pip_command():

@@ -34,7 +34,8 @@ Result<KvBudget> plan_kv(const KvRequest& request, const Memory& memory) {
   const uint64_t blocks = std::min<uint64_t>(bytes / request.bytes_per_block, std::numeric_limits<int32_t>::max());
   if (blocks == 0)
     return fail(ErrorKind::kTooLarge,
-                "[kv cache] expected room for at least one block of {:.1f} MiB, there is {:.1f} MiB",
+                "[kv cache] expected room for at least one block of {:.1f} MiB, there is {:.1f} MiB. Free some memory, "
+                "raise its limit (ulimit -v, cgroup), or take a smaller model",
                 static_cast<double>(request.bytes_per_block) / kMiB, static_cast<double>(bytes) / kMiB);
   const auto held = static_cast<int64_t>(blocks) * kBlockTokens;
   if (request.max_model_len > held)

@@ -184,6 +184,9 @@ def test_errors(server, environment):
     server.chunks = [{"content": "Hel"}, {"error": {"message": "the engine died"}}]
     assert "the engine died" in chat("--url", server.url, text="hi\n", environment=environment, expect=1).stderr
     assert "retort serve" in chat("--url", "http://127.0.0.1:9", text="hi\n", environment=environment, expect=1).stderr
+    told = chat("--url", "http://me:s3cret@127.0.0.1:9", text="hi\n", environment=environment, expect=1).stderr
+    assert "http://127.0.0.1:9" in told
+    assert "s3cret" not in told
 
 
 class Terminal:

