@@ -31,7 +31,8 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
       const int error = errno;
       ::close(fd);
       file.size_ = 0;
-      return fail(ErrorKind::kIo, "[file] {}: cannot map: {}", path.string(), std::strerror(error));
+      return fail(ErrorKind::kIo, "[file] {}: cannot map: {}{}", path.string(), std::strerror(error),
+                  error == ENOMEM ? ". Raise the limit of address space (ulimit -v)" : "");
     }
     file.data_ = static_cast<const std::byte*>(address);
   }

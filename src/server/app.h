@@ -28,8 +28,8 @@ class App {
 
   // From now on requests are taken. `model` must live until shut_down() has returned.
   void set_model(ServedModel model);
-  // A form that takes too long still compiles: no destructor would return before it has.
-  bool is_compiling() const { return model_ != nullptr && model_->grammars->is_compiling(); }
+  // No form is compiled any more. True: one still is, and no destructor would return before it has been.
+  bool stop_compiling() const { return model_ != nullptr && model_->grammars->stop(); }
   // New requests get 503; returns when those that run have ended, or after `grace`: whether all have.
   bool drain(std::chrono::milliseconds grace);
   // Requests that are still being read get 503.

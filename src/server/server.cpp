@@ -145,7 +145,7 @@ int Server::serve(Llm& llm) {
   boost::asio::post(app.io(), [this] { impl_->signals.cancel(); });
   app.shut_down();
   log::info("stopped");
-  if (app.is_compiling()) impl_->end_at_once();
+  if (app.stop_compiling()) impl_->end_at_once();
   app.stop_reading();  // with the tokenizer of `llm`
   return 0;
 }

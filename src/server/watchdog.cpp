@@ -36,6 +36,7 @@ void Watchdog::report_engine(const EngineStats& stats) {
 // The allocator of several threads keeps what a burst of large requests has freed.
 void Watchdog::give_memory_back(const EngineStats& stats) {
   if (!api_.has_worked || api_.num_preparing > 0 || stats.num_unfinished > 0) return;
+  if (api_.model->grammars->is_compiling()) return;
   api_.has_worked = false;
   ::malloc_trim(0);
 }

@@ -35,6 +35,11 @@ tl::unexpected<Error> grammar_error(ErrorKind kind, TextBridgeString message) {
   return fail(kind, "[grammar] {}", text);
 }
 
+void forget_done(std::vector<std::future<Result<GrammarMatcher>>>& compilations) {
+  std::erase_if(compilations,
+                [](const auto& c) { return c.wait_for(std::chrono::seconds(0)) == std::future_status::ready; });
+}
+
 size_t encode(const void* tokenizer, const char* text, size_t length, uint32_t* ids, size_t capacity) {
   const auto tokens = static_cast<const Tokenizer*>(tokenizer)->encode({text, length}, {.add_special = false});
   const size_t count = std::min(tokens.size(), capacity);
@@ -112,30 +117,51 @@ Result<GrammarMatcher> Grammars::compile(GrammarKind kind, std::string_view text
   if (text.size() > limits_.max_bytes)
     return fail(ErrorKind::kTooLarge, "[grammar] expected at most {} bytes, got {}", limits_.max_bytes, text.size());
   RETORT_TRY(prepare());
-  if (const size_t count = num_stragglers(); count >= kMaxStragglers)
-    return fail(ErrorKind::kUnavailable, "[grammar] {} that took too long still compile", count);
+  RETORT_TRY(begin());
   // Nothing can stop the compiler, so it has a thread that can be left behind.
   std::future<Result<GrammarMatcher>> matcher;
   try {
-    matcher =
-        std::async(std::launch::async, [this, kind, text = std::string(text)] { return compile_now(kind, text); });
+    matcher = std::async(std::launch::async, [this, kind, text = std::string(text)] {
+      Result<GrammarMatcher> made = compile_now(kind, text);
+      end();
+      return made;
+    });
   } catch (const std::system_error& error) {
+    end();
     return no_thread(error.what());
   }
   if (matcher.wait_for(limits_.max_time) == std::future_status::ready) return matcher.get();
-  const std::lock_guard lock(stragglers_mutex_);
+  const std::lock_guard lock(mutex_);
   stragglers_.push_back(std::move(matcher));
   return fail(ErrorKind::kTooLarge, "[grammar] expected one that compiles within {} ms", limits_.max_time.count());
 }
 
-size_t Grammars::num_stragglers() const {
-  const std::lock_guard lock(stragglers_mutex_);
-  std::erase_if(stragglers_,
-                [](const auto& s) { return s.wait_for(std::chrono::seconds(0)) == std::future_status::ready; });
-  return stragglers_.size();
+Status Grammars::begin() const {
+  const std::lock_guard lock(mutex_);
+  forget_done(stragglers_);
+  if (is_stopped_) return fail(ErrorKind::kUnavailable, "[grammar] the server ends");
+  if (const size_t count = stragglers_.size(); count >= kMaxStragglers)
+    return fail(ErrorKind::kUnavailable, "[grammar] {} that took too long still compile", count);
+  ++num_compiling_;
+  return {};
 }
 
-bool Grammars::is_compiling() const { return num_stragglers() > 0; }
+void Grammars::end() const {
+  const std::lock_guard lock(mutex_);
+  --num_compiling_;
+}
+
+bool Grammars::is_compiling() const {
+  const std::lock_guard lock(mutex_);
+  forget_done(stragglers_);
+  return num_compiling_ > 0 || !stragglers_.empty();
+}
+
+bool Grammars::stop() const {
+  const std::lock_guard lock(mutex_);
+  is_stopped_ = true;
+  return num_compiling_ > 0;
+}
 
 Result<GrammarMatcher> Grammars::compile_now(GrammarKind kind, std::string_view text) const {
   TextBridgeString error{};

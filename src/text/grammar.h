@@ -62,22 +62,26 @@ class Grammars {
   // kUnavailable, too many that took too long still compile, or the machine gives no thread. The first call prepares
   // the vocabulary: 0.4 s and 50 MB for 150,000 tokens, which its time limit does not count.
   Result<GrammarMatcher> compile(GrammarKind kind, std::string_view text) const;
-  // One that took too long still compiles, and the destructor would wait for it.
   bool is_compiling() const;
+  // From now on compile() is refused (kUnavailable). True: the destructor would wait for what still compiles.
+  bool stop() const;
 
  private:
   struct Free {
     void operator()(TextBridgeGrammars* grammars) const;
   };
   Status prepare() const;
+  Status begin() const;
+  void end() const;
   Result<GrammarMatcher> compile_now(GrammarKind kind, std::string_view text) const;
-  size_t num_stragglers() const;
 
   const Tokenizer& tokenizer_;
   GrammarLimits limits_;
   mutable std::mutex prepare_mutex_;
   mutable std::unique_ptr<TextBridgeGrammars, Free> grammars_;
-  mutable std::mutex stragglers_mutex_;
+  mutable std::mutex mutex_;  // of what follows
+  mutable bool is_stopped_ = false;
+  mutable int num_compiling_ = 0;
   mutable std::vector<std::future<Result<GrammarMatcher>>> stragglers_;  // nobody waits for them; destroyed first
 };
 

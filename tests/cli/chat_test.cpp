@@ -18,13 +18,27 @@ TEST(Sse, EventsMayBeCutAnywhere) {
   const std::string stream =
       ": comment\r\ndata: {\"a\":1}\r\n\r\nevent: x\ndata:two\ndata: lines\n\ndata\n\ndata: [DONE]\n\n";
   SseParser whole;
-  EXPECT_THAT(whole.push(stream), ElementsAre("{\"a\":1}", "two\nlines", "[DONE]"));
+  EXPECT_THAT(whole.push(stream).value(), ElementsAre("{\"a\":1}", "two\nlines", "[DONE]"));
   SseParser bytewise;
   std::vector<std::string> events;
-  for (const char c : stream)
-    for (auto& event : bytewise.push(std::string(1, c))) events.push_back(event);
+  for (const char c : stream) {
+    const auto come = bytewise.push(std::string(1, c));
+    events.insert(events.end(), come->begin(), come->end());
+  }
   EXPECT_THAT(events, ElementsAre("{\"a\":1}", "two\nlines", "[DONE]"));
-  EXPECT_THAT(SseParser().push("data: not yet ended\n"), IsEmpty());
+  EXPECT_THAT(SseParser().push("data: not yet ended\n").value(), IsEmpty());
+}
+
+TEST(Sse, AnEventIsNotKeptWithoutABound) {
+  const std::string megabyte(1 << 20, 'a');
+  for (const std::string& piece : {megabyte, "data: " + megabyte + "\n"}) {
+    SseParser parser;
+    size_t taken = 0;
+    auto events = parser.push("");
+    for (; events && taken < 2 * SseParser::kMaxEventBytes; taken += megabyte.size()) events = parser.push(piece);
+    ASSERT_FALSE(events);
+    EXPECT_EQ(events.error().kind, ErrorKind::kTooLarge);
+  }
 }
 
 // Answers with what it was asked, or with an error.

@@ -256,6 +256,16 @@ def test_terminal_dims_reasoning_and_edits_lines(server, environment):
     assert terminal.leave("/quit\r") == 0
 
 
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_the_terminal_as_it_was(server, environment, ending):
+    terminal = Terminal(["--url", server.url], environment)
+    terminal.read_prompt()
+    os.kill(terminal.pid, ending)
+    assert os.waitstatus_to_exitcode(os.waitpid(terminal.pid, 0)[1]) == -ending
+    assert termios.tcgetattr(terminal.fd)[3] & termios.ICANON
+    terminal.read_until("\x1b[?2004l")
+
+
 @pytest.mark.parametrize("named", [{"TERM": "dumb"}, {"TERM": ""}, {}], ids=["dumb", "empty", "unset"])
 def test_a_plain_terminal_gets_no_escape_codes(server, environment, named):
     server.chunks = [{"reasoning": "hm"}, {"content": "Yes"}]

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
+#include <thread>
+
 #include "byte_tokenizer.h"
 
 namespace retort::testing {
@@ -225,7 +228,7 @@ TEST_F(AnswerConstraintTest, LimitsTheSizeOfAGrammarAndTheTimeItTakes) {
 
   const Grammars hasty(tokenizer_, {.max_bytes = 4 << 20, .max_time = std::chrono::milliseconds(0)});
   std::string slow = "start: A\nA: ";
-  for (int i = 0; i < 3'000; ++i) slow += "\"a\"? ";
+  for (int i = 0; i < 2'500; ++i) slow += "\"a\"? ";
   for (int i = 0; i < 2; ++i) {
     const auto late = hasty.compile(GrammarKind::kLark, slow);
     EXPECT_EQ(late.error().kind, ErrorKind::kTooLarge);
@@ -233,6 +236,23 @@ TEST_F(AnswerConstraintTest, LimitsTheSizeOfAGrammarAndTheTimeItTakes) {
   }
   const auto busy = hasty.compile(GrammarKind::kLark, slow);
   EXPECT_EQ(busy.error().kind, ErrorKind::kUnavailable) << busy.error().message;
+  EXPECT_TRUE(hasty.stop());
+}
+
+TEST_F(AnswerConstraintTest, TellsWhatStillCompilesWhenItStops) {
+  const Grammars idle(tokenizer_), busy(tokenizer_);
+  EXPECT_TRUE(idle.compile(GrammarKind::kRegex, "a+"));
+  EXPECT_FALSE(idle.is_compiling());
+  EXPECT_FALSE(idle.stop());
+  EXPECT_EQ(idle.compile(GrammarKind::kRegex, "a+").error().kind, ErrorKind::kUnavailable);
+
+  constexpr std::string_view kSlow = R"({"type": "integer", "multipleOf": 49999})";  // a second
+  auto made = std::async(std::launch::async, [&] { return busy.compile(GrammarKind::kJsonSchema, kSlow); });
+  while (!busy.is_compiling() && made.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+    std::this_thread::yield();
+  EXPECT_TRUE(busy.stop()) << "also what is not over its time";
+  made.wait();
+  EXPECT_FALSE(busy.stop());
 }
 
 }  // namespace

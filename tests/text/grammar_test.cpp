@@ -469,6 +469,20 @@ TEST_F(GrammarTest, MultiplesAreNeverWrapped) {
   EXPECT_NE(refusal(R"({"allOf": [{"type": "integer", "multipleOf": 65537}, {"multipleOf": 65539}]})"), "");
 }
 
+// Whether a text fits is looked for through one state a remainder; memory grew by it without a bound.
+TEST_F(GrammarTest, MultiplesAreNotLookedForWithoutABound) {
+  const auto schema = [](int largest, int count) {
+    std::string properties;
+    for (int i = 0; i < count; ++i)
+      properties +=
+          fmt::format(R"({}"k{}": {{"type": "integer", "multipleOf": {}}})", i == 0 ? "" : ", ", i, largest - 2 * i);
+    return fmt::format(R"({{"type": "object", "properties": {{{}}}}})", properties);
+  };
+  EXPECT_THAT(refusal(schema(499979, 300)), HasSubstr("fewer expressions or multiples"));
+  EXPECT_EQ(refusal(schema(1001, 50)), "");
+  EXPECT_EQ(refusal(schema(10001, 1)), "");
+}
+
 TEST_F(GrammarTest, OnlyJsonBoundsNumbers) {
   const Vocabulary& qwen = vocabulary("qwen2");
   const auto allows_more = [&](GrammarKind kind, std::string_view grammar, const std::string& text) {

@@ -1,12 +1,15 @@
-//! What llguidance does with expressions before anything can stop it, reckoned beforehand. Of three things it sets no
+//! What llguidance does with expressions before anything can stop it, reckoned beforehand. Of four things it sets no
 //! bound: a terminal becomes one flat sequence, with the terminals it names copied into it as often as they stand there;
-//! the first step into a sequence lists what may follow each of its parts that may be left out; and what may follow in
-//! each of several expressions that must all match is combined with that of all the others.
+//! the first step into a sequence lists what may follow each of its parts that may be left out; what may follow in each
+//! of several expressions that must all match is combined with that of all the others; and after the first step into
+//! those it looks for a text that all of them match.
 
 use std::collections::BTreeMap;
 
+use llguidance::api::ParserLimits;
 use llguidance::derivre::raw::ExprSet;
 use llguidance::derivre::{ExprRef, RegexAst, RegexBuilder};
+use llguidance::earley::lexerspec::LexerSpec;
 use serde_json::{Deserializer, Value};
 
 /// More than the longest grammar has if no terminal names another.
@@ -16,6 +19,8 @@ const MAX_PARTS: usize = 300_000;
 const MAX_WAYS: u64 = 4_000_000;
 /// Of the ways on in expressions that must all match.
 const MAX_COMBINATIONS: u64 = 1 << 22;
+/// For the first step into all expressions, in a unit of 0.1 to 1 µs.
+const FIRST_STEP_FUEL: u64 = 5_000_000;
 /// By which the ways on from a place are told apart.
 const NUM_BYTES: u64 = 256;
 
@@ -172,6 +177,27 @@ fn combinations(counts: impl Iterator<Item = u64>) -> Result<u64, String> {
         return Err("expected fewer expressions, or simpler ones, that must all match at once".into());
     }
     Ok(combined.min(NUM_BYTES))
+}
+
+/// Takes the first step as llguidance will, but within a bound. Where nothing must match at once with something else, all
+/// there is fits.
+pub fn check_first_step(lexer: &LexerSpec) -> Result<(), String> {
+    let (expressions, conjunction) = (lexer.regex_builder.exprset(), kind_of_conjunctions());
+    let is_conjunction = |at: usize| expressions.get_tag(ExprRef::new(at as u32)) as u8 == conjunction;
+    if !(1..expressions.len()).any(is_conjunction) {
+        return Ok(());
+    }
+    let too_many = || "expected fewer expressions or multiples, or simpler ones, that must all match at once".to_string();
+    let mut steps = lexer.to_regex_vec(&mut ParserLimits::default()).map_err(|_| too_many())?;
+    steps.set_fuel(FIRST_STEP_FUEL);
+    let start = steps.initial_state(&lexer.all_lexemes());
+    for byte in 0..=u8::MAX {
+        steps.transition(start, byte);
+        if steps.has_error() {
+            return Err(too_many());
+        }
+    }
+    Ok(())
 }
 
 /// llguidance does not name its kinds of expressions.

@@ -135,6 +135,7 @@ impl Grammars {
         };
         let (grammar, lexer) = panic_utils::catch_unwind(AssertUnwindSafe(read)).map_err(|error| error.to_string())?;
         expression_cost::check_ways(lexer.regex_builder.exprset())?;
+        expression_cost::check_first_step(&lexer)?;
         let parser = self.factory.create_parser_from_init_default(GrammarInit::Internal(grammar, lexer));
         parser.map_err(|error| error.to_string())
     }

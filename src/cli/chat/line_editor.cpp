@@ -94,6 +94,7 @@ LineEditor::LineEditor(Interrupt& interrupt, std::filesystem::path history)
   if (!is_terminal_) return;
   use_utf8();
   marks_pastes_ = !is_plain_terminal();
+  guard_.emplace(marks_pastes_ ? kDoNotMark : "");
   lines_.reset(history_init());
   editor_.reset(el_init("retort", stdin, stdout, stderr));
   HistEvent event{};

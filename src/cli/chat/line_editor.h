@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "cli/chat/interrupt.h"
+#include "cli/chat/terminal_guard.h"
 
 namespace retort {
 
@@ -47,6 +48,7 @@ class LineEditor {
   int read_error_ = 0;         // errno
   bool marks_pastes_ = false;  // the terminal is asked to bracket what is pasted
   std::string prompt_;
+  std::optional<TerminalGuard> guard_;
   std::unique_ptr<History, End> lines_;
   std::unique_ptr<EditLine, End> editor_;  // ends before the lines it looks through
 };

@@ -180,8 +180,9 @@ Result<ChatStats> RemoteBackend::answer(const Json& messages, const ChatSink& si
       error_body += piece;
       return error_body.size() < kMaxErrorBytes;
     }
-    for (const auto& data : events.push(piece))
-      if (status) status = answer.take(data);
+    const auto come = events.push(piece);
+    if (!come) status = tl::unexpected(come.error());
+    for (size_t i = 0; status && i < come->size(); ++i) status = answer.take((*come)[i]);
     return status.has_value();
   };
   const auto outcome = http_.send(request);

@@ -2,7 +2,7 @@
 
 namespace retort {
 
-std::vector<std::string> SseParser::push(std::string_view bytes) {
+Result<std::vector<std::string>> SseParser::push(std::string_view bytes) {
   std::vector<std::string> events;
   for (const char c : bytes) {
     const bool second_half = skip_line_feed_ && c == '\n';  // of CR LF
@@ -12,6 +12,8 @@ std::vector<std::string> SseParser::push(std::string_view bytes) {
       end_line(events);
     else
       line_ += c;
+    if (line_.size() + data_.size() > kMaxEventBytes)
+      return fail(ErrorKind::kTooLarge, "an event of the answer is over {} MB", kMaxEventBytes >> 20);
   }
   return events;
 }

@@ -5,12 +5,17 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
+
 namespace retort {
 
 class SseParser {
  public:
-  // The data of the events that are complete now; lines of one event are joined by line breaks.
-  std::vector<std::string> push(std::string_view bytes);
+  static constexpr size_t kMaxEventBytes = 16 << 20;
+
+  // The data of the events that are complete now; lines of one event are joined by line breaks. Error kTooLarge: one
+  // event, or a line, is over kMaxEventBytes.
+  Result<std::vector<std::string>> push(std::string_view bytes);
 
  private:
   void end_line(std::vector<std::string>& events);
