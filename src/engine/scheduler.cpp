@@ -10,6 +10,9 @@ namespace {
 constexpr int64_t kMinChunkTokens = 16;
 constexpr int64_t kPanelRows = 8;  // of all sequences of a step together, as the kernels take them
 
+// However long a prompt, it waits no longer than this for those that came after it.
+constexpr long long kMaxDeferredMs = 60'000;
+
 int64_t num_blocks_for(int64_t num_tokens) { return (num_tokens + kBlockTokens - 1) / kBlockTokens; }
 
 // How far the prefix cache may bring it: the newest token is always left to compute, or there would be no logits.
@@ -38,37 +41,36 @@ Sequence& Scheduler::add(NewSequence request) {
   sequence->score_prompt = request.score_prompt;
   sequence->num_prompt_tokens = std::ssize(request.prompt);
   sequence->tokens = std::move(request.prompt);
+  sequence->arrived_ms = request.arrived_ms + request.priority * config_.priority_ageing_ms;
   match_prefix(*sequence);
-  const int64_t cached = sequence->num_computed;
+  sequence->num_found = sequence->num_computed;
   give_back_prefix(*sequence);
-  sequence->due_ms = request.arrived_ms + request.priority * config_.priority_ageing_ms +
-                     predicted_ms(cached, sequence->num_tokens() - cached);
+  set_due(*sequence);
   return **waiting_.insert(std::move(sequence)).first;
 }
 
-// What tokens of a prompt take alone. By it a short one is not made to wait for long ones that came just before it,
-// which costs those little.
-int64_t Scheduler::predicted_ms(int64_t first_position, int64_t num_tokens) const {
+// By what its prompt takes alone: a short one is not made to wait for long ones that came just before it, which costs
+// those little.
+void Scheduler::set_due(Sequence& sequence) const {
   StepShape shape;
-  shape.add_run(first_position, num_tokens);
-  return std::llround(1000 * cost_.predict(shape));
+  shape.add_run(sequence.num_found, sequence.num_prompt_tokens - sequence.num_found);
+  sequence.due_ms = sequence.arrived_ms + std::min(kMaxDeferredMs, std::llround(1000 * cost_.predict(shape)));
 }
 
 void Scheduler::learn(const StepShape& shape, double seconds) {
-  const bool knew = cost_.knows();
+  const bool was_settled = cost_.is_settled();
   cost_.learn(shape, seconds);
-  if (!knew) rank_anew();
+  if (!was_settled) rank_anew();
 }
 
-// Those that came while nothing was known were ranked by their arrival alone. Nothing was cached for them.
+// Those that came while little was known.
 void Scheduler::rank_anew() {
-  const auto defer = [this](Sequence& s) { s.due_ms += predicted_ms(0, s.num_prompt_tokens); };
-  for (const auto& sequence : running_) defer(*sequence);
+  for (const auto& sequence : running_) set_due(*sequence);
   std::ranges::sort(running_, {}, [](const auto& s) { return s->rank(); });
   decltype(waiting_) waiting;
   while (!waiting_.empty()) {
     auto node = waiting_.extract(waiting_.begin());
-    defer(*node.value());
+    set_due(*node.value());
     waiting.insert(std::move(node));
   }
   waiting_ = std::move(waiting);

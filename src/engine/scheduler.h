@@ -128,7 +128,7 @@ class Scheduler {
   void add_cached(Sequence& sequence, int64_t num_tokens);
   void give_back_blocks(Sequence& sequence);
   void give_back_prefix(Sequence& sequence);
-  int64_t predicted_ms(int64_t first_position, int64_t num_tokens) const;
+  void set_due(Sequence& sequence) const;
   void rank_anew();
   BlockContent content(const Sequence& sequence, int64_t block, int64_t num_tokens = kBlockTokens) const;
   void insert_running(std::unique_ptr<Sequence> sequence);

@@ -13,9 +13,11 @@ namespace retort {
 struct Sequence {
   uint64_t request_id = 0;
   int sample_idx = 0;
-  int num_samples = 1;   // above 1: the prompt of so many answers; they part when it has been computed
-  int64_t due_ms = 0;    // arrival, moved by priority and prompt: who waits ages past those that come much later
-  uint64_t arrival = 0;  // place in the line
+  int num_samples = 1;     // above 1: the prompt of so many answers; they part when it has been computed
+  int64_t arrived_ms = 0;  // moved by the priority
+  int64_t num_found = 0;   // prompt tokens that were in the prefix cache then
+  int64_t due_ms = 0;      // moved by the prompt too: who waits ages past those that come much later
+  uint64_t arrival = 0;    // place in the line
   std::string cache_salt;
   bool is_held = false;       // what may come next is not known yet: it sits out steps
   bool score_prompt = false;  // the logits of every prompt position are wanted

@@ -21,6 +21,8 @@ StepCost::Features StepCost::features(const StepShape& shape) {
   return {1, static_cast<double>(shape.num_tokens) / kTokens, static_cast<double>(shape.num_attended) / kAttended};
 }
 
+bool StepCost::is_settled() const { return num_learned_ >= kTrusted; }
+
 double StepCost::predict(const StepShape& shape) const {
   const Features x = features(shape);
   double seconds = 0;
@@ -32,7 +34,7 @@ void StepCost::learn(const StepShape& shape, double seconds) {
   Features x = features(shape);
   // The first guess is the careful one: all of the time is the tokens'.
   if (num_learned_ == 0) coefficients_[1] = seconds / x[1];
-  if (num_learned_ >= kTrusted) seconds = std::min(seconds, kOddRatio * predict(shape));
+  if (is_settled()) seconds = std::min(seconds, kOddRatio * predict(shape));
   for (double& value : x) value /= seconds;
   for (int i = 0; i < kNumFeatures; ++i) {
     for (int j = 0; j < kNumFeatures; ++j) gram_[i][j] = kForget * gram_[i][j] + x[i] * x[j];

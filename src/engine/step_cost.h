@@ -29,6 +29,7 @@ class StepCost {
   // more than twice as large as the largest of late: what was not tried is not known.
   int64_t tokens_that_fit(const StepShape& shape, int64_t first, double seconds) const;
   bool knows() const { return num_learned_ > 0; }
+  bool is_settled() const;  // so many steps are known that one odd one moves it little
 
  private:
   static constexpr int kNumFeatures = 3;

@@ -164,6 +164,28 @@ TEST(Scheduler, TheFirstStepOfAllRanksThoseThatCameBeforeIt) {
   EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{3, 2, 4, 1}));
 }
 
+// A step of one token says nothing of what many cost: 60 ms a step and 2 ms a token.
+TEST(Scheduler, WhatTheFirstStepMisledToIsPutRight) {
+  Scheduler scheduler({.max_num_seqs = 2}, 80, true);
+  const auto learn = [&](int64_t num_tokens) {
+    scheduler.learn({.num_tokens = num_tokens, .num_attended = 0}, 0.060 + 0.002 * static_cast<double>(num_tokens));
+  };
+  scheduler.add({.request_id = 1, .prompt = prompt_of(900, 1), .arrived_ms = 0});
+  scheduler.add({.request_id = 2, .prompt = prompt_of(10, 2), .arrived_ms = 10'000});
+  learn(1);
+  learn(64);
+  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{1, 2}));
+}
+
+TEST(Scheduler, NoPromptWaitsLongerThanAMinuteForThoseAfterIt) {
+  Scheduler scheduler({.max_num_seqs = 1}, 80, true);
+  scheduler.learn({.num_tokens = 10, .num_attended = 0}, 10);
+  scheduler.add({.request_id = 1, .prompt = prompt_of(1000, 1), .arrived_ms = 0});
+  scheduler.add({.request_id = 2, .prompt = prompt_of(1, 2), .arrived_ms = 58'000});
+  scheduler.add({.request_id = 3, .prompt = prompt_of(1, 3), .arrived_ms = 60'000});
+  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{2, 1, 3}));
+}
+
 TEST(Scheduler, WhatIsCachedOfAPromptDoesNotDelayIt) {
   Scheduler scheduler({.max_num_seqs = 1}, 64, true);
   scheduler.learn({.num_tokens = 100, .num_attended = 0}, 0.1);

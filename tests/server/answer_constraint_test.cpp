@@ -240,7 +240,7 @@ TEST_F(AnswerConstraintTest, LimitsTheSizeOfAGrammarAndTheTimeItTakes) {
 }
 
 TEST_F(AnswerConstraintTest, TellsWhatStillCompilesWhenItStops) {
-  const Grammars idle(tokenizer_), busy(tokenizer_);
+  const Grammars idle(tokenizer_), busy(tokenizer_, {.max_time = std::chrono::minutes(10)});
   EXPECT_TRUE(idle.compile(GrammarKind::kRegex, "a+"));
   EXPECT_FALSE(idle.is_compiling());
   EXPECT_FALSE(idle.stop());

@@ -5,9 +5,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use llguidance::api::{GrammarInit, ParserLimits, TopLevelGrammar};
+use llguidance::earley::{BiasComputer, ParserRecognizer};
 use llguidance::{panic_utils, Matcher, ParserFactory, TokenParser};
 use serde_json::{json, Deserializer, Value};
-use toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
+use toktrie::{InferenceCapabilities, SimpleVob, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 
 use crate::dialect::{self, MAX_LEAST_LENGTH};
 use crate::expression_cost;
@@ -65,6 +66,23 @@ impl TokenizerEnv for Vocabulary {
     }
 }
 
+/// A mask that costs nothing. llguidance lets each have so much of its lexer's work, and the text that must come what the
+/// last one left: before the first there would be no bound.
+struct NoTokens<'a>(&'a TokTrie);
+
+/// Not empty: llguidance keeps the mask of an empty one.
+const BEFORE_THE_FIRST_MASK: &[u8] = b" ";
+
+impl BiasComputer for NoTokens<'_> {
+    fn compute_bias(&self, _: &mut ParserRecognizer<'_>, _: &[u8]) -> SimpleVob {
+        self.0.alloc_token_set()
+    }
+
+    fn trie(&self) -> &TokTrie {
+        self.0
+    }
+}
+
 /// What all grammars over one vocabulary share.
 pub struct Grammars {
     factory: ParserFactory,
@@ -113,6 +131,7 @@ impl Grammars {
             _ => return Err(format!("grammar: expected a kind from 0 to 3, got {kind}")),
         };
         let mut parser = self.parser(grammar).map_err(|error| for_clients(&error))?;
+        parser.parser.compute_bias(&NoTokens(self.factory.tok_env().tok_trie()), BEFORE_THE_FIRST_MASK);
         parser.bias_computer = self.bias.clone();
         let cancellation = parser.enable_cancellation();
         let matcher = self.time_limit.hold(&cancellation, || Matcher::new(Ok(parser)));
