@@ -80,6 +80,7 @@ struct Server::Impl {
 
   void await_signal();
   void await_second_signal(Clock::time_point first);
+  void let_signals_end_at_once();
   [[noreturn]] void end_at_once() const;
 
   ServerConfig config;
@@ -108,6 +109,12 @@ void Server::Impl::await_second_signal(Clock::time_point first) {
     log::warn("second signal: ending at once");
     end_at_once();
   });
+}
+
+// Once all are answered and no thread waits for signals any more: what is left is to free memory.
+void Server::Impl::let_signals_end_at_once() {
+  signals.clear();
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { std::_Exit(0); });
 }
 
 // Whatever the loader or the engine does now, it does not hold up who asks so.
@@ -145,6 +152,7 @@ int Server::serve(Llm& llm) {
   boost::asio::post(app.io(), [this] { impl_->signals.cancel(); });
   app.shut_down();
   log::info("stopped");
+  impl_->let_signals_end_at_once();
   if (app.stop_compiling()) impl_->end_at_once();
   app.stop_reading();  // with the tokenizer of `llm`
   return 0;

@@ -122,9 +122,8 @@ Result<GrammarMatcher> Grammars::compile(GrammarKind kind, std::string_view text
   std::future<Result<GrammarMatcher>> matcher;
   try {
     matcher = std::async(std::launch::async, [this, kind, text = std::string(text)] {
-      Result<GrammarMatcher> made = compile_now(kind, text);
-      end();
-      return made;
+      const std::unique_ptr<const Grammars, void (*)(const Grammars*)> ends(this, [](auto* self) { self->end(); });
+      return compile_now(kind, text);
     });
   } catch (const std::system_error& error) {
     end();

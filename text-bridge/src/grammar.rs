@@ -208,10 +208,18 @@ fn choice(text: &str) -> Result<TopLevelGrammar, String> {
 
 const TOO_SLOW: &str = "the text that must come next takes more than two seconds to work out";
 
+const TOO_MUCH: &str = "it takes too much work to tell what may come next: expected simpler expressions, or fewer at once";
+
+/// Of the lexer: what it works out for one mask, and the states it keeps.
+fn is_over_a_bound(error: &str) -> bool {
+    error.contains("too many expressions constructed") || error.contains("too many states")
+}
+
 /// The first line; those after it show the parser's state.
 fn reason(error: impl ToString) -> String {
     match error.to_string().lines().next().unwrap_or_default() {
         "NoExtensionBias" => "nothing that may come next fits it".into(),
+        line if is_over_a_bound(line) => TOO_MUCH.into(),
         line => line.into(),
     }
 }
@@ -220,6 +228,9 @@ fn reason(error: impl ToString) -> String {
 fn for_clients(error: &str) -> String {
     if error.contains("coerce_one_of") {
         return "oneOf: supported only where no value fits two of its schemas; anyOf may do".into();
+    }
+    if is_over_a_bound(error) {
+        return TOO_MUCH.into();
     }
     if error.contains("symbols.len() < u16::MAX") {
         return "expected fewer rules, alternatives and repetitions".into();

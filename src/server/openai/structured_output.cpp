@@ -112,7 +112,8 @@ Json response_format_schema() {
                      {"additionalProperties", false}};
   const Json without = {
       {"properties", {{"type", words_schema({"text", "json_object"})}, {"json_schema", type_schema("null")}}}};
-  const Json with = {{"properties", {{"json_schema", type_schema("object")}}}, {"required", {"json_schema"}}};
+  const Json with = {{"properties", {{"type", words_schema({"json_schema"})}, {"json_schema", type_schema("object")}}},
+                     {"required", {"json_schema"}}};
   return {{"type", "object"},
           {"properties", {{"type", words_schema({"text", "json_object", "json_schema"})}, {"json_schema", form}}},
           {"required", {"type"}},
