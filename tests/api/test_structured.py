@@ -65,7 +65,7 @@ def test_a_form_too_complex_to_follow_is_told_so(client, stream):
         answered = answer(client, extra_body={"guided_regex": r"(.{0,100}a.{0,100}b){1,50}x"}, stream=stream)
         list(answered)
     assert refusal.value.code == "form_too_complex"
-    assert refusal.value.message.endswith("[grammar] lexer error: too many states: 50000 >= 50000")
+    assert "[grammar] it takes too much work to tell what may come next" in refusal.value.message
 
 
 def test_json_object(client):
