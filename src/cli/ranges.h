@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -19,7 +20,8 @@ inline CLI::Validator between(double least, double most) {
   return CLI::Validator(
       [=](std::string& text) -> std::string {
         double value = 0;
-        if (CLI::detail::lexical_cast(text, value) && value >= least && value <= most) return "";
+        if (CLI::detail::lexical_cast(text, value) && value >= least && value <= most && std::isfinite(value))
+          return "";
         if (most == std::numeric_limits<double>::infinity())
           return fmt::format("expected {} or more, got {}", least, text);
         return fmt::format("expected {} to {}, got {}", least, most, text);

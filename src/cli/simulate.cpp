@@ -10,6 +10,8 @@
 namespace retort {
 namespace {
 
+constexpr double kMost = 10'000'000;  // of requests, blocks, milliseconds: what memory and the clock hold
+
 struct SimulateOptions {
   std::string trace;
   DrawnTrace drawn;
@@ -96,11 +98,11 @@ void add_trace_flags(CLI::App& app, SimulateOptions& options) {
       "TRACE", options.trace,
       "JSON lines as Mooncake's traces: timestamp (ms), input_length, output_length and, if wished, hash_ids "
       "and priority. Without it arrivals are drawn:");
-  const auto add = [&](const char* flag, auto& value, const char* about, double least = 1) {
-    app.add_option(flag, value, about)->check(at_least(least))->capture_default_str()->group(group);
+  const auto add = [&](const char* flag, auto& value, const char* about, double least = 1, double most = kMost) {
+    app.add_option(flag, value, about)->check(between(least, most))->capture_default_str()->group(group);
   };
   add("--requests", drawn.num_requests, "How many");
-  add("--rate", drawn.rate, "Arrivals a second, Poisson", 0.001);
+  add("--rate", drawn.rate, "Arrivals a second, Poisson", 0.001, 1e9);
   add("--min-input", drawn.min_input, "Shortest prompt, in tokens");
   add("--max-input", drawn.max_input, "Longest prompt");
   add("--min-output", drawn.min_output, "Shortest answer");
@@ -111,7 +113,7 @@ void add_trace_flags(CLI::App& app, SimulateOptions& options) {
 void add_machine_flags(CLI::App& app, SimulateOptions& options) {
   const char* group = "The imagined machine and the scheduler's settings";
   const auto add = [&](const char* flag, auto& value, const char* about) {
-    return app.add_option(flag, value, about)->check(at_least(0))->capture_default_str()->group(group);
+    return app.add_option(flag, value, about)->check(between(0, kMost))->capture_default_str()->group(group);
   };
   add("--step-ms", options.step_ms, "Milliseconds of any step");
   add("--token-ms", options.token_ms, "More for each token computed in it");

@@ -13,6 +13,9 @@ namespace {
 
 constexpr int64_t kMaxLength = 10'000'000;  // tokens: beyond any context
 
+constexpr int64_t kMaxTimestamp = 10'000'000'000'000;  // 300 years
+constexpr int kMaxPriority = 1'000'000;
+
 Result<int64_t> length_of(const nlohmann::json& line, const char* key) {
   if (!line.contains(key) || !line[key].is_number_integer() || line[key] < 1 || line[key] > kMaxLength)
     return fail(ErrorKind::kBadInput, "{}: expected a whole number 1 to {}, got {}", key, kMaxLength,
@@ -24,15 +27,17 @@ Result<SimulatedRequest> parse_line(const std::string& text) {
   const auto line = nlohmann::json::parse(text, nullptr, false);
   if (!line.is_object()) return fail(ErrorKind::kBadInput, "expected a JSON object");
   SimulatedRequest request;
-  if (!line.contains("timestamp") || !line["timestamp"].is_number() || line["timestamp"] < 0)
-    return fail(ErrorKind::kBadInput, "timestamp: expected milliseconds, got {}",
+  if (!line.contains("timestamp") || !line["timestamp"].is_number() || line["timestamp"] < 0 ||
+      line["timestamp"] > kMaxTimestamp)
+    return fail(ErrorKind::kBadInput, "timestamp: expected milliseconds from 0 to {}, got {}", kMaxTimestamp,
                 line.value("timestamp", nlohmann::json()).dump());
   request.arrival = line["timestamp"].get<double>() / 1000;
   RETORT_ASSIGN(request.input_length, length_of(line, "input_length"));
   RETORT_ASSIGN(request.output_length, length_of(line, "output_length"));
   const auto priority = line.value("priority", nlohmann::json(0));
-  if (!priority.is_number_integer() || priority < -1'000'000 || priority > 1'000'000)
-    return fail(ErrorKind::kBadInput, "priority: expected a whole number, got {}", priority.dump());
+  if (!priority.is_number_integer() || priority < -kMaxPriority || priority > kMaxPriority)
+    return fail(ErrorKind::kBadInput, "priority: expected a whole number {} to {}, got {}", -kMaxPriority, kMaxPriority,
+                priority.dump());
   request.priority = priority.get<int>();
   const auto hash_ids = line.value("hash_ids", nlohmann::json::array());
   if (!hash_ids.is_array() || !std::ranges::all_of(hash_ids, [](const auto& id) { return id.is_number_unsigned(); }))

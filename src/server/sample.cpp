@@ -59,7 +59,7 @@ void Sample::take_token(const SampledToken& token) {
 }
 
 void Sample::take_text(std::string_view text) {
-  show(stop_matcher_.push(text));
+  show(stop_matcher_.push(text, num_tokens_ > options_.min_tokens));
   if (!stop_matcher_.matched() || is_finished()) return;
   stop_reason_ = *stop_matcher_.matched();
   end("stop");

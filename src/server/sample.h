@@ -27,6 +27,7 @@ struct OfferedTools {
 struct SampleOptions {
   std::vector<std::string> stop = {};
   std::vector<TokenId> stop_token_ids = {};  // the request's own: these are named as the reason, the model's are not
+  int min_tokens = 0;                        // stop strings that end in so many are passed over, as in vLLM
   bool include_stop = false;                 // the stop string or token stays in the text
   bool skip_special_tokens = true;
   bool splits_reasoning = false;

@@ -20,14 +20,15 @@ StopMatcher::StopMatcher(std::vector<std::string> stops, bool include_in_output)
   std::erase(stops_, "");
 }
 
-std::string StopMatcher::push(std::string_view text) {
+std::string StopMatcher::push(std::string_view text, bool may_stop) {
   if (matched_) return {};
+  const size_t passed = held_.size() + 1;  // one that ends before here was
   held_ += text;
   const std::string* first = nullptr;
   size_t begin = 0, end = 0;
   for (const std::string& stop : stops_) {
-    const size_t at = held_.find(stop);
-    if (at == std::string::npos) continue;
+    const size_t at = held_.find(stop, passed > stop.size() ? passed - stop.size() : 0);
+    if (!may_stop || at == std::string::npos) continue;
     const size_t stop_end = at + stop.size();
     if (first != nullptr && (stop_end > end || (stop_end == end && at >= begin))) continue;
     first = &stop;

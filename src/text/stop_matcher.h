@@ -12,8 +12,9 @@ class StopMatcher {
  public:
   StopMatcher(std::vector<std::string> stops, bool include_in_output);
   // Text that may be shown now. Once a stop string is complete matched() names it and nothing more comes out. Of
-  // several the one that is complete first wins; of those that end together the longest.
-  std::string push(std::string_view text);
+  // several the one that is complete first wins; of those that end together the longest. Those that end in `text` are
+  // passed over where it may not stop yet.
+  std::string push(std::string_view text, bool may_stop = true);
   std::string finish();  // what was held back, when generation ended for another reason
   const std::optional<std::string>& matched() const { return matched_; }
 

@@ -85,7 +85,10 @@ def test_help_of_serve_tells_every_flag_and_its_default():
         (["serve", MODEL, "--api-key-file", ""], "--api-key-file: expected a file's name, got an empty one"),
         (["serve", MODEL, "--ssl-certfile", "", "--ssl-keyfile", ""], "expected a file's name, got an empty one"),
         (["simulate", "/tmp"], "/tmp: is a folder, expected a file"),
-        (["simulate", "--rate", "0"], "--rate: expected 0.001 or more, got 0"),
+        (["simulate", "--rate", "0"], "--rate: expected 0.001 to 1000000000, got 0"),
+        (["simulate", "--step-ms", "inf"], "--step-ms: expected 0 to 10000000, got inf"),
+        (["simulate", "--requests", "2000000000"], "--requests: expected 1 to 10000000, got 2000000000"),
+        (["simulate", "--blocks", "2000000000"], "--blocks: expected 0 to 10000000, got 2000000000"),
     ],
 )
 def test_mistakes_are_refused_with_a_hint(arguments, message):

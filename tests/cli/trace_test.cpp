@@ -38,7 +38,11 @@ TEST(Trace, ErrorsNameTheLineAndWhatWasExpected) {
   const std::pair<const char*, const char*> bad[] = {
       {"x", "line 2: expected a JSON object"},
       {"[]", "line 2: expected a JSON object"},
-      {R"({"input_length": 1, "output_length": 1})", "line 2: timestamp: expected milliseconds, got null"},
+      {R"({"input_length": 1, "output_length": 1})",
+       "line 2: timestamp: expected milliseconds from 0 to 10000000000000, got null"},
+      {R"({"timestamp": 1e300, "input_length": 1, "output_length": 1})", "timestamp: expected milliseconds from 0 to"},
+      {R"({"timestamp": 1, "input_length": 1, "output_length": 1, "priority": 1000001})",
+       "priority: expected a whole number -1000000 to 1000000"},
       {R"({"timestamp": 0.5, "input_length": 1, "output_length": 1})", "line 2: timestamp: expected 1 or later"},
       {R"({"timestamp": 1, "input_length": 0, "output_length": 1})", "input_length: expected a whole number 1 to"},
       {R"({"timestamp": 1, "input_length": 1, "output_length": 1e99})", "output_length"},

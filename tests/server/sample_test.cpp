@@ -56,6 +56,15 @@ TEST_F(SampleTest, EndsAtAStopString) {
   EXPECT_EQ(sample.finish_reason(), "stop");
 }
 
+TEST_F(SampleTest, PassesOverStopStringsBeforeMinTokens) {
+  Sample sample(tokenizer_, {.stop = {"END"}, .min_tokens = 5});
+  sample.take(event("1ENDE"));
+  sample.take(event("NDEND"));
+  EXPECT_EQ(sample.take_delta().content, "1END");
+  EXPECT_EQ(sample.stop_reason(), "END");
+  EXPECT_EQ(sample.num_tokens(), 7) << "it began among the first five, and ended after them";
+}
+
 TEST_F(SampleTest, ShowsAHalfStopStringWhenItEndsOtherwise) {
   Sample sample(tokenizer_, {.stop = {"END"}});
   sample.take(event("EN", FinishReason::kLength));

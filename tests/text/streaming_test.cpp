@@ -60,6 +60,14 @@ TEST(StopMatcher, HoldsBackNoMoreThanItMust) {
   EXPECT_EQ(matcher.push("y"), "zy");
 }
 
+TEST(StopMatcher, PassesOverThoseThatEndTooEarly) {
+  StopMatcher matcher({"b", "abc", "dd"}, false);
+  EXPECT_EQ(matcher.push("xbab", false), "xb");
+  EXPECT_EQ(matcher.push("d"), "ab") << "the b has been passed over";
+  EXPECT_EQ(matcher.push("d"), "");
+  EXPECT_EQ(matcher.matched(), "dd");
+}
+
 struct ReasoningCase {
   bool starts_inside;
   std::string text, reasoning, content;

@@ -43,6 +43,7 @@ ApiResult<EngineRequest> engine_request(const ServedModel& model, const Generate
 SampleOptions sample_options(const GenerateRequest& request, bool with_logprobs) {
   return {.stop = request.stop,
           .stop_token_ids = request.stop_token_ids,
+          .min_tokens = request.min_tokens,
           .include_stop = request.include_stop_str_in_output,
           .skip_special_tokens = request.skip_special_tokens,
           .keeps_tokens = with_logprobs || request.return_token_ids};
