@@ -232,6 +232,9 @@ fn for_clients(error: &str) -> String {
     if is_over_a_bound(error) {
         return TOO_MUCH.into();
     }
+    if error.contains("attempt to multiply with overflow") {
+        return "expected numbers, and multiples that must hold at once, within 32 bits".into();
+    }
     if error.contains("symbols.len() < u16::MAX") {
         return "expected fewer rules, alternatives and repetitions".into();
     }
