@@ -14,10 +14,13 @@ Generation::Generation(ApiContext& api, http::Exchange& exchange)
     : api_(api),
       exchange_(exchange),
       engine_(*api.model->engine),
-      bell_(exchange.executor()),
-      deadline_(exchange.arrival() + api.request_timeout),
+      bell_(exchange.executor(), asio::steady_timer::time_point::max()),
+      deadline_(exchange.executor(), exchange.arrival() + api.request_timeout),
       inbox_(std::make_shared<Inbox>(Inbox{exchange.executor(), this})) {
   exchange_.on_client_gone([this] { bell_.cancel(); });
+  deadline_.async_wait([inbox = inbox_](boost::system::error_code error) {
+    if (!error && inbox->owner != nullptr) inbox->owner->run_out_of_time();
+  });
 }
 
 Generation::~Generation() {
@@ -102,6 +105,14 @@ void Generation::abort() {
   for (const RequestId id : ids_) engine_.cancel(id);
 }
 
+// Also while a reader takes its time. Who has all that will come is only being told.
+void Generation::run_out_of_time() {
+  if (!ids_.empty() && std::ranges::all_of(records_, &RequestRecord::is_finished)) return;
+  is_timed_out_ = true;
+  abort();
+  bell_.cancel();
+}
+
 void Generation::deliver(News news) {
   records_[news.request_idx].take(news.event);
   news_.push_back(std::move(news));
@@ -109,11 +120,8 @@ void Generation::deliver(News news) {
 }
 
 asio::awaitable<std::vector<Generation::News>> Generation::next() {
-  while (news_.empty() && !exchange_.is_client_gone() && !is_timed_out_) {
-    bell_.expires_at(deadline_);
-    const auto [error] = co_await bell_.async_wait(asio::as_tuple(asio::use_awaitable));
-    is_timed_out_ = !error;
-  }
+  while (news_.empty() && !exchange_.is_client_gone() && !is_timed_out_)
+    co_await bell_.async_wait(asio::as_tuple(asio::use_awaitable));
   if (exchange_.is_client_gone() || is_timed_out_) co_return std::vector<News>();
   co_return std::exchange(news_, {});
 }

@@ -48,14 +48,15 @@ class Generation {
     Generation* owner;  // null once it is gone; I/O thread only
   };
   void deliver(News news);
+  void run_out_of_time();
   ApiError refusal(const Error& error);
   ApiStatus check_room(const std::vector<EngineRequest>& requests);
 
   ApiContext& api_;
   http::Exchange& exchange_;
   Engine& engine_;
-  boost::asio::steady_timer bell_;  // rings by being cancelled; expires when the time is up
-  Clock::time_point deadline_;
+  boost::asio::steady_timer bell_;  // rings by being cancelled
+  boost::asio::steady_timer deadline_;
   std::shared_ptr<Inbox> inbox_;
   std::vector<RequestId> ids_;
   std::vector<RequestRecord> records_;  // as ids_

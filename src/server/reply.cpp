@@ -47,7 +47,6 @@ boost::asio::awaitable<void> follow_job(ApiContext& api, http::Exchange& exchang
     exchange.note = reply.note();
     if (exchange.is_client_gone()) co_return;
     if (generation.is_timed_out()) {
-      generation.abort();  // whoever reads the answer finds its place free
       ApiError error = time_is_up();
       co_await end_with_error(api, exchange, reply, std::move(error));
       co_return;
