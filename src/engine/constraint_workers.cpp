@@ -1,11 +1,14 @@
 #include "engine/constraint_workers.h"
 
+#include <chrono>
+
 #include "base/thread_name.h"
 
 namespace retort {
 namespace {
 
-constexpr int kNumThreads = 4;  // so many slow grammars before another one waits
+constexpr int kNumThreads = 4;
+constexpr double kSlowSeconds = 0.05;
 
 }  // namespace
 
@@ -17,24 +20,31 @@ ConstraintWorkers::ConstraintWorkers(std::function<void()> on_done) : on_done_(s
     });
 }
 
-void ConstraintWorkers::run(std::function<void()> work) {
+void ConstraintWorkers::run(double seconds, std::function<void()> work) {
   const std::lock_guard lock(mutex_);
-  queue_.push_back(std::move(work));
+  queue_.emplace(seconds, std::move(work));
   wake_.notify_one();
 }
 
+bool ConstraintWorkers::may_begin() const {
+  return !queue_.empty() && (queue_.begin()->first < kSlowSeconds || num_slow_ < kNumThreads - 1);
+}
+
 void ConstraintWorkers::work(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
   while (true) {
-    std::function<void()> work;
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, stop, [this] { return !queue_.empty(); });
-      if (stop.stop_requested()) return;
-      work = std::move(queue_.front());
-      queue_.pop_front();
-    }
-    work();
+    wake_.wait(lock, stop, [this] { return may_begin(); });
+    if (stop.stop_requested()) return;
+    auto next = queue_.extract(queue_.begin());
+    const bool is_slow = next.key() >= kSlowSeconds;
+    num_slow_ += is_slow ? 1 : 0;
+    lock.unlock();
+    next.mapped()();
     on_done_();
+    next = {};
+    lock.lock();
+    num_slow_ -= is_slow ? 1 : 0;
+    if (is_slow) wake_.notify_one();
   }
 }
 
@@ -45,8 +55,10 @@ FollowedConstraint::FollowedConstraint(std::unique_ptr<TokenConstraint> constrai
 }
 
 void FollowedConstraint::begin(std::vector<TokenId> tokens) {
-  workers_->run([state = state_, tokens = std::move(tokens)] {
+  workers_->run(state_->seconds, [state = state_, tokens = std::move(tokens)] {
+    const auto start = std::chrono::steady_clock::now();
     state->next = state->constraint->follow(tokens);
+    state->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     state->is_ready.store(true, std::memory_order_release);
   });
 }
@@ -60,6 +72,7 @@ Result<FollowedConstraint> FollowedConstraint::clone() const {
   auto state = std::make_shared<State>();
   RETORT_ASSIGN(state->constraint, state_->constraint->clone());
   state->next = state_->next;
+  state->seconds = state_->seconds;
   state->is_ready = true;
   return FollowedConstraint(std::move(state), *workers_);
 }

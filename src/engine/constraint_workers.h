@@ -4,8 +4,8 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -20,15 +20,18 @@ class ConstraintWorkers {
   // on_done: called on a worker after each piece of work. Throws std::system_error where no threads are to be had.
   explicit ConstraintWorkers(std::function<void()> on_done);
 
-  void run(std::function<void()> work);
+  // `seconds`: what such work took the last time. What is quick goes first, and a thread is kept for it.
+  void run(double seconds, std::function<void()> work);
 
  private:
   void work(const std::stop_token& stop);
+  bool may_begin() const;
 
   std::function<void()> on_done_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  std::deque<std::function<void()>> queue_;
+  std::multimap<double, std::function<void()>> queue_;  // those of equal time in their order
+  int num_slow_ = 0;                                    // that run
   std::vector<std::jthread> threads_;  // last: its end waits for the work that runs and drops what waits
 };
 
@@ -48,6 +51,7 @@ class FollowedConstraint {
   struct State {
     std::unique_ptr<TokenConstraint> constraint;
     Result<NextTokens> next;
+    double seconds = 0;  // of the last following
     std::atomic<bool> is_ready{false};
   };
   FollowedConstraint(std::shared_ptr<State> state, ConstraintWorkers& workers)
