@@ -115,6 +115,7 @@ void Generation::run_out_of_time() {
 
 void Generation::deliver(News news) {
   records_[news.request_idx].take(news.event);
+  if (is_timed_out_) return;
   news_.push_back(std::move(news));
   bell_.cancel();
 }
@@ -122,7 +123,7 @@ void Generation::deliver(News news) {
 asio::awaitable<std::vector<Generation::News>> Generation::next() {
   while (news_.empty() && !exchange_.is_client_gone() && !is_timed_out_)
     co_await bell_.async_wait(asio::as_tuple(asio::use_awaitable));
-  if (exchange_.is_client_gone() || is_timed_out_) co_return std::vector<News>();
+  if (exchange_.is_client_gone()) co_return std::vector<News>();
   co_return std::exchange(news_, {});
 }
 

@@ -32,8 +32,8 @@ class Generation {
   // All or none: 400 when the queue can never hold them, 429 when it has no room for them now, 503 when the engine
   // ends.
   ApiStatus submit(std::vector<EngineRequest> requests);
-  // Waits for events and takes all that have come: while a slow reader is written to they gather here. Empty when there
-  // will be no more of use: the client is gone or the time is up.
+  // Waits for events and takes all that came in time: while a slow reader is written to they gather here. There will be
+  // no more of use where the client is gone or the time is up.
   boost::asio::awaitable<std::vector<News>> next();
   // The request has all that its caller wants, and so ends as if it had stopped by itself.
   void cancel(size_t request_idx);

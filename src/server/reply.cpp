@@ -46,17 +46,17 @@ boost::asio::awaitable<void> follow_job(ApiContext& api, http::Exchange& exchang
     const std::vector<Generation::News> news = co_await generation.next();
     exchange.note = reply.note();
     if (exchange.is_client_gone()) co_return;
-    if (generation.is_timed_out()) {
-      ApiError error = time_is_up();
-      co_await end_with_error(api, exchange, reply, std::move(error));
-      co_return;
-    }
     for (const Generation::News& item : news) {
       if (ApiStatus status = reply.take(item); !status) {
         co_await end_with_error(api, exchange, reply, std::move(status).error());
         co_return;
       }
       if (reply.is_finished(item.request_idx)) generation.cancel(item.request_idx);  // by a stop string, perhaps
+    }
+    if (generation.is_timed_out() && !reply.is_finished()) {
+      ApiError error = time_is_up();
+      co_await end_with_error(api, exchange, reply, std::move(error));
+      co_return;
     }
     if (!stream) continue;
     std::string chunks = reply.chunks();

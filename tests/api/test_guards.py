@@ -76,18 +76,23 @@ def test_a_batch_that_never_fits_is_not_told_to_come_again(start_server):
     assert server.stop() == 0
 
 
-def test_the_time_is_up_for_slow_readers_too(start_server):
-    """Their answers end and leave the cache; who reads on is told why."""
+# Megabytes at the first token; the answers go on with " one two three".
+LARGE = {"prompt": " one two three" * 50, "echo": True, "logprobs": 20, "n": 32, "temperature": 0, "stream": True}
+
+
+@pytest.mark.parametrize("stop", [None, " two"])
+def test_the_time_is_up_for_slow_readers_too(start_server, stop):
+    """Their answers end and leave the cache; who reads on is told why, or gets what was whole in time."""
     server = start_server("--request-timeout", "6", "--max-model-len", "2048")
-    large = {"prompt": " one two three" * 50, "echo": True, "logprobs": 20, "n": 32}  # megabytes at the first token
-    body = {**large, "max_tokens": 1500, "ignore_eos": True, "stream": True}
+    body = {**LARGE, "max_tokens": 1500, "ignore_eos": True, "stop": stop}
     with server.connect(receive_buffer=4096) as connection:
         connection.send(request("POST", "/v1/completions", body))
         assert connection.read_head().status == 200
         server.wait_for_load(lambda load: load["num_running"] == 32)
         server.wait_for_load(lambda load: load["num_running"] == 0)
         told = connection.read_until(b"[DONE]")
-    assert b"within the server's time limit" in told[-2000:]
+    assert (b"within the server's time limit" in told) == (stop is None)
+    assert told.count(b'"finish_reason":"stop"') == (32 if stop else 0)
     assert b'"finish_reason":"length"' not in told
     assert server.stop() == 0
 
