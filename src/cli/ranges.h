@@ -32,13 +32,19 @@ inline CLI::Validator between(double least, double most) {
 // what: "a key".
 inline CLI::Validator not_empty(std::string what) {
   return CLI::Validator(
-      [=](std::string& text) { return text.empty() ? fmt::format("expected {}, got an empty one", what) : ""; }, "");
+      [what = std::move(what)](std::string& text) {
+        return text.empty() ? fmt::format("expected {}, got an empty one", what) : "";
+      },
+      "");
 }
 
 // what: "a name without a port".
 inline CLI::Validator such(bool (*is_such)(std::string_view), std::string what) {
   return CLI::Validator(
-      [=](std::string& text) { return is_such(text) ? "" : fmt::format("expected {}, got '{}'", what, text); }, "");
+      [is_such, what = std::move(what)](std::string& text) {
+        return is_such(text) ? "" : fmt::format("expected {}, got '{}'", what, text);
+      },
+      "");
 }
 
 inline CLI::Validator at_least(double least) { return between(least, std::numeric_limits<double>::infinity()); }

@@ -144,7 +144,8 @@ std::vector<Field<Request>> sampling_fields() {
 
 std::vector<Field<Request>> ending_fields() {
   return {
-      int_field("min_tokens", &Request::min_tokens, {0, kMaxInt}, 0, "Stop tokens are not sampled before, and stop strings are passed over."),
+      int_field("min_tokens", &Request::min_tokens, {0, kMaxInt}, 0,
+                "Stop tokens are not sampled before, and stop strings are passed over."),
       token_ids_field("stop_token_ids", &Request::stop_token_ids, "Tokens that end the text, besides the model's own."),
       bool_field("include_stop_str_in_output", &Request::include_stop_str_in_output, false,
                  "Keep the stop string in the text."),
