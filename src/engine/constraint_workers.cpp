@@ -22,29 +22,32 @@ ConstraintWorkers::ConstraintWorkers(std::function<void()> on_done) : on_done_(s
 
 void ConstraintWorkers::run(double seconds, std::function<void()> work) {
   const std::lock_guard lock(mutex_);
-  queue_.emplace(seconds, std::move(work));
+  (seconds < kSlowSeconds ? quick_ : slow_).waiting.push_back(std::move(work));
   wake_.notify_one();
 }
 
-bool ConstraintWorkers::may_begin() const {
-  return !queue_.empty() && (queue_.begin()->first < kSlowSeconds || num_slow_ < kNumThreads - 1);
+ConstraintWorkers::Lane* ConstraintWorkers::next_lane() {
+  for (Lane* lane : {&quick_, &slow_})
+    if (!lane->waiting.empty() && lane->num_running < kNumThreads - 1) return lane;
+  return nullptr;
 }
 
 void ConstraintWorkers::work(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, stop, [this] { return may_begin(); });
+    wake_.wait(lock, stop, [this] { return next_lane() != nullptr; });
     if (stop.stop_requested()) return;
-    auto next = queue_.extract(queue_.begin());
-    const bool is_slow = next.key() >= kSlowSeconds;
-    num_slow_ += is_slow ? 1 : 0;
+    Lane& lane = *next_lane();
+    auto next = std::move(lane.waiting.front());
+    lane.waiting.pop_front();
+    ++lane.num_running;
     lock.unlock();
-    next.mapped()();
+    next();
     on_done_();
     next = {};
     lock.lock();
-    num_slow_ -= is_slow ? 1 : 0;
-    if (is_slow) wake_.notify_one();
+    --lane.num_running;
+    wake_.notify_one();  // this thread may take another lane's work
   }
 }
 

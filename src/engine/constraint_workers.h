@@ -4,8 +4,8 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -20,18 +20,22 @@ class ConstraintWorkers {
   // on_done: called on a worker after each piece of work. Throws std::system_error where no threads are to be had.
   explicit ConstraintWorkers(std::function<void()> on_done);
 
-  // `seconds`: what such work took the last time. What is quick goes first, and a thread is kept for it.
+  // `seconds`: what such work took the last time. What is quick goes before what is slow, each in its order, and a
+  // thread is kept for either.
   void run(double seconds, std::function<void()> work);
 
  private:
+  struct Lane {
+    std::deque<std::function<void()>> waiting;
+    int num_running = 0;
+  };
   void work(const std::stop_token& stop);
-  bool may_begin() const;
+  Lane* next_lane();  // null: nothing may begin
 
   std::function<void()> on_done_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  std::multimap<double, std::function<void()>> queue_;  // those of equal time in their order
-  int num_slow_ = 0;                                    // that run
+  Lane quick_, slow_;
   std::vector<std::jthread> threads_;  // last: its end waits for the work that runs and drops what waits
 };
 

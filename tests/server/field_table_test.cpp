@@ -192,8 +192,10 @@ TEST(JsonInput, LimitsValuesAndKeys) {
   for (int i = 0; i < 5000; ++i) many += (i > 0 ? "," : "") + ("\"" + std::to_string(i)) + "\":1";
   const auto refused = parse_json(many + "}");
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().message, "the JSON body has objects with too many keys");
-  EXPECT_EQ(parse_json(many).error().message, "the JSON body has objects with too many keys") << "never closed";
+  EXPECT_EQ(refused.error().message,
+            "the JSON body has objects with too many keys: one alone may have 4472, of several the squares of their "
+            "numbers of keys may add up to 20000000");
+  EXPECT_EQ(parse_json(many).error().message, refused.error().message) << "never closed";
 }
 
 TEST(JsonInput, WritesValidUtf8) { EXPECT_EQ(dump_json(Json("a\xff")), "\"a\xEF\xBF\xBD\""); }

@@ -147,7 +147,7 @@ TEST_F(GuardsTest, TellsWithinEachStreamThatTheTimeIsUp) {
   EXPECT_THAT(stream_of("/api/chat", fmt::format("{{{}}}", messages)),
               HasSubstr("{\"error\":\"the request did not finish within the server's time limit\"}\n"));
   EXPECT_THAT(stream_of("/v1/responses", R"({"stream": true, "input": "say 0123456789012345678901234"})"),
-              HasSubstr("event: response.failed"));
+              AllOf(HasSubstr("event: response.failed"), HasSubstr(R"("status":"incomplete")")));
 }
 
 TEST_F(GuardsTest, RefusesAtOnceWhileEverythingIsBusy) {

@@ -1,5 +1,6 @@
 #include "server/fields/json_input.h"
 
+#include <cmath>
 #include <set>
 #include <vector>
 
@@ -15,6 +16,13 @@ size_t skip_string(std::string_view text, size_t at) {
       return at + 1;
   }
   return text.size();
+}
+
+tl::unexpected<ApiError> too_many_keys(const JsonInputLimits& limits) {
+  const auto in_one = static_cast<size_t>(std::sqrt(static_cast<double>(limits.max_key_comparisons)));
+  return refuse(400, fmt::format("the JSON body has objects with too many keys: one alone may have {}, of several the "
+                                 "squares of their numbers of keys may add up to {}",
+                                 in_one, limits.max_key_comparisons));
 }
 
 // Walks over brackets and commas alone; whether the rest is JSON is the parser's question. Returns how many commas part
@@ -43,13 +51,12 @@ ApiResult<size_t> check_limits(std::string_view text, const JsonInputLimits& lim
     }
     if (num_values > limits.max_values)
       return refuse(400, fmt::format("the JSON body has more than {} values", limits.max_values));
-    if (num_comparisons > limits.max_key_comparisons)
-      return refuse(400, "the JSON body has objects with too many keys");
+    if (num_comparisons > limits.max_key_comparisons) return too_many_keys(limits);
     ++at;
   }
   // An object that is never closed is not JSON, but the parser would read it to its end first.
   for (const size_t count : members) num_comparisons += count * count;
-  if (num_comparisons > limits.max_key_comparisons) return refuse(400, "the JSON body has objects with too many keys");
+  if (num_comparisons > limits.max_key_comparisons) return too_many_keys(limits);
   return num_commas;
 }
 

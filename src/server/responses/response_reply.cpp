@@ -65,7 +65,7 @@ std::string_view ResponseReply::status() const {
 
 Json ResponseReply::response(std::string_view status) const {
   Json output = Json::array();
-  for (const Item& item : items_) output.push_back(item_json(item, status_of(item), true));
+  for (const Item& item : items_) output.push_back(item_json(item, status_of(item, status), true));
   const Usage numbers = usage();
   Json json = {
       {"id", id_},
@@ -150,9 +150,9 @@ bool ResponseReply::needs_empty_message() const {
   return status() == "completed" && (items_.empty() || items_.back().kind == Kind::kReasoning);
 }
 
-// The last item is cut off where the answer is.
-std::string_view ResponseReply::status_of(const Item& item) const {
-  const bool is_cut = &item == &items_.back() && choices()[0].sample.is_finished() && status() != "completed";
+// The last item is cut off where the response is.
+std::string_view ResponseReply::status_of(const Item& item, std::string_view response_status) const {
+  const bool is_cut = &item == &items_.back() && response_status != "completed" && response_status != "in_progress";
   return is_cut || item.is_cut_call ? "incomplete" : "completed";
 }
 
@@ -227,6 +227,7 @@ void ResponseReply::close_item(std::string& events) {
   if (!std::exchange(is_item_open_, false)) return;
   const size_t idx = items_.size() - 1;
   const Item& item = items_[idx];
+  const std::string_view now = choices()[0].sample.is_finished() ? status() : "in_progress";
   if (item.kind == Kind::kCall)
     events += event("response.function_call_arguments.done",
                     {{"item_id", item.id}, {"output_index", idx}, {"arguments", item.text}});
@@ -236,8 +237,8 @@ void ResponseReply::close_item(std::string& events) {
     events += item_event("response.reasoning_text.done", Json::object({{"text", item.text}}));
   if (item.kind != Kind::kCall)
     events += item_event("response.content_part.done", Json::object({{"part", part_json(item, true)}}));
-  events +=
-      event("response.output_item.done", {{"output_index", idx}, {"item", item_json(item, status_of(item), true)}});
+  events += event("response.output_item.done",
+                  {{"output_index", idx}, {"item", item_json(item, status_of(item, now), true)}});
 }
 
 // The item of this kind that is open, another one being closed first.

@@ -44,7 +44,7 @@ class ResponseReply : public Reply {
   Json part_json(const Item& item, bool with_text) const;
   Json logprobs_of(const Delta& delta) const;
   bool needs_empty_message() const;
-  std::string_view status_of(const Item& item) const;
+  std::string_view status_of(const Item& item, std::string_view response_status) const;
 
   std::string event(std::string_view type, const Json& data) const;
   std::string item_event(std::string_view type, const Json& data) const;  // of the last item
