@@ -5,7 +5,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "base/log.h"
 #include "base/thread_name.h"
@@ -52,13 +52,12 @@ struct Engine::Impl {
   std::vector<RequestId> cancels;
   std::unordered_map<RequestId, int> unfinished;  // sequences of those neither finished nor cancelled
   int num_unfinished = 0;                         // sum of these
-  std::unordered_set<RequestId> in_line;          // submitted, and neither begun nor cancelled
-  int num_leaving = 0;                            // cancelled in line, and counted in `stats` or `arrivals` still
   RequestId next_id = 1;
   bool resets_prefix_cache = false;
   bool stopping = false;
   Clock::time_point stop_at;
   EngineStats stats;                 // as of the last step's plan or end
+  std::vector<RequestId> running;    // as of then; some may have ended since
   bool constraint_is_ready = false;  // since the last turn began
 
   EngineCore core;  // engine thread only
@@ -114,7 +113,6 @@ Result<RequestId> Engine::submit(EngineRequest request) {
     return fail(ErrorKind::kUnavailable, "{}", full_queue_message(impl_->config, impl_->num_unfinished));
   const RequestId id = impl_->next_id++;
   impl_->count(id, request);
-  impl_->in_line.insert(id);
   impl_->arrivals.emplace_back(id, std::move(request));
   impl_->wake.notify_one();
   return id;
@@ -145,7 +143,6 @@ void Engine::cancel(RequestId id) {
   const std::lock_guard lock(impl_->mutex);
   impl_->discount(id);
   impl_->cancels.push_back(id);
-  impl_->num_leaving += static_cast<int>(impl_->in_line.erase(id));
   impl_->wake.notify_one();
 }
 
@@ -177,8 +174,11 @@ EngineStats Engine::stats() const {
 
 int64_t Engine::most_sequences() const { return int64_t{impl_->config.max_num_seqs} + impl_->config.max_waiting; }
 
-// A step may take long, and whoever has been cancelled meanwhile is in nobody's way.
-int Engine::Impl::num_waiting() const { return stats.num_waiting + static_cast<int>(arrivals.size()) - num_leaving; }
+// Counted anew: a step may take long, and requests come and are cancelled meanwhile.
+int Engine::Impl::num_waiting() const {
+  const auto is_unfinished = [&](RequestId id) { return unfinished.contains(id); };
+  return static_cast<int>(std::ssize(unfinished) - std::ranges::count_if(running, is_unfinished));
+}
 
 void Engine::Impl::run() {
   try {
@@ -207,7 +207,6 @@ bool Engine::Impl::turn() {
     });
     arrived.swap(arrivals);
     cancelled.swap(cancels);
-    stats.num_waiting += static_cast<int>(arrived.size());
     resets = std::exchange(resets_prefix_cache, false);
     constraint_is_ready = false;
     last_turns = stopping;
@@ -241,8 +240,7 @@ void Engine::Impl::wait_for_constraint() {
 void Engine::Impl::publish(Clock::time_point step_started) {
   const std::lock_guard lock(mutex);
   core.report(stats);
-  for (const RequestId id : core.take_out_of_line())
-    if (in_line.erase(id) == 0) --num_leaving;  // cancelled before
+  running = core.running();
   stats.step_started = step_started;
 }
 
@@ -255,8 +253,6 @@ void Engine::Impl::die(std::string_view why) {
     stats.alive = false;
     stats.step_started = {};
     arrived.swap(arrivals);
-    in_line.clear();
-    num_leaving = 0;
   }
   core.abandon(why);
   for (auto& [id, request] : arrived)

@@ -44,7 +44,8 @@ inline constexpr std::array kStepSecondBounds = {0.001, 0.0025, 0.005, 0.01, 0.0
                                                  0.2,   0.25,   0.3,   0.5,  1.0,   2.5,  5.0, 10.0};
 
 struct EngineStats {
-  int num_running = 0, num_waiting = 0;
+  int num_running = 0;     // sequences
+  int num_waiting = 0;     // requests that are neither finished nor cancelled, and of which no sequence runs
   int num_unfinished = 0;  // sequences of all requests; a request is out of it before its last event
   int num_kv_blocks = 0;
   double kv_usage = 0;  // 0 … 1

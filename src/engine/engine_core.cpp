@@ -168,9 +168,7 @@ void EngineCore::mark_scheduled(Clock::time_point now) {
   for (const auto& scheduled : step_->sequences) {
     if (scheduled.sequence->is_decoding()) continue;
     Live& live = live_.at(scheduled.sequence->request_id);
-    if (live.scheduled != Clock::time_point{}) continue;
-    live.scheduled = now;
-    out_of_line_.push_back(scheduled.sequence->request_id);
+    if (live.scheduled == Clock::time_point{}) live.scheduled = now;
   }
 }
 
@@ -416,7 +414,6 @@ void EngineCore::finish_sample(Sample& sample, TokenEvent& event) {
 void EngineCore::forget_if_finished(LiveIterator it) {
   if (!std::ranges::all_of(it->second.samples, &Sample::finished)) return;
   if (it->second.deadline) deadlines_.erase({*it->second.deadline, it->first});
-  if (it->second.scheduled == Clock::time_point{}) out_of_line_.push_back(it->first);
   live_.erase(it);
   ++counters_.num_finished;
 }
@@ -432,7 +429,6 @@ void EngineCore::tell(const Live& live, TokenEvent event) noexcept {
 void EngineCore::report(EngineStats& stats) const {
   const BlockPool& pool = scheduler_.blocks();
   stats.num_running = scheduler_.num_running();
-  stats.num_waiting = scheduler_.num_waiting();
   stats.kv_usage = 1.0 - static_cast<double>(pool.num_free()) / pool.num_blocks();
   stats.prompt_tokens = counters_.prompt_tokens;
   stats.cached_prompt_tokens = counters_.cached_prompt_tokens;

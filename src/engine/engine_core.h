@@ -43,9 +43,9 @@ class EngineCore {
   void run_step();
 
   bool has_work() const { return scheduler_.has_work(); }
-  // The requests that no longer wait for their first step, since the last call: it has come, or they have ended.
-  std::vector<RequestId> take_out_of_line() { return std::exchange(out_of_line_, {}); }
-  // Fills in all but what concerns the thread.
+  // The requests of which a sequence runs, each once.
+  std::vector<RequestId> running() const { return scheduler_.running_requests(); }
+  // Fills in all but what concerns the thread and who waits.
   void report(EngineStats& stats) const;
   Status check_integrity() const { return scheduler_.check_integrity(); }
   const BlockPool& blocks() const { return scheduler_.blocks(); }
@@ -105,7 +105,6 @@ class EngineCore {
   Sampler sampler_;
   std::unordered_map<RequestId, Live> live_;
   std::set<std::pair<Clock::time_point, RequestId>> deadlines_;
-  std::vector<RequestId> out_of_line_;
   const Step* step_ = nullptr;
   std::vector<ForwardSequence> batch_;
   std::map<RequestId, Error> failed_;  // in the step that runs

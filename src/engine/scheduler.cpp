@@ -379,6 +379,14 @@ void Scheduler::insert_running(std::unique_ptr<Sequence> sequence) {
   running_.insert(place, std::move(sequence));
 }
 
+std::vector<uint64_t> Scheduler::running_requests() const {
+  std::vector<uint64_t> ids;
+  for (const auto& sequence : running_) ids.push_back(sequence->request_id);
+  std::ranges::sort(ids);
+  ids.erase(std::ranges::unique(ids).begin(), ids.end());
+  return ids;
+}
+
 int Scheduler::num_seats_taken() const {
   int seats = 0;
   for (const auto& sequence : running_) seats += sequence->num_samples;

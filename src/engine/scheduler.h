@@ -92,6 +92,7 @@ class Scheduler {
   bool has_work() const { return !running_.empty() || !waiting_.empty(); }
   int num_running() const { return static_cast<int>(running_.size()); }
   int num_waiting() const { return static_cast<int>(waiting_.size()); }
+  std::vector<uint64_t> running_requests() const;  // each once
   uint64_t num_preemptions() const { return num_preemptions_; }
   const BlockPool& blocks() const { return pool_; }
   // Every block is free, cached or owned by the sequences that name it; every sequence is where it should be.

@@ -164,6 +164,45 @@ TEST(Engine, ACancelledRequestLeavesTheQueueAtOnce) {
   EXPECT_EQ(engine.stats().num_waiting, 0);
 }
 
+// Sequences that go before a prompt under way run, though the step may have room for one of them only.
+TEST(Engine, CancelledOnesThatRanAreNotTakenFromThoseThatWait) {
+  FakeRunner runner(kVocab, 64);
+  std::atomic<int> num_begun = 0, num_let_go = 0;
+  const auto wait_until = [](std::atomic<int>& count, int least) {
+    for (int now = count; now < least; now = count) count.wait(now);
+  };
+  const auto set = [](std::atomic<int>& count, int value) {
+    count = value;
+    count.notify_all();
+  };
+  runner.before_run = [&](auto) {
+    const int step = num_begun + 1;
+    set(num_begun, step);
+    wait_until(num_let_go, step);
+  };
+  Engine engine({.max_num_seqs = 4, .max_num_batched_tokens = 8}, runner);
+  std::vector<Answers> answers = {submit(engine, greedy(5, std::vector<TokenId>(100, 7)))};
+  wait_until(num_begun, 1);
+  std::vector<RequestId> ids(5);
+  for (RequestId& id : ids) {
+    EngineRequest sooner = greedy(5, std::vector<TokenId>(20, 7));
+    sooner.priority = -1;
+    answers.push_back(submit(engine, std::move(sooner), &id));
+  }
+  set(num_let_go, 1);
+  wait_until(num_begun, 2);
+  EXPECT_EQ(engine.stats().num_running, 4);
+  EXPECT_EQ(engine.stats().num_waiting, 2);
+  for (const size_t i : {1, 2}) engine.cancel(ids[i]);
+  EXPECT_EQ(engine.stats().num_waiting, 2) << "neither of them waited";
+  engine.cancel(ids[3]);
+  EXPECT_EQ(engine.stats().num_waiting, 1);
+  set(num_let_go, 1000);
+  for (const Answers& one : answers) one.wait_one();
+  engine.stop(1s);
+  EXPECT_EQ(engine.stats().num_waiting, 0);
+}
+
 TEST(Engine, CancelEndsARequestBeforeTheNextStep) {
   FakeRunner runner(kVocab, 16);
   std::atomic<int> num_runs = 0;
