@@ -123,8 +123,41 @@ TREE = {
     "$ref": "#/$defs/tree",
 }
 
+# Objects with so many keys, and with keys that no schema names.
+KEYS = {
+    "one of those named": {
+        "type": "object",
+        "properties": {"a": {"const": 1}, "b": {"enum": [2, 3]}},
+        "additionalProperties": False,
+        "minProperties": 1,
+    },
+    "one more than named": {
+        "type": "object",
+        "properties": {"a": {"const": 1}},
+        "required": ["a"],
+        "additionalProperties": {"enum": [2, 3]},
+        "minProperties": 2,
+        "maxProperties": 2,
+    },
+    "two or three": {
+        "type": "object",
+        "minProperties": 2,
+        "maxProperties": 3,
+        "additionalProperties": {"enum": [1, 2]},
+        "anyOf": [{"required": ["a"]}, {"required": ["b", "c"]}],
+    },
+    "named beside others": {
+        "type": "object",
+        "properties": {"a": {"const": 1}},
+        "required": ["a"],
+        "patternProperties": {"^b": {"type": "null"}},
+        "additionalProperties": {"type": "boolean"},
+        "maxProperties": 3,
+    },
+}
+
 # References within a schema count from its root, so those that are not at the root cannot stand elsewhere.
-SCHEMAS = [("tree", TREE)] + [
+SCHEMAS = [("tree", TREE), *KEYS.items()] + [
     (f"{name}, {place}", wrap(leaf))
     for name, leaf in LEAVES.items()
     for place, wrap in WRAPPERS.items()
@@ -153,6 +186,8 @@ REFUSED = [
     ({"enum": [1, -9223372036854775808]}, "enum[1]: expected numbers from -2^53 to 2^53"),
     ({"$ref": "#"}, "lead back to itself, got '#'"),
     ({"type": "string", "pattern": "^[a-z&&[^b]]$"}, "pattern: '&&'"),
+    ({"additionalProperties": {"enum": [1, 2]}, "minProperties": 2}, "minProperties: expected at most 1"),
+    ({"items": {"patternProperties": {"^a$": {}}, "required": ["b"], "minProperties": 3}}, "items.minProperties"),
     (CHAIN, "600 schemas inside each other"),
 ]
 

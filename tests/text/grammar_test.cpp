@@ -207,6 +207,77 @@ TEST_F(GrammarTest, KeysThatAskForNothingAndCountsWrittenAsDoublesAreTaken) {
   EXPECT_NE(refusal(R"({"type": "string", "maxLength": 1.5})"), "");
 }
 
+// Written another way they would count as others, with the schema of those.
+TEST_F(GrammarTest, KeysThatASchemaNamesHaveOneSpelling) {
+  const std::string_view others = R"({"type": "object", "properties": {"a": {"const": 7}, "\u001f": {"const": 7}},
+      "additionalProperties": {"type": "boolean"}})";
+  EXPECT_TRUE(writes(others, R"({"a":7,"\u001f":7,"b":true,"b":false})"));
+  EXPECT_FALSE(writes(others, R"({"a":7,"a":true})"));
+  for (const char* key : {R"(\u0061)", R"(\u001F)", R"(\u001f)"})
+    EXPECT_FALSE(writes(others, fmt::format(R"({{"{}":true}})", key))) << key;
+  EXPECT_FALSE(writes(R"({"type": "object", "patternProperties": {"^a$": {"const": 7}}})", R"({"\u0061":true})"));
+  EXPECT_FALSE(writes(R"({"required": ["a"]})", R"({"a":1,"\u0061":2})"));
+  EXPECT_FALSE(writes(fmt::format("start: \"x\" %json {}", others), R"(x{"\u0061":true})", GrammarKind::kLark));
+  EXPECT_FALSE(writes(R"({"type": "object", "properties": {"\n": {"const": 7}}, "patternProperties": {"^\\s$": {}},
+                          "additionalProperties": false})",
+                      R"({"\u000a":true})"));
+  // Where there are no others, control characters are written as ever.
+  EXPECT_TRUE(writes(R"({"type": "object", "properties": {"a": {"const": "\u001b"}}, "additionalProperties": false})",
+                     R"({"a":"\u001b"})"));
+  EXPECT_TRUE(writes(R"({"type": "object", "additionalProperties": {"const": "\u007f"}})", R"({"a":"\u007f"})"));
+  EXPECT_THAT(refusal(R"({"properties": {"a": {"enum": ["b", ["\u001b"]]}}})"),
+              HasSubstr("[grammar] properties.a.enum[1][0]: expected no control character that only \\uXXXX writes"));
+  EXPECT_EQ(refusal(R"({"properties": {"\u001b": {"enum": ["\b\t\n\f\r\"\\ü"]}}})"), "");
+}
+
+// Pairs are counted as they are written; a reader keeps one with each key.
+TEST_F(GrammarTest, NoMoreKeysAreAskedForThanAreSureToDiffer) {
+  for (
+      const char* kept :
+      {R"({"minProperties": 1})", R"({"minProperties": 2, "required": ["a"]})",
+       R"({"minProperties": 3, "required": ["a", "b", "a"]})",
+       R"({"minProperties": 4, "properties": {"a": {}, "b": {}, "c": {}, "d": {}}, "required": ["a", "b", "c", "d"],
+            "additionalProperties": false})",
+       R"({"required": ["a", "b"], "allOf": [{"minProperties": 3}]})",
+       R"({"minProperties": 3, "allOf": [{"required": ["a"]}, {"$ref": "#/$defs/b"}], "$defs": {"b": {"required": ["b"]}}})",
+       R"({"minProperties": 3, "anyOf": [{"required": ["a", "b"]}, {"required": ["c", "d"]}, {"type": "null"}]})",
+       R"({"anyOf": [{"type": "string", "minProperties": 5}, {"minProperties": 1}]})",
+       R"({"minProperties": 2, "enum": [{"a": 1, "b": 2}]})",
+       R"({"properties": {"minProperties": {"const": {"minProperties": 7}}}, "$defs": {"unused": {"minProperties": 2}}})"})
+    EXPECT_EQ(refusal(kept), "") << kept;
+  const std::string_view named = R"({"type": "object", "additionalProperties": false, "minProperties": 1,
+      "properties": {"a": {"const": 1}, "b": {"const": 2}}})";
+  EXPECT_TRUE(writes(named, R"({"b":2})"));
+  EXPECT_FALSE(writes(named, "{}"));
+  const std::string_view one_more =
+      R"({"minProperties": 2, "type": "object", "required": ["a"], "additionalProperties": {"const": 1}})";
+  EXPECT_TRUE(writes(one_more, R"({"a":1,"b":1})"));
+  EXPECT_FALSE(writes(one_more, R"({"a":1,"a":1})"));
+  EXPECT_FALSE(writes(one_more, R"({"a":1})"));
+
+  const auto expected = [](std::string_view path, int most, int given) {
+    return fmt::format(
+        "[grammar] {}minProperties: expected at most {}, one more than the keys required (others may be "
+        "written twice), got {}",
+        path, most, given);
+  };
+  EXPECT_EQ(refusal(R"({"minProperties": 2.0})"), expected("", 1, 2));
+  EXPECT_EQ(refusal(R"({"minProperties": 3, "patternProperties": {"^a$": {}}, "additionalProperties": false})"),
+            expected("", 1, 3));
+  EXPECT_EQ(refusal(R"({"minProperties": 4, "required": ["a", "b"], "properties": {"a": {}, "b": {}}})"),
+            expected("", 3, 4));
+  EXPECT_EQ(refusal(R"({"items": {"anyOf": [{}, {"properties": {"x": {"minProperties": 2}}, "required": ["a"]}]}})"),
+            expected("items.anyOf[1].properties.x.", 1, 2));
+  EXPECT_EQ(refusal(R"({"required": ["a"], "allOf": [{"minProperties": 3}]})"), expected("allOf[0].", 2, 3));
+  EXPECT_EQ(refusal(R"({"minProperties": 3, "anyOf": [{"required": ["a", "b"]}, {}]})"), expected("", 1, 3));
+  EXPECT_EQ(refusal(R"({"additionalProperties": {"$ref": "#/$defs/a"}, "$defs": {"a": {"minProperties": 2}}})"),
+            expected("$defs.a.", 1, 2));
+  EXPECT_EQ(refusal(R"({"properties": {"a": {"$ref": "#"}}, "type": "object", "minProperties": 2})"),
+            expected("", 1, 2));
+  EXPECT_THAT(refusal(R"(start: %json {"minProperties": 2})", GrammarKind::kLark),
+              HasSubstr(expected("", 1, 2).substr(10)));
+}
+
 TEST_F(GrammarTest, BoundsAreNeverExceeded) {
   const auto integer = [](std::string_view bounds) { return fmt::format(R"({{"type": "integer", {}}})", bounds); };
   const auto number = [](std::string_view bounds) { return fmt::format(R"({{"type": "number", {}}})", bounds); };

@@ -165,10 +165,10 @@ fn json_schema(text: &str) -> Result<TopLevelGrammar, String> {
     if schema == Value::Bool(true) {
         schema = json!({});
     }
-    schema::prepare(&mut schema)?;
     if let Value::Object(fields) = &mut schema {
         fields.insert("x-guidance".into(), json!({"whitespace_pattern": JSON_WHITE_SPACE}));
     }
+    schema::prepare(&mut schema)?;
     Ok(TopLevelGrammar::from_json_schema(schema))
 }
 

@@ -9,6 +9,7 @@ mod meter;
 mod metered_code;
 mod methods;
 mod numbers;
+mod object_keys;
 mod python;
 mod schema;
 mod short_strings;

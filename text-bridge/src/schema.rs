@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{json, Map, Number, Value};
 
 use crate::dialect::{self, MAX_LEAST_LENGTH};
+use crate::object_keys;
 
 type Fields = Map<String, Value>;
 
@@ -17,8 +18,10 @@ const MAX_BOUND: f64 = 9_223_372_036_854_774_784.0;
 const MAX_LEVELS: usize = 600;
 
 pub fn prepare(schema: &mut Value) -> Result<(), String> {
+    let mut need_one_spelling = false;
     each_schema(schema, "", &mut |fields, path| {
-        exact_constants(fields, path)?;
+        need_one_spelling |= object_keys::need_one_spelling(fields);
+        each_constant(fields, path, exact_numbers)?;
         short_constants(fields, path)?;
         narrow_bounds(fields, path)?;
         plain_counts(fields);
@@ -27,7 +30,13 @@ pub fn prepare(schema: &mut Value) -> Result<(), String> {
     plain_references(schema)?;
     let mut depth = Depth { root: schema, seen: BTreeSet::new() };
     depth.measure(schema, 0)?;
-    look_for_loops(schema, &depth.seen)
+    look_for_loops(schema, &depth.seen)?;
+    object_keys::check(schema)?;
+    if need_one_spelling {
+        object_keys::give_one_spelling(schema);
+        each_schema(schema, "", &mut |fields, path| each_constant(fields, path, object_keys::check_spelling))?;
+    }
+    Ok(())
 }
 
 /// Calls `visit` for every schema within `value`, and for what might be one: objects under keys that mean nothing.
@@ -61,17 +70,17 @@ where
     Ok(())
 }
 
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.into()
+pub fn join(path: &str, key: &str) -> String {
+    if path.is_empty() || key.is_empty() {
+        format!("{path}{key}")
     } else {
         format!("{path}.{key}")
     }
 }
 
-fn exact_constants(fields: &Fields, path: &str) -> Result<(), String> {
+fn each_constant(fields: &Fields, path: &str, check: fn(&Value, &str) -> Result<(), String>) -> Result<(), String> {
     ["const", "enum"].iter().try_for_each(|key| match fields.get(*key) {
-        Some(value) => exact_numbers(value, &join(path, key)),
+        Some(value) => check(value, &join(path, key)),
         None => Ok(()),
     })
 }
@@ -280,22 +289,55 @@ fn move_to_definitions(root: &mut Value, place: &[String]) -> Result<String, Str
     Ok(alias)
 }
 
-/// The schemas that stand right in a schema, as far as llguidance knows their keys.
-fn children(schema: &Value) -> Vec<&Value> {
+/// A schema that stands right in another.
+pub struct Child<'a> {
+    key: &'static str,
+    /// Under the key: a name, or a number in brackets.
+    place: String,
+    pub schema: &'a Value,
+}
+
+impl Child<'_> {
+    pub fn path(&self, parent: &str) -> String {
+        let path = join(parent, self.key);
+        if self.place.starts_with('[') {
+            path + &self.place
+        } else {
+            join(&path, &self.place)
+        }
+    }
+
+    pub fn holds_for_the_same_value(&self) -> bool {
+        matches!(self.key, "allOf" | "anyOf" | "oneOf")
+    }
+}
+
+/// As far as llguidance knows their keys.
+pub fn children(schema: &Value) -> Vec<Child<'_>> {
     const ONE: [&str; 3] = ["items", "additionalItems", "additionalProperties"];
     const SEVERAL: [&str; 5] = ["items", "prefixItems", "allOf", "anyOf", "oneOf"];
     const NAMED: [&str; 2] = ["properties", "patternProperties"];
-    let one = ONE.iter().filter_map(|key| schema.get(key));
-    let several = SEVERAL.iter().filter_map(|key| schema.get(key)?.as_array()).flatten();
-    let named = NAMED.iter().filter_map(|key| schema.get(key)?.as_object()).flat_map(Map::values);
-    one.chain(several).chain(named).filter(|child| child.is_object()).collect()
+    let mut all = Vec::new();
+    for key in ONE {
+        all.extend(schema.get(key).map(|schema| Child { key, place: String::new(), schema }));
+    }
+    for key in SEVERAL {
+        let items = schema.get(key).and_then(Value::as_array).into_iter().flatten().enumerate();
+        all.extend(items.map(|(at, schema)| Child { key, place: format!("[{at}]"), schema }));
+    }
+    for key in NAMED {
+        let fields = schema.get(key).and_then(Value::as_object).into_iter().flatten();
+        all.extend(fields.map(|(name, schema)| Child { key, place: name.clone(), schema }));
+    }
+    all.retain(|child| child.schema.is_object());
+    all
 }
 
-fn reference_of(schema: &Value) -> Option<&str> {
+pub fn reference_of(schema: &Value) -> Option<&str> {
     schema.get("$ref").and_then(Value::as_str)
 }
 
-fn target<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
+pub fn target<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
     if reference == "#" || reference == "#/" {
         return Some(root);
     }
@@ -315,7 +357,7 @@ impl<'a> Depth<'a> {
             return Err(format!("expected at most {MAX_LEVELS} schemas inside each other and behind $ref, got more"));
         }
         for child in children(schema) {
-            self.measure(child, level + 1)?;
+            self.measure(child.schema, level + 1)?;
         }
         let Some(reference) = reference_of(schema) else { return Ok(()) };
         match target(self.root, reference) {
