@@ -226,7 +226,17 @@ TEST_F(GrammarTest, KeysThatASchemaNamesHaveOneSpelling) {
                      R"({"a":"\u001b"})"));
   EXPECT_TRUE(writes(R"({"type": "object", "additionalProperties": {"const": "\u007f"}})", R"({"a":"\u007f"})"));
   EXPECT_THAT(refusal(R"({"properties": {"a": {"enum": ["b", ["\u001b"]]}}})"),
-              HasSubstr("[grammar] properties.a.enum[1][0]: expected no control character that only \\uXXXX writes"));
+              HasSubstr("[grammar] properties.a.enum: expected no control character that only \\uXXXX writes"));
+  for (const char* pattern : {R"(^a\\x01$)", R"(\\n[\\x01\\x02]?)", R"((bc|[\\x1b]))"}) {
+    EXPECT_THAT(refusal(fmt::format(R"({{"properties": {{"a": {{"pattern": "{}"}}}}}})", pattern)),
+                HasSubstr("properties.a.pattern: expected no control character"))
+        << pattern;
+    EXPECT_THAT(refusal(fmt::format(R"({{"patternProperties": {{"{}": {{}}}}}})", pattern)),
+                HasSubstr("[grammar] patternProperties: expected no control character"))
+        << pattern;
+    EXPECT_EQ(refusal(fmt::format(R"({{"pattern": "{}"}})", pattern)), "") << pattern;
+  }
+  EXPECT_TRUE(writes(R"({"properties": {"a": {"pattern": "^a\\n[\\x00-\\x20]$"}}})", R"({"a":"a\n "})"));
   EXPECT_EQ(refusal(R"({"properties": {"\u001b": {"enum": ["\b\t\n\f\r\"\\ü"]}}})"), "");
 }
 

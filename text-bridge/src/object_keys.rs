@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::ptr;
 
+use regex_syntax::hir::{Class, Hir, HirKind};
 use serde_json::{Map, Value};
 
 use crate::schema::{children, join, reference_of, target};
@@ -147,18 +148,60 @@ pub fn give_one_spelling(root: &mut Value) {
     }
 }
 
-/// A constant that cannot be written then.
-pub fn check_spelling(value: &Value, path: &str) -> Result<(), String> {
-    let needs_number = |letter: char| matches!(letter, '\0'..' ' | '\x7f') && !"\u{8}\t\n\u{c}\r".contains(letter);
-    match value {
-        Value::String(text) if text.contains(needs_number) => Err(format!(
-            "{path}: expected no control character that only \\uXXXX writes, as there are objects whose keys may be others \
-             than those named"
-        )),
-        Value::Array(items) => {
-            items.iter().enumerate().try_for_each(|(at, item)| check_spelling(item, &format!("{path}[{at}]")))
+/// What cannot be written then. Of an expression llguidance would leave it out.
+pub fn check_spelling(fields: &Map<String, Value>, path: &str) -> Result<(), String> {
+    let refusal = |key: &str| {
+        format!(
+            "{}: expected no control character that only \\uXXXX writes, as there are objects whose keys may be others \
+             than those named",
+            join(path, key)
+        )
+    };
+    for key in ["const", "enum"] {
+        if fields.get(key).is_some_and(has_unspelled) {
+            return Err(refusal(key));
         }
-        Value::Object(fields) => fields.iter().try_for_each(|(key, field)| check_spelling(field, &join(path, key))),
-        _ => Ok(()),
+    }
+    if fields.get("pattern").and_then(Value::as_str).is_some_and(asks_for_unspelled) {
+        return Err(refusal("pattern"));
+    }
+    let patterns = fields.get("patternProperties").and_then(Value::as_object);
+    match patterns.is_some_and(|patterns| patterns.keys().any(|pattern| asks_for_unspelled(pattern))) {
+        true => Err(refusal("patternProperties")),
+        false => Ok(()),
+    }
+}
+
+fn is_unspelled(letter: char) -> bool {
+    matches!(letter, '\0'..' ' | '\x7f') && !"\u{8}\t\n\u{c}\r".contains(letter)
+}
+
+fn has_unspelled(constant: &Value) -> bool {
+    match constant {
+        Value::String(text) => text.contains(is_unspelled),
+        Value::Array(items) => items.iter().any(has_unspelled),
+        Value::Object(fields) => fields.values().any(has_unspelled),
+        _ => false,
+    }
+}
+
+fn asks_for_unspelled(expression: &str) -> bool {
+    regex_syntax::parse(expression).is_ok_and(|hir| has_unspelled_part(&hir))
+}
+
+fn has_unspelled_part(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Literal(literal) => String::from_utf8_lossy(&literal.0).contains(is_unspelled),
+        HirKind::Class(Class::Unicode(class)) => {
+            !class.ranges().is_empty() && class.iter().all(|range| (range.start()..=range.end()).all(is_unspelled))
+        }
+        HirKind::Class(Class::Bytes(class)) => {
+            let is_unspelled = |byte: u8| is_unspelled(char::from(byte));
+            !class.ranges().is_empty() && class.iter().all(|range| (range.start()..=range.end()).all(is_unspelled))
+        }
+        HirKind::Repetition(repetition) => has_unspelled_part(&repetition.sub),
+        HirKind::Capture(capture) => has_unspelled_part(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(has_unspelled_part),
+        HirKind::Empty | HirKind::Look(_) => false,
     }
 }

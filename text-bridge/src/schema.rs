@@ -21,7 +21,7 @@ pub fn prepare(schema: &mut Value) -> Result<(), String> {
     let mut need_one_spelling = false;
     each_schema(schema, "", &mut |fields, path| {
         need_one_spelling |= object_keys::need_one_spelling(fields);
-        each_constant(fields, path, exact_numbers)?;
+        exact_constants(fields, path)?;
         short_constants(fields, path)?;
         narrow_bounds(fields, path)?;
         plain_counts(fields);
@@ -34,7 +34,7 @@ pub fn prepare(schema: &mut Value) -> Result<(), String> {
     object_keys::check(schema)?;
     if need_one_spelling {
         object_keys::give_one_spelling(schema);
-        each_schema(schema, "", &mut |fields, path| each_constant(fields, path, object_keys::check_spelling))?;
+        each_schema(schema, "", &mut |fields, path| object_keys::check_spelling(fields, path))?;
     }
     Ok(())
 }
@@ -78,9 +78,9 @@ pub fn join(path: &str, key: &str) -> String {
     }
 }
 
-fn each_constant(fields: &Fields, path: &str, check: fn(&Value, &str) -> Result<(), String>) -> Result<(), String> {
+fn exact_constants(fields: &Fields, path: &str) -> Result<(), String> {
     ["const", "enum"].iter().try_for_each(|key| match fields.get(*key) {
-        Some(value) => check(value, &join(path, key)),
+        Some(value) => exact_numbers(value, &join(path, key)),
         None => Ok(()),
     })
 }
