@@ -14,8 +14,7 @@
 
 namespace retort {
 
-inline constexpr int kMaxTileRows = 16;    // what an AMX tile has
-inline constexpr int kVectorTileRows = 8;  // as many sums as 32 vector registers hold beside the 8 of a group's quants
+inline constexpr int kMaxTileRows = 16;               // what an AMX tile has
 inline constexpr float kSmallestActivation = 1e-30f;  // groups whose largest value is not above this are taken as zeros
 
 // Quantised activations of up to kMaxTileRows rows, group-major: entry (group g, row r) is at index g * num_rows + r.

@@ -1,14 +1,13 @@
 // The arithmetic of tile_kernel.h, once, over a vector policy V that each instruction set provides:
 //   kParts, kMaxRows             16 outputs are kParts vectors; at most kMaxRows rows share one unpacking
-//   kSumRows                     rows that sum() multiplies at once, 1 or 2
+//   kPanelRows                   of a whole panel
+//   rows_at_once(n)              of n rows, how many sum() takes: as many as keep the multipliers busy
 //   Float, Quants                kTileOutputs / kParts floats; one group's quants of as many outputs
 //   unpack<kFormat>(group, part) → Quants
-//   sum<kFormat, kHalf>(quants, a, neg_sum) → Float
-//                                the exact integer sum over the group (kHalf −1) or one half of it, as floats;
-//                                neg_sum is −128 · Σa of the same inputs
-//   sum<kFormat, kHalf>(quants, a, neg_sums, sums)
-//                                where kSumRows is 2: of two rows, whose activations lie in `a` as quantize_row
-//                                left them
+//   sum<kFormat, kHalf, kRows>(quants, a, neg_sums, stride, sums)
+//                                the exact integer sums of kRows rows over the group (kHalf −1) or one half of it, as
+//                                floats; a: their activations as quantize_row left them; neg_sums[r * stride]:
+//                                −128 · Σa of the same inputs
 //   unshift<kFormat>()           power of two by which unpack() scaled the quants, to be taken back
 //   halves, signed_bytes, unsigned_bytes, low_nibbles, high_nibbles (p) → Float, mul, fma, negate, set1, zero, load,
 //   store, prefetch_far (into the second-level cache), prefetch_near (into the first, past the others)
@@ -65,6 +64,26 @@ inline PartScales<V> part_scales(const unsigned char* entry, int g, int part) {
   return s;
 }
 
+// The entries of a panel from entry i on.
+inline ActivationPanel entries_from(ActivationPanel panel, int64_t i) {
+  panel.quants += i * kGroupInputs;
+  panel.scales += i;
+  panel.neg_sums += i;
+  panel.neg_half_sums += 2 * i;
+  panel.sums += i;
+  panel.half_sums += 2 * i;
+  return panel;
+}
+
+// The same pointer, which the compiler cannot take apart again into a base and an index: on Intel's cores an
+// instruction that reads memory by an index takes the place of two where instructions are handed out (un-lamination,
+// Intel 64 and IA-32 Architectures Optimization Reference Manual, "Micro-fusion").
+template <class T>
+inline T* in_one_register(T* pointer) {
+  asm("" : "+r"(pointer));
+  return pointer;
+}
+
 // acc + one group's contribution; i: index of (group, row) in the panel. sums: of the group, or of its halves.
 template <class V, const TileFormat& kFormat>
 inline typename V::Float add_sums(const typename V::Float (&sums)[2], const PartScales<V>& s,
@@ -84,41 +103,30 @@ inline typename V::Float add_sums(const typename V::Float (&sums)[2], const Part
   return acc;
 }
 
-template <class V, const TileFormat& kFormat>
-inline typename V::Float add_group(const typename V::Quants& w, const PartScales<V>& s, const ActivationPanel& panel,
-                                   int64_t i, typename V::Float acc) {
+// Adds one group's contribution to the sums of kRows rows, of which row r's is acc[r * V::kParts]. i: index of (group,
+// first row) in the panel.
+template <class V, const TileFormat& kFormat, int kRows>
+inline void add_group(const typename V::Quants& w, const PartScales<V>& s, const ActivationPanel& panel, int64_t i,
+                      typename V::Float* acc) {
+  constexpr bool kHalves = kFormat.scales >= ScaleKind::kSuperHalf;
   const int8_t* a = panel.quants + i * kGroupInputs;
-  typename V::Float sums[2];
-  if constexpr (kFormat.scales < ScaleKind::kSuperHalf) {
-    sums[0] = V::template sum<kFormat, -1>(w, a, panel.neg_sums[i]);
+  typename V::Float sums[2][kRows];  // [half]
+  if constexpr (kHalves) {
+    V::template sum<kFormat, 0, kRows>(w, a, panel.neg_half_sums + 2 * i, 2, sums[0]);
+    V::template sum<kFormat, 1, kRows>(w, a, panel.neg_half_sums + 2 * i + 1, 2, sums[1]);
   } else {
-    sums[0] = V::template sum<kFormat, 0>(w, a, panel.neg_half_sums[2 * i]);
-    sums[1] = V::template sum<kFormat, 1>(w, a, panel.neg_half_sums[2 * i + 1]);
+    V::template sum<kFormat, -1, kRows>(w, a, panel.neg_sums + i, 1, sums[0]);
   }
-  return add_sums<V, kFormat>(sums, s, panel, i, acc);
-}
-
-// The same for rows i and i + 1.
-template <class V, const TileFormat& kFormat>
-inline void add_group_of_two(const typename V::Quants& w, const PartScales<V>& s, const ActivationPanel& panel,
-                             int64_t i, typename V::Float& acc0, typename V::Float& acc1) {
-  const int8_t* a = panel.quants + i * kGroupInputs;
-  typename V::Float sums[2][2];  // [half][row]
-  if constexpr (kFormat.scales < ScaleKind::kSuperHalf) {
-    V::template sum<kFormat, -1>(w, a, {panel.neg_sums[i], panel.neg_sums[i + 1]}, sums[0]);
-  } else {
-    const int32_t* neg_sums = panel.neg_half_sums + 2 * i;
-    V::template sum<kFormat, 0>(w, a, {neg_sums[0], neg_sums[2]}, sums[0]);
-    V::template sum<kFormat, 1>(w, a, {neg_sums[1], neg_sums[3]}, sums[1]);
-  }
-  constexpr int kLast = kFormat.scales < ScaleKind::kSuperHalf ? 0 : 1;
-  acc0 = add_sums<V, kFormat>({sums[0][0], sums[kLast][0]}, s, panel, i, acc0);
-  acc1 = add_sums<V, kFormat>({sums[0][1], sums[kLast][1]}, s, panel, i + 1, acc1);
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r)
+    acc[r * V::kParts] =
+        add_sums<V, kFormat>({sums[0][r], sums[kHalves ? 1 : 0][r]}, s, panel, i + r, acc[r * V::kParts]);
 }
 
 template <class V, const TileFormat& kFormat, int kRows>
 void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, float* out) {
   constexpr int kLanes = kTileOutputs / V::kParts, kChunkGroups = kFormat.chunk_groups();
+  constexpr int kAtOnce = V::rows_at_once(kRows);
   const bool is_nudged = panel.is_nudged;
   typename V::Float acc[kRows][V::kParts];
   for (int r = 0; r < kRows; ++r)
@@ -129,17 +137,16 @@ void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationP
       const unsigned char* entry = tile + kFormat.entry_offset(g);
       const unsigned char* group = tile + kFormat.group_offset(g);
       prefetch_ahead<V, kFormat>(group, is_nudged);
+      ActivationPanel here = entries_from(panel, (first + g) * panel.num_rows);
+      here.quants = in_one_register(here.quants);
+      here.scales = in_one_register(here.scales);
+      here.sums = in_one_register(here.sums);
+      here.half_sums = in_one_register(here.half_sums);
       for (int part = 0; part < V::kParts; ++part) {
         const PartScales<V> s = part_scales<V, kFormat>(entry, g, part);
         const typename V::Quants w = V::template unpack<kFormat>(group, part);
-#pragma GCC unroll 8
-        for (int r = 0; r < kRows; r += V::kSumRows) {
-          const int64_t i = (first + g) * panel.num_rows + r;
-          if constexpr (V::kSumRows == 2)
-            add_group_of_two<V, kFormat>(w, s, panel, i, acc[r][part], acc[r + 1][part]);
-          else
-            acc[r][part] = add_group<V, kFormat>(w, s, panel, i, acc[r][part]);
-        }
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; r += kAtOnce) add_group<V, kFormat, kAtOnce>(w, s, here, r, &acc[r][part]);
       }
     }
   }
@@ -153,18 +160,13 @@ void quant_tile_by(const unsigned char* tile, int64_t num_groups, const Activati
                    float* out) {
   ActivationPanel rest = panel;
   while (rows_left >= kRows) {
-    if constexpr (kRows <= V::kMaxRows && kRows % V::kSumRows == 0)
+    if constexpr (kRows <= V::kMaxRows && kRows % V::rows_at_once(kRows) == 0)
       quant_rows<V, kFormat, kRows>(tile, num_groups, rest, out);
     else
       break;
     rows_left -= kRows;
     out += kRows * kTileOutputs;
-    rest.quants += kRows * kGroupInputs;
-    rest.scales += kRows;
-    rest.neg_sums += kRows;
-    rest.neg_half_sums += 2 * kRows;
-    rest.sums += kRows;
-    rest.half_sums += 2 * kRows;
+    rest = entries_from(rest, kRows);
   }
   if constexpr (sizeof...(kSmaller) > 0)
     if (rows_left > 0) quant_tile_by<V, kFormat, kSmaller...>(tile, num_groups, rest, rows_left, out);
@@ -172,7 +174,7 @@ void quant_tile_by(const unsigned char* tile, int64_t num_groups, const Activati
 
 template <class V, const TileFormat& kFormat>
 void quant_tile(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, float* out) {
-  quant_tile_by<V, kFormat, 8, 6, 4, 3, 2, 1>(tile, num_groups, panel, panel.num_rows, out);
+  quant_tile_by<V, kFormat, 16, 12, 10, 8, 6, 4, 3, 2, 1>(tile, num_groups, panel, panel.num_rows, out);
 }
 
 // Float weights. W: kBytes and kInputs of one step (kInputs inputs of all 16 outputs), read(p, part, j) → V::Float of
@@ -225,7 +227,7 @@ constexpr TileKernels make_tile_kernels() {
           float_tile<V, F16>,
           float_tile<V, BF16>,
           V::quantize_row,
-          kVectorTileRows,
+          V::kPanelRows,
           0,
           {2, kNoManyRows}};
 }

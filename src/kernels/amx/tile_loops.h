@@ -22,9 +22,10 @@ struct SummedVector : avx512::TileVector {
   struct Quants {
     const int32_t* halves[2];  // [16] each; [0] is the whole group's where scales are not per half
   };
-  template <const TileFormat& kFormat, int kHalf>
-  static Float sum(const Quants& row, const int8_t*, int32_t) {
-    return _mm512_cvtepi32_ps(_mm512_load_si512(row.halves[kHalf < 0 ? 0 : kHalf]));
+  template <const TileFormat& kFormat, int kHalf, int kRows>
+  static void sum(const Quants& row, const int8_t*, const int32_t*, int, Float (&sums)[kRows]) {
+    static_assert(kRows == 1);
+    sums[0] = _mm512_cvtepi32_ps(_mm512_load_si512(row.halves[kHalf < 0 ? 0 : kHalf]));
   }
 };
 
@@ -99,7 +100,7 @@ class GroupLoop {
 #pragma GCC unroll 16
     for (int r = 0; r < kMaxTileRows; ++r) {
       const SummedVector::Quants row{{sums_[kSet][0] + r * kTileOutputs, sums_[kSet][1] + r * kTileOutputs}};
-      acc[r] = add_group<SummedVector, kFormat>(row, s, panel_, g * kMaxTileRows + r, acc[r]);
+      add_group<SummedVector, kFormat, 1>(row, s, panel_, g * kMaxTileRows + r, acc + r);
     }
   }
 

@@ -59,7 +59,8 @@ inline __m256i start(int32_t neg_sum) {
 }
 
 struct TileVector {
-  static constexpr int kParts = 2, kMaxRows = 2, kSumRows = 1;
+  static constexpr int kParts = 2, kMaxRows = 2;
+  static constexpr int rows_at_once(int) { return 1; }
   using Float = __m256;
   struct Quants {
     __m256i quad[8];  // inputs 4q … 4q+3 of 8 outputs
@@ -98,10 +99,11 @@ struct TileVector {
              quad<kFormat, 4>(group), quad<kFormat, 5>(group), quad<kFormat, 6>(group), quad<kFormat, 7>(group)}};
   }
 
-  template <const TileFormat& kFormat, int kHalf>
-  static Float sum(const Quants& w, const int8_t* a, int32_t neg_sum) {
+  template <const TileFormat& kFormat, int kHalf, int kRows>
+  static void sum(const Quants& w, const int8_t* a, const int32_t* neg_sums, int, Float (&sums)[kRows]) {
+    static_assert(kRows == 1);
     using Quads = QuadRange<kFormat, kHalf>;
-    __m256i acc = start<kFormat>(neg_sum);
+    __m256i acc = start<kFormat>(neg_sums[0]);
 #pragma GCC unroll 8
     for (int q0 = Quads::kFirst; q0 < Quads::kLast; q0 += Quads::kTogether) {
       __m256i pairs = _mm256_setzero_si256();
@@ -112,7 +114,7 @@ struct TileVector {
       }
       acc = _mm256_add_epi32(acc, widen(pairs));
     }
-    return _mm256_cvtepi32_ps(acc);
+    sums[0] = _mm256_cvtepi32_ps(acc);
   }
 
   template <const TileFormat& kFormat>

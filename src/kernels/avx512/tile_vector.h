@@ -28,7 +28,11 @@ inline __m512i or_field(__m512i base, __m512i x) {
 }
 
 struct TileVector {
-  static constexpr int kParts = 1, kMaxRows = 8, kSumRows = 1;
+  // Sixteen pay least for unpacking, though not all of their sums fit into the registers beside the group's quants.
+  static constexpr int kParts = 1, kMaxRows = 16, kPanelRows = 16;
+  // All: one row's products are a chain of eight, each of which waits for the one before, and row after row they fill
+  // the scheduler with what has to wait.
+  static constexpr int rows_at_once(int rows) { return rows; }
   using Float = __m512;
   struct Quants {
     __m512i quad[8];  // inputs 4q … 4q+3 of 16 outputs
@@ -65,13 +69,21 @@ struct TileVector {
              quad<kFormat, 4>(group), quad<kFormat, 5>(group), quad<kFormat, 6>(group), quad<kFormat, 7>(group)}};
   }
 
-  template <const TileFormat& kFormat, int kHalf>
-  static Float sum(const Quants& w, const int8_t* a, int32_t neg_sum) {
-    __m512i acc = kFormat.zero != 0 ? _mm512_set1_epi32(neg_sum) : _mm512_setzero_si512();
+  template <const TileFormat& kFormat, int kHalf, int kRows>
+  static void sum(const Quants& w, const int8_t* a, const int32_t* neg_sums, int stride, Float (&sums)[kRows]) {
+    __m512i acc[kRows];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r)
+      acc[r] = kFormat.zero != 0 ? _mm512_set1_epi32(neg_sums[r * stride]) : _mm512_setzero_si512();
 #pragma GCC unroll 8
     for (int q = kHalf == 1 ? 4 : 0; q < (kHalf == 0 ? 4 : 8); ++q)
-      acc = _mm512_dpbusd_epi32(acc, w.quad[q], _mm512_set1_epi32(*reinterpret_cast<const int*>(a + 4 * q)));
-    return _mm512_cvtepi32_ps(acc);
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+        const int8_t* four = a + r * kGroupInputs + 4 * q;
+        acc[r] = _mm512_dpbusd_epi32(acc[r], w.quad[q], _mm512_set1_epi32(*reinterpret_cast<const int*>(four)));
+      }
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) sums[r] = _mm512_cvtepi32_ps(acc[r]);
   }
 
   // Codebook entries are not shifted.

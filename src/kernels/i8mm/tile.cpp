@@ -10,7 +10,7 @@ namespace {
 constexpr KernelTuning kTuning = {.nudged_rows = 2, .many_rows_from = 4};
 
 struct PairVector : neon::TileVector {
-  static constexpr int kSumRows = 2;
+  static constexpr int rows_at_once(int) { return 2; }
   struct Quants {
     int8x16_t octet[4][2];  // inputs 8e … 8e+7 of outputs 0 and 1, and of 2 and 3
   };
@@ -28,9 +28,10 @@ struct PairVector : neon::TileVector {
   }
 
   // a: [4 octets][2 rows][8]
-  template <const TileFormat& kFormat, int kHalf>
-  static void sum(const Quants& w, const int8_t* a, const int32_t (&neg_sums)[2], Float (&sums)[2]) {
-    const int32x2_t starts = {start<kFormat>(neg_sums[0]), start<kFormat>(neg_sums[1])};
+  template <const TileFormat& kFormat, int kHalf, int kRows>
+  static void sum(const Quants& w, const int8_t* a, const int32_t* neg_sums, int stride, Float (&sums)[kRows]) {
+    static_assert(kRows == 2);
+    const int32x2_t starts = {start<kFormat>(neg_sums[0]), start<kFormat>(neg_sums[stride])};
     int32x4_t acc[2];  // rows 0, 0, 1, 1 of two outputs
     acc[0] = acc[1] = vcombine_s32(vdup_lane_s32(starts, 0), vdup_lane_s32(starts, 1));
     for (int e = kHalf == 1 ? 2 : 0; e < (kHalf == 0 ? 2 : 4); ++e) {
@@ -85,7 +86,7 @@ const TileKernels kNeonI8mmTileKernels = {i8mm::quant_tile<kTileQ4_0, &K::q4_0>,
                                           i8mm::float_tile<&K::f16>,
                                           i8mm::float_tile<&K::bf16>,
                                           i8mm::PairVector::quantize_row,
-                                          kVectorTileRows,
-                                          i8mm::PairVector::kSumRows,
+                                          i8mm::PairVector::kPanelRows,
+                                          2,
                                           i8mm::kTuning};
 }  // namespace retort

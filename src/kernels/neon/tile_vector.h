@@ -22,7 +22,8 @@ inline uint8x16_t field(uint8x16_t x) {
 constexpr bool is_signed(const TileFormat& format) { return format.bits == 8 || format.codebook; }
 
 struct TileVector {
-  static constexpr int kParts = 4, kMaxRows = 4, kSumRows = 1;
+  static constexpr int kParts = 4, kMaxRows = 4, kPanelRows = 8;
+  static constexpr int rows_at_once(int) { return 1; }
   using Float = float32x4_t;
   struct Quants {
     int8x16_t quad[8];  // inputs 4q … 4q+3 of 4 outputs
@@ -77,12 +78,13 @@ struct TileVector {
     return vdotq_laneq_s32(acc, w[3], a, 3);
   }
 
-  template <const TileFormat& kFormat, int kHalf>
-  static Float sum(const Quants& w, const int8_t* a, int32_t neg_sum) {
-    int32x4_t acc = vdupq_n_s32(start<kFormat>(neg_sum));
+  template <const TileFormat& kFormat, int kHalf, int kRows>
+  static void sum(const Quants& w, const int8_t* a, const int32_t* neg_sums, int, Float (&sums)[kRows]) {
+    static_assert(kRows == 1);
+    int32x4_t acc = vdupq_n_s32(start<kFormat>(neg_sums[0]));
     if constexpr (kHalf != 1) acc = dot4(acc, w.quad, vld1q_s8(a));
     if constexpr (kHalf != 0) acc = dot4(acc, w.quad + 4, vld1q_s8(a + 16));
-    return vcvtq_f32_s32(acc);
+    sums[0] = vcvtq_f32_s32(acc);
   }
 
   template <const TileFormat& kFormat>

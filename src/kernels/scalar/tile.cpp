@@ -119,7 +119,7 @@ const TileKernels kScalarTileKernels = {quant_tile<kTileQ4_0>,
                                         f16_tile,
                                         bf16_tile,
                                         quantize_row,
-                                        kVectorTileRows,
+                                        8,
                                         0,
                                         {0, kNoManyRows}};
 
