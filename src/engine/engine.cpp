@@ -25,6 +25,11 @@ EngineConfig with_limits(EngineConfig config, const ModelRunner& runner) {
 }  // namespace
 
 struct Engine::Impl {
+  struct Cancel {
+    RequestId id;
+    std::optional<int> sample_idx;  // none: all
+  };
+
   Impl(EngineConfig given, ModelRunner& runner)
       : config(with_limits(std::move(given), runner)), vocab_size(runner.vocab_size()), core(config, runner, [this] {
           const std::lock_guard lock(mutex);
@@ -49,7 +54,7 @@ struct Engine::Impl {
   std::mutex mutex;  // guards what follows; never held while the engine works
   std::condition_variable wake;
   std::vector<std::pair<RequestId, EngineRequest>> arrivals;
-  std::vector<RequestId> cancels;
+  std::vector<Cancel> cancels;
   std::unordered_map<RequestId, int> unfinished;  // sequences of those neither finished nor cancelled
   int num_unfinished = 0;                         // sum of these
   RequestId next_id = 1;
@@ -142,7 +147,13 @@ void Engine::Impl::discount(RequestId id) {
 void Engine::cancel(RequestId id) {
   const std::lock_guard lock(impl_->mutex);
   impl_->discount(id);
-  impl_->cancels.push_back(id);
+  impl_->cancels.push_back({id, {}});
+  impl_->wake.notify_one();
+}
+
+void Engine::cancel(RequestId id, int sample_idx) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->cancels.push_back({id, sample_idx});
   impl_->wake.notify_one();
 }
 
@@ -197,7 +208,7 @@ void Engine::Impl::run() {
 // One round of the loop; sleeps when there is nothing to do. False: stopped, and nothing is left.
 bool Engine::Impl::turn() {
   std::vector<std::pair<RequestId, EngineRequest>> arrived;
-  std::vector<RequestId> cancelled;
+  std::vector<Cancel> cancelled;
   bool last_turns, resets;
   Clock::time_point deadline;
   {
@@ -214,7 +225,12 @@ bool Engine::Impl::turn() {
   }
   if (resets) core.reset_prefix_cache();
   for (auto& [id, request] : arrived) core.add(id, std::move(request));
-  for (RequestId id : cancelled) core.end(id, FinishReason::kAbort);
+  for (const Cancel& cancel : cancelled) {
+    if (cancel.sample_idx)
+      core.end_sample(cancel.id, *cancel.sample_idx, FinishReason::kAbort);
+    else
+      core.end(cancel.id, FinishReason::kAbort);
+  }
   const auto now = Clock::now();
   core.expire(now);
   if (last_turns && now >= deadline) core.end_all(FinishReason::kAbort, "[engine] is stopping");

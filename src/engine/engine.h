@@ -73,6 +73,8 @@ class Engine {
   Result<RequestId> submit(EngineRequest request);
   // Ends a request before the next step; its last event has kAbort. Unknown and finished ids are ignored.
   void cancel(RequestId id);
+  // The same of one sample that has had a token; the others go on. Ignored where it has had none.
+  void cancel(RequestId id, int sample_idx);
   // Before the next step: what has been computed so far helps no later prompt.
   void reset_prefix_cache();
   // Refuses new requests, lets those there are finish within `grace`, aborts the rest, joins the thread. Not from

@@ -63,17 +63,28 @@ void EngineCore::add(RequestId id, EngineRequest request) {
 void EngineCore::end(RequestId id, FinishReason reason, std::string_view why, ErrorKind kind) {
   const auto it = live_.find(id);
   if (it == live_.end()) return;
-  Live& live = it->second;
-  for (size_t i = 0; i < live.samples.size(); ++i) {
-    Sample& sample = live.samples[i];
-    if (sample.finished) continue;
-    TokenEvent event{
-        .sample_idx = static_cast<int>(i), .finish = reason, .error = std::string(why), .error_kind = kind};
-    event.num_cached_tokens = live.num_cached_tokens;
-    finish_sample(sample, event);
-    tell(live, std::move(event));
-  }
+  for (size_t i = 0; i < it->second.samples.size(); ++i) end_sample(it->second, i, reason, why, kind);
   forget_if_finished(it);
+}
+
+void EngineCore::end_sample(RequestId id, int sample_idx, FinishReason reason) {
+  const auto it = live_.find(id);
+  if (it == live_.end()) return;
+  // Until it has a token it has not parted from the first, whose prompt is the others' as well.
+  const Sequence* sequence = it->second.samples[sample_idx].sequence;
+  if (sequence == nullptr || sequence->num_tokens() == sequence->num_prompt_tokens) return;
+  end_sample(it->second, static_cast<size_t>(sample_idx), reason, {}, ErrorKind::kInternal);
+  forget_if_finished(it);
+}
+
+void EngineCore::end_sample(Live& live, size_t sample_idx, FinishReason reason, std::string_view why, ErrorKind kind) {
+  Sample& sample = live.samples[sample_idx];
+  if (sample.finished) return;
+  TokenEvent event{
+      .sample_idx = static_cast<int>(sample_idx), .finish = reason, .error = std::string(why), .error_kind = kind};
+  event.num_cached_tokens = live.num_cached_tokens;
+  finish_sample(sample, event);
+  tell(live, std::move(event));
 }
 
 void EngineCore::end_all(FinishReason reason, std::string_view why) {

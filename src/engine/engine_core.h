@@ -31,6 +31,8 @@ class EngineCore {
   void add(RequestId id, EngineRequest request);
   // The request's samples end with `reason`, its blocks come back. Unknown ids are ignored.
   void end(RequestId id, FinishReason reason, std::string_view why = {}, ErrorKind kind = ErrorKind::kInternal);
+  // The same of one sample that has had a token; else it is ignored.
+  void end_sample(RequestId id, int sample_idx, FinishReason reason);
   void end_all(FinishReason reason, std::string_view why);
   // Tells every request that it ends with kError, and does nothing else: for when the state can no longer be trusted.
   void abandon(std::string_view why);
@@ -89,6 +91,7 @@ class EngineCore {
   Status finish_prompt(Live& live, Sequence& first);
   Status sample_one(Live& live, Sample& sample, std::span<const float> logits);
   void mark_scheduled(Clock::time_point now);
+  void end_sample(Live& live, size_t sample_idx, FinishReason reason, std::string_view why, ErrorKind kind);
   void finish_sample(Sample& sample, TokenEvent& event);
   void follow(Live& live, Sample& sample, SampledToken token);
   void give_forced(Live& live, Sample& sample, std::span<const TokenId> ids);

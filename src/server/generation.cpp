@@ -10,9 +10,10 @@ namespace retort {
 
 namespace asio = boost::asio;
 
-Generation::Generation(ApiContext& api, http::Exchange& exchange)
+Generation::Generation(ApiContext& api, http::Exchange& exchange, std::function<void(const News&)> take)
     : api_(api),
       exchange_(exchange),
+      take_(std::move(take)),
       engine_(*api.model->engine),
       bell_(exchange.executor(), asio::steady_timer::time_point::max()),
       deadline_(exchange.executor(), exchange.arrival() + api.request_timeout),
@@ -73,8 +74,8 @@ ApiStatus Generation::submit(std::vector<EngineRequest> requests) {
   RETORT_API_TRY(check_room(requests));
   for (size_t i = 0; i < requests.size(); ++i) {
     requests[i].on_event = [inbox = inbox_, i](TokenEvent event) {
-      auto deliver = [inbox, news = News{i, std::move(event)}]() mutable {
-        if (inbox->owner != nullptr) inbox->owner->deliver(std::move(news));
+      auto deliver = [inbox, news = News{i, std::move(event)}] {
+        if (inbox->owner != nullptr) inbox->owner->deliver(news);
       };
       asio::post(inbox->executor, std::move(deliver));
     };
@@ -101,6 +102,11 @@ void Generation::cancel(size_t request_idx) {
   records_[request_idx].end(FinishReason::kStop);
 }
 
+void Generation::cancel(size_t request_idx, int sample_idx) {
+  engine_.cancel(ids_[request_idx], sample_idx);
+  records_[request_idx].end(sample_idx, FinishReason::kStop);
+}
+
 void Generation::abort() {
   for (const RequestId id : ids_) engine_.cancel(id);
 }
@@ -113,18 +119,23 @@ void Generation::run_out_of_time() {
   bell_.cancel();
 }
 
-void Generation::deliver(News news) {
+void Generation::deliver(const News& news) {
   records_[news.request_idx].take(news.event);
-  if (is_timed_out_) return;
-  news_.push_back(std::move(news));
+  if (is_timed_out_ || fault_ != nullptr) return;
+  try {
+    take_(news);
+  } catch (...) {
+    fault_ = std::current_exception();
+  }
+  has_news_ = true;
   bell_.cancel();
 }
 
-asio::awaitable<std::vector<Generation::News>> Generation::next() {
-  while (news_.empty() && !exchange_.is_client_gone() && !is_timed_out_)
+asio::awaitable<void> Generation::next() {
+  while (!has_news_ && !exchange_.is_client_gone() && !is_timed_out_)
     co_await bell_.async_wait(asio::as_tuple(asio::use_awaitable));
-  if (exchange_.is_client_gone()) co_return std::vector<News>();
-  co_return std::exchange(news_, {});
+  has_news_ = false;
+  if (fault_ != nullptr) std::rethrow_exception(fault_);
 }
 
 }  // namespace retort

@@ -4,6 +4,8 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -21,8 +23,9 @@ class Generation {
     TokenEvent event;
   };
 
-  // With the model of `api`, which must be loaded, and its time limit.
-  Generation(ApiContext& api, http::Exchange& exchange);
+  // With the model of `api`, which must be loaded, and its time limit. `take` is told all that comes in time, when it
+  // comes: also while a slow reader is written to.
+  Generation(ApiContext& api, http::Exchange& exchange, std::function<void(const News&)> take);
   ~Generation();
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
@@ -32,11 +35,12 @@ class Generation {
   // All or none: 400 when the queue can never hold them, 429 when it has no room for them now, 503 when the engine
   // ends.
   ApiStatus submit(std::vector<EngineRequest> requests);
-  // Waits for events and takes all that came in time: while a slow reader is written to they gather here. There will be
-  // no more of use where the client is gone or the time is up.
-  boost::asio::awaitable<std::vector<News>> next();
-  // The request has all that its caller wants, and so ends as if it had stopped by itself.
+  // Waits until `take` has been told something since the last call, the client is gone or the time is up. Throws what
+  // `take` threw.
+  boost::asio::awaitable<void> next();
+  // The request, or one sample of it, has all that its caller wants, and so ends as if it had stopped by itself.
   void cancel(size_t request_idx);
+  void cancel(size_t request_idx, int sample_idx);
   // All end early, and tell so in their last events.
   void abort();
   bool is_timed_out() const { return is_timed_out_; }
@@ -47,20 +51,22 @@ class Generation {
     boost::asio::any_io_executor executor;
     Generation* owner;  // null once it is gone; I/O thread only
   };
-  void deliver(News news);
+  void deliver(const News& news);
   void run_out_of_time();
   ApiError refusal(const Error& error);
   ApiStatus check_room(const std::vector<EngineRequest>& requests);
 
   ApiContext& api_;
   http::Exchange& exchange_;
+  std::function<void(const News&)> take_;
   Engine& engine_;
   boost::asio::steady_timer bell_;  // rings by being cancelled
   boost::asio::steady_timer deadline_;
   std::shared_ptr<Inbox> inbox_;
   std::vector<RequestId> ids_;
   std::vector<RequestRecord> records_;  // as ids_
-  std::vector<News> news_;
+  bool has_news_ = false;
+  std::exception_ptr fault_;
   bool is_timed_out_ = false;
 };
 

@@ -40,13 +40,16 @@ class Reply {
   bool is_finished() const;
   // Nothing more of this prompt is of use; the engine ends what still runs of it.
   virtual bool is_finished(size_t prompt_idx) const;
+  bool is_finished(size_t prompt_idx, int sample_idx) const;
   std::string note() const;  // "35 prompt tokens (32 cached), 120 generated", for the log
 
   virtual Json whole() = 0;
   virtual Json error(const ApiError& error) const { return error_json(error); }
 
-  // A stream: its content type, what is new since the last call (may be empty), what ends it well, what ends it badly.
+  // A stream: its content type, what is new since the last call (may be empty), what ends it well (what is new before
+  // it), what ends it badly.
   // An API that answers in one piece only leaves them as they are.
+  void cut_off() { is_cut_off_ = true; }  // no more will come: chunks() holds nothing back to send it with what follows
   virtual std::string_view stream_type() const { return kEventStream; }
   virtual std::string chunks() { return {}; }
   virtual std::string last_chunks() { return {}; }
@@ -71,11 +74,13 @@ class Reply {
   std::vector<Choice>& choices() { return choices_; }
   const std::vector<Choice>& choices() const { return choices_; }
   Usage usage() const;
+  bool is_cut_off() const { return is_cut_off_; }
 
  private:
   const ServedModel& model_;
   std::vector<Prompt> prompts_;
   std::vector<Choice> choices_;  // those of prompt 0, then those of prompt 1, …
+  bool is_cut_off_ = false;
 };
 
 // Submits, streams or gathers, and answers every way it can end.

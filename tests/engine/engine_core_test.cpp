@@ -267,6 +267,37 @@ TEST(EngineCore, CancelGivesBlocksBackAtOnceAndTellsEverySample) {
   EXPECT_EQ(t.stats().num_finished, 2u);
 }
 
+TEST(EngineCore, OneSampleEndsAndTheOthersGoOn) {
+  const EngineRequest request{.prompt = prompt_of(30), .params = {.seed = 7, .max_tokens = 9}, .num_samples = 3};
+  CoreUnderTest alone;
+  const auto whole = alone.add(request);
+  alone.finish();
+  for (const int ended : {0, 1, 2}) {
+    CoreUnderTest t;
+    const auto answers = t.add(request);
+    for (int i = 0; i < 3; ++i) t.core.end_sample(1, i, FinishReason::kAbort);
+    t.step();
+    t.step();
+    t.core.end_sample(1, ended, FinishReason::kAbort);
+    t.core.end_sample(1, ended, FinishReason::kAbort);
+    t.core.end_sample(99, 0, FinishReason::kAbort);
+    ASSERT_TRUE(t.core.check_integrity());
+    t.finish();
+    for (int i = 0; i < 3; ++i) {
+      const auto answer = answers.so_far()[i];
+      if (i == ended) {
+        EXPECT_EQ(answer.finish, FinishReason::kAbort);
+        EXPECT_EQ(answer.tokens.size(), 2u);
+      } else {
+        EXPECT_EQ(answer.finish, FinishReason::kLength) << "ended before it had a token";
+        EXPECT_EQ(answer.tokens, whole.so_far()[i].tokens);
+      }
+    }
+    EXPECT_EQ(t.core.blocks().num_free(), 64);
+    EXPECT_EQ(t.stats().num_finished, 1u);
+  }
+}
+
 TEST(EngineCore, DeadlinesAreHonouredBeforeTheNextStep) {
   CoreUnderTest t;
   const auto now = Clock::now();

@@ -226,6 +226,24 @@ TEST(Engine, CancelEndsARequestBeforeTheNextStep) {
   EXPECT_EQ(engine.stats().kv_usage, 0);
 }
 
+TEST(Engine, CancelEndsOneSampleOfARequest) {
+  FakeRunner runner(kVocab, 16);
+  runner.before_run = [](auto) { std::this_thread::sleep_for(1ms); };
+  Engine engine({}, runner);
+  EngineRequest request = greedy(200);
+  request.num_samples = 2;
+  RequestId id = 0;
+  const auto answers = submit(engine, std::move(request), &id);
+  answers.wait_for_tokens(3);
+  engine.cancel(id, 1);
+  const auto all = answers.wait();
+  EXPECT_EQ(all[0].finish, FinishReason::kLength);
+  EXPECT_EQ(all[0].tokens.size(), 200u);
+  EXPECT_EQ(all[1].finish, FinishReason::kAbort);
+  EXPECT_LT(all[1].tokens.size(), 200u);
+  EXPECT_EQ(engine.stats().num_unfinished, 0);
+}
+
 TEST(Engine, DeadlinePassesWhileRunning) {
   FakeRunner runner(kVocab, 1000);
   runner.before_run = [](auto) { std::this_thread::sleep_for(1ms); };

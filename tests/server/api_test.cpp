@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 using testing::ApiTest;
 using testing::body_of;
 using testing::Client;
+using ::testing::ContainsRegex;
 using testing::FakeModel;
 using ::testing::HasSubstr;
 using testing::status_of;
@@ -564,6 +565,49 @@ TEST_F(ApiTest, ServesManyAtOnce) {
     });
   for (std::thread& client : clients) client.join();
   EXPECT_EQ(right, 24);
+}
+
+TEST_F(ApiTest, ASampleThatHasStoppedIsNotComputedFurther) {
+  start();
+  model_->step_ms = 5;
+  const Json answer =
+      ask_json("POST", "/v1/completions",
+               R"({"prompt": "z", "n": 8, "max_tokens": 100, "stop": ["aa"], "temperature": 1, "seed": 1,
+                                   "allowed_token_ids": [97, 98]})");
+  std::vector<size_t> lengths;
+  for (const Json& choice : answer["choices"]) lengths.push_back(choice["text"].get<std::string>().size());
+  ASSERT_GT(std::ranges::max(lengths), std::ranges::min(lengths) + 10) << "they stop at different times";
+  EXPECT_LE(model_->engine().stats().generated_tokens, answer["usage"]["completion_tokens"].get<size_t>() + 16);
+  std::map<std::string, int> reasons;
+  for (const Json& choice : answer["choices"]) ++reasons[choice["finish_reason"].get<std::string>()];
+  const std::string metrics = ask("GET", "/metrics");
+  for (const auto& [reason, count] : reasons)
+    EXPECT_NE(
+        metrics.find(fmt::format(
+            R"(vllm:request_success_total{{engine="0",finished_reason="{}",model_name="fake"}} {})", reason, count)),
+        std::string::npos)
+        << reason;
+}
+
+TEST_F(ApiTest, WhatWasHeldBackComesBeforeTheErrorThatEndsAStream) {
+  start({.request_timeout = 1s, .degrade = {.timeouts = 0}});
+  model_->step_ms = 100;
+  for (const char* path : {"/v1/completions", "/v1/chat/completions", "/v1/messages", "/v1/responses"}) {
+    const bool is_text = path == std::string_view("/v1/completions");
+    const Json said = "say " + std::string(200, 'x');
+    Json body = {{"model", "fake"}, {"stream", true}, {"stream_interval", 1000}};
+    if (is_text)
+      body.update({{"prompt", "a"}, {"max_tokens", 100}});
+    else if (path == std::string_view("/v1/responses"))
+      body["input"] = said;
+    else
+      body.update({{"max_tokens", 100}, {"messages", Json::array({{{"role", "user"}, {"content", said}}})}});
+    Client client(port_);
+    client.send(request("POST", path, body.dump()));
+    const std::string text = client.read_until("\r\n0\r\n\r\n");
+    EXPECT_THAT(text, ContainsRegex(is_text ? "cde" : "xxx")) << path;
+    EXPECT_THAT(text, HasSubstr("time limit")) << path;
+  }
 }
 
 TEST_F(ApiTest, MergesWhatASlowReaderHasNotTakenYet) {

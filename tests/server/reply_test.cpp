@@ -122,6 +122,26 @@ TEST_F(ReplyTest, AFaultWithinAStreamIsToldInIt) {
   }
 }
 
+TEST_F(ReplyTest, WhatComesForAFinishedSampleIsNobodys) {
+  Job job;
+  job.requests.push_back({.prompt = {'a'}, .params = {.max_tokens = 3}, .num_samples = 2});
+  job.sample_options.push_back({.stop = {"b"}});
+  job.echoes.emplace_back();
+  FailingReply reply(served_, job, "nowhere");
+  const auto told = [](int sample_idx, TokenId id) {
+    return Generation::News{0, {.sample_idx = sample_idx, .tokens = {{.id = id, .logprob = {}, .top_logprobs = {}}}}};
+  };
+  const auto failed = [](int sample_idx) {
+    return Generation::News{0, {.sample_idx = sample_idx, .finish = FinishReason::kError, .error = "on purpose"}};
+  };
+  ASSERT_TRUE(reply.take(told(0, 'b')));
+  ASSERT_TRUE(reply.take(told(1, 'x')));
+  EXPECT_TRUE(reply.is_finished(0, 0));
+  EXPECT_FALSE(reply.is_finished(0, 1));
+  EXPECT_TRUE(reply.take(failed(0)));
+  EXPECT_FALSE(reply.take(failed(1)));
+}
+
 TEST_F(ReplyTest, AFaultBeforeTheFirstByteHasAStatus) { EXPECT_EQ(status_of(ask("/one/whole")), 500); }
 
 }  // namespace

@@ -126,7 +126,8 @@ void MessageReply::add_new(std::string& events) {
 
 std::string MessageReply::chunks() {
   const Sample& sample = choices()[0].sample;
-  if (has_begun_ && !sample.is_finished() && !sample.delta().is_due(request_.stream_interval)) return {};
+  const bool may_wait = has_begun_ && !is_cut_off() && !sample.is_finished();
+  if (may_wait && !sample.delta().is_due(request_.stream_interval)) return {};
   std::string events;
   add_new(events);
   return events;

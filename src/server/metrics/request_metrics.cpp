@@ -152,6 +152,11 @@ void RequestRecord::end(FinishReason reason) {
     if (!sample.finished) finish(sample, reason, Clock::now(), 0);
 }
 
+void RequestRecord::end(int sample_idx, FinishReason reason) {
+  Sample& sample = samples_[static_cast<size_t>(sample_idx)];
+  if (!sample.finished) finish(sample, reason, Clock::now(), 0);
+}
+
 void RequestRecord::finish(Sample& sample, FinishReason reason, Clock::time_point now, int num_preemptions) {
   sample.finished = true;
   RequestMetrics& metrics = *metrics_;

@@ -52,6 +52,7 @@ class RequestRecord {
   bool is_finished() const { return num_finished_ == samples_.size(); }
   // Nobody waits for more: the samples that have not ended do so now.
   void end(FinishReason reason);
+  void end(int sample_idx, FinishReason reason);
 
  private:
   struct Sample {

@@ -59,7 +59,7 @@ Json Answer::chunk(Json choices) const {
 bool Answer::is_due(const Choice& choice) const {
   if (choice.sample.is_finished()) return true;
   const Delta& delta = choice.sample.delta();
-  return choice.has_begun ? delta.is_due(request_.stream_interval) : !delta.is_empty();
+  return choice.has_begun && !is_cut_off() ? delta.is_due(request_.stream_interval) : !delta.is_empty();
 }
 
 void Answer::append_chunks(size_t idx, std::string& events) {
@@ -96,7 +96,7 @@ std::string Answer::chunks() {
 }
 
 std::string Answer::last_chunks() {
-  std::string events;
+  std::string events = chunks();
   if (ballot_) append_chunks(*ballot_->winner(), events);
   if (request_.include_usage) {
     Json last = chunk(Json::array());

@@ -50,8 +50,10 @@ void ResponseReply::degrade(const std::vector<EngineRequest>& instead) {
 
 void ResponseReply::begin(const std::function<void()>& cancel) {
   store_.begin(name_, [this, cancel] {
+    if (is_finished()) return false;
     is_cancelled_ = true;
     cancel();
+    return true;
   });
   if (request_.store) store_.put(name_, response("in_progress"), conversation_);
 }
@@ -302,7 +304,8 @@ void ResponseReply::begin_call(const ToolCallPart& call, std::string& events) {
 
 std::string ResponseReply::chunks() {
   const Sample& sample = choices()[0].sample;
-  if (has_begun_ && !sample.is_finished() && !sample.delta().is_due(request_.stream_interval)) return {};
+  const bool may_wait = has_begun_ && !is_cut_off() && !sample.is_finished();
+  if (may_wait && !sample.delta().is_due(request_.stream_interval)) return {};
   std::string events;
   add_beginning(events);
   add_new(events);

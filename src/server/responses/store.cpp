@@ -50,9 +50,7 @@ bool ResponseStore::knows(const std::string& name) const {
 
 bool ResponseStore::cancel(const std::string& name) const {
   const auto it = running_.find(name);
-  if (it == running_.end()) return false;
-  it->second();
-  return true;
+  return it != running_.end() && it->second();
 }
 
 }  // namespace retort::responses

@@ -33,10 +33,11 @@ class ResponseStore {
   std::optional<Json> response(const std::string& name) const;
   std::optional<Json> conversation(const std::string& name) const;
 
-  void begin(const std::string& name, std::function<void()> cancel) { running_[name] = std::move(cancel); }
+  // `cancel` says whether there was anything left to end.
+  void begin(const std::string& name, std::function<bool()> cancel) { running_[name] = std::move(cancel); }
   void end(const std::string& name) { running_.erase(name); }
   bool knows(const std::string& name) const;   // it is kept, or runs
-  bool cancel(const std::string& name) const;  // false: no such one runs
+  bool cancel(const std::string& name) const;  // false: no such one runs, or it has all that it will have
 
  private:
   struct Entry {
@@ -51,7 +52,7 @@ class ResponseStore {
   std::deque<std::string> order_;  // oldest first
   size_t num_bytes_ = 0;
 
-  std::unordered_map<std::string, std::function<void()>> running_;
+  std::unordered_map<std::string, std::function<bool()>> running_;
 };
 
 }  // namespace retort::responses
