@@ -70,11 +70,14 @@ void EngineCore::end(RequestId id, FinishReason reason, std::string_view why, Er
 void EngineCore::end_sample(RequestId id, int sample_idx, FinishReason reason) {
   const auto it = live_.find(id);
   if (it == live_.end()) return;
-  // Until it has a token it has not parted from the first, whose prompt is the others' as well.
-  const Sequence* sequence = it->second.samples[sample_idx].sequence;
-  if (sequence == nullptr || sequence->num_tokens() == sequence->num_prompt_tokens) return;
+  if (!has_parted(it->second.samples[sample_idx])) return;
   end_sample(it->second, static_cast<size_t>(sample_idx), reason, {}, ErrorKind::kInternal);
   forget_if_finished(it);
+}
+
+// Before it has a token its prompt is the other samples' as well.
+bool EngineCore::has_parted(const Sample& sample) {
+  return sample.sequence != nullptr && sample.sequence->num_tokens() > sample.sequence->num_prompt_tokens;
 }
 
 void EngineCore::end_sample(Live& live, size_t sample_idx, FinishReason reason, std::string_view why, ErrorKind kind) {
@@ -127,7 +130,7 @@ void EngineCore::settle_constraints() {
       if (!sample.constraint || !sample.sequence || !sample.constraint->is_ready()) continue;
       scheduler_.release(*sample.sequence);
       if (const auto& next = sample.constraint->next(); !next)
-        failed_.emplace(current->first, next.error());
+        failed_.try_emplace({current->first, sample.sequence->sample_idx}, next.error());
       else if (sample.sequence->num_tokens() > sample.sequence->num_prompt_tokens)
         settle(live, sample);
     }
@@ -164,14 +167,22 @@ void EngineCore::hold_unready(const Step& step) {
 }
 
 void EngineCore::end_failed() {
-  for (const auto& [id, error] : std::exchange(failed_, {})) {
+  for (const auto& [failed, error] : std::exchange(failed_, {})) {
+    const auto [id, sample_idx] = failed;
+    const auto it = live_.find(id);
+    if (it == live_.end()) continue;
     if (error.kind == ErrorKind::kTooLarge)  // the client's own grammar, and no fault of the machine
       log::info("[engine] request {} ends: its constraint is too complex to follow", id);
     else if (error.kind == ErrorKind::kBadInput)
       log::info("[engine] request {} ends: {}", id, error.message);
     else
       log::error("[engine] request {}: {}", id, error.message);
-    end(id, FinishReason::kError, error.message, error.kind);
+    if (!has_parted(it->second.samples[sample_idx])) {
+      end(id, FinishReason::kError, error.message, error.kind);
+      continue;
+    }
+    end_sample(it->second, static_cast<size_t>(sample_idx), FinishReason::kError, error.message, error.kind);
+    forget_if_finished(it);
   }
 }
 
@@ -223,9 +234,7 @@ void EngineCore::run_step() {
     logits = logits.subspan(rows.size());
     if (scheduled.num_scored_rows > 0) score_prompt(scheduled, rows);
     if (!scheduled.samples || scheduled.sequence->is_held) continue;
-    const RequestId id = scheduled.sequence->request_id;
-    const auto status = sample_all(scheduled, rows.subspan(scheduled.num_scored_rows * vocab_size_));
-    if (!status) failed_.emplace(id, status.error());
+    sample_all(scheduled, rows.subspan(scheduled.num_scored_rows * vocab_size_));
   }
   end_failed();  // only now: the step still names the other samples of a request that fails
   const double seconds = seconds_since(start);
@@ -290,16 +299,21 @@ void EngineCore::score_prompt(const ScheduledSequence& scheduled, std::span<cons
         logits.subspan(i * vocab_size_, vocab_size_), sequence.tokens[first + i + 1], *live.params.prompt_logprobs));
 }
 
-Status EngineCore::sample_all(const ScheduledSequence& scheduled, std::span<const float> logits) {
+void EngineCore::sample_all(const ScheduledSequence& scheduled, std::span<const float> logits) {
   Sequence& first = *scheduled.sequence;
   const auto it = live_.find(first.request_id);
   Live& live = it->second;
   const bool prompt_is_new = first.num_tokens() == first.num_prompt_tokens;
-  if (prompt_is_new) RETORT_TRY(finish_prompt(live, first));
+  if (prompt_is_new)
+    if (const Status status = finish_prompt(live, first); !status) {
+      failed_.try_emplace({it->first, 0}, status.error());
+      return;
+    }
   const size_t begin = prompt_is_new ? 0 : first.sample_idx, end_idx = prompt_is_new ? live.samples.size() : begin + 1;
-  for (size_t i = begin; i < end_idx; ++i) RETORT_TRY(sample_run(live, live.samples[i], logits, scheduled.num_drafts));
+  for (size_t i = begin; i < end_idx; ++i)
+    if (const Status status = sample_run(live, live.samples[i], logits, scheduled.num_drafts); !status)
+      failed_.try_emplace({it->first, static_cast<int>(i)}, status.error());
   forget_if_finished(it);
-  return {};
 }
 
 // logits [1 + num_drafts, vocab_size]: of the newest token and of the drafts after it. A row counts while the drafts

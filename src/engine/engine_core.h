@@ -86,11 +86,12 @@ class EngineCore {
   bool settle(Live& live, Sample& sample);
   void hold_unready(const Step& step);
   void end_failed();
-  Status sample_all(const ScheduledSequence& scheduled, std::span<const float> logits);
+  void sample_all(const ScheduledSequence& scheduled, std::span<const float> logits);
   Status sample_run(Live& live, Sample& sample, std::span<const float> logits, int num_drafts);
   Status finish_prompt(Live& live, Sequence& first);
   Status sample_one(Live& live, Sample& sample, std::span<const float> logits);
   void mark_scheduled(Clock::time_point now);
+  static bool has_parted(const Sample& sample);
   void end_sample(Live& live, size_t sample_idx, FinishReason reason, std::string_view why, ErrorKind kind);
   void finish_sample(Sample& sample, TokenEvent& event);
   void follow(Live& live, Sample& sample, SampledToken token);
@@ -110,7 +111,7 @@ class EngineCore {
   std::set<std::pair<Clock::time_point, RequestId>> deadlines_;
   const Step* step_ = nullptr;
   std::vector<ForwardSequence> batch_;
-  std::map<RequestId, Error> failed_;  // in the step that runs
+  std::map<std::pair<RequestId, int>, Error> failed_;  // samples, in the step that runs
   EngineStats counters_;
   ConstraintWorkers constraint_workers_;  // last: ends first
 };

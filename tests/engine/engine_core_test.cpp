@@ -351,6 +351,26 @@ TEST(EngineCore, AnImpossibleChoiceEndsItsRequestOnly) {
 }
 
 // What an observer needs to know of a request's way, from its events alone.
+TEST(EngineCore, ASampleWithoutANextTokenEndsAlone) {
+  CoreUnderTest t;
+  const auto answers =
+      t.add({.prompt = prompt_of(30),
+             .params = {.seed = 1, .max_tokens = 6, .allowed_token_ids = {1, 2}, .bad_words = {{1, 1, 1}, {1, 1, 2}}},
+             .num_samples = 16});
+  t.finish();
+  int num_failed = 0;
+  for (const auto& answer : answers.so_far()) {
+    const auto pair = std::ranges::adjacent_find(answer.tokens, [](TokenId a, TokenId b) { return a == 1 && b == 1; });
+    const bool fails = pair != answer.tokens.end() && answer.tokens.size() < 6;
+    EXPECT_EQ(answer.finish, fails ? FinishReason::kError : FinishReason::kLength);
+    if (!fails) EXPECT_EQ(answer.tokens.size(), 6u);
+    num_failed += fails ? 1 : 0;
+  }
+  EXPECT_GT(num_failed, 0);
+  EXPECT_LT(num_failed, 16);
+  EXPECT_EQ(t.core.blocks().num_free(), 64);
+}
+
 TEST(EngineCore, EventsTellWhenTheyWereAndWhenTheRequestFirstRan) {
   CoreUnderTest t({.num_blocks = 12, .max_num_seqs = 4});
   std::vector<std::vector<TokenEvent>> events(12);
