@@ -34,6 +34,8 @@ LEAVES = {
     "pattern words": {"type": "string", "pattern": "^(yes|no|maybe)( indeed)?$"},
     "pattern unicode": {"type": "string", "pattern": "^[äöü]{2,4}$"},
     "pattern class": {"type": "string", "pattern": "^\\d{3}-[A-Z]{2}\\.\\w{1,3}$"},
+    "pattern without quotes": {"type": "string", "pattern": '^[^"]{3,20}$'},
+    "pattern of file names": {"type": "string", "pattern": r'^[^\\/:*?"<>|]{1,20}$'},
     "date": {"type": "string", "format": "date"},
     "time": {"type": "string", "format": "time"},
     "date-time": {"type": "string", "format": "date-time"},

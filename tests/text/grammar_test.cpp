@@ -240,6 +240,25 @@ TEST_F(GrammarTest, KeysThatASchemaNamesHaveOneSpelling) {
   EXPECT_EQ(refusal(R"({"properties": {"\u001b": {"enum": ["\b\t\n\f\r\"\\ü"]}}})"), "");
 }
 
+// Classes of all control characters, or of all but the line feed, make derivre let both pass.
+TEST_F(GrammarTest, QuotationMarkAndBackslashAreKeptOutByClassesWithoutThem) {
+  for (const char* letters : {R"([^\"])", R"([^\"\n])", R"([\\x00-!])", R"([^\\x20-\\x7e])", R"((?:\\p{Cc}|[a-z]))"}) {
+    const auto schema = fmt::format(R"({{"type": "string", "pattern": "^{}{{1,3}}$"}})", letters);
+    EXPECT_FALSE(writes(schema, R"("\"")")) << schema;
+    EXPECT_TRUE(writes(schema, R"("\r\t")")) << schema;
+    EXPECT_EQ(writes(schema, R"("\n")"), letters != std::string_view(R"([^\"\n])")) << schema;
+    const auto keys = fmt::format(R"({{"type": "object", "patternProperties": {{"^{}{{1,3}}$": {{"const": 1}}}},
+                                      "additionalProperties": false}})",
+                                  letters);
+    EXPECT_FALSE(writes(keys, R"({"\"":1})")) << keys;
+    EXPECT_TRUE(writes(keys, R"({"\r":1})")) << keys;
+  }
+  EXPECT_FALSE(writes(R"({"type": "string", "pattern": "^[^\\\\/:*?\"<>|]{1,20}$"})", R"("a\\")"));
+  EXPECT_TRUE(writes(R"({"type": "string", "pattern": "^[^\\\\/:*?\"<>|]{1,20}$"})", R"("notes.txt")"));
+  EXPECT_TRUE(writes(R"({"type": "string", "pattern": "^[^a]\\W.$"})", R"("\"\\\"")"));
+  EXPECT_EQ(refusal(R"({"pattern": "a\\x00"})"), "[grammar] pattern: NUL at character 2: not supported");
+}
+
 // Pairs are counted as they are written; a reader keeps one with each key.
 TEST_F(GrammarTest, NoMoreKeysAreAskedForThanAreSureToDiffer) {
   for (

@@ -10,6 +10,7 @@ mod metered_code;
 mod methods;
 mod numbers;
 mod object_keys;
+mod quoted_classes;
 mod python;
 mod schema;
 mod short_strings;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{json, Map, Number, Value};
 
 use crate::dialect::{self, MAX_LEAST_LENGTH};
-use crate::object_keys;
+use crate::{object_keys, quoted_classes};
 
 type Fields = Map<String, Value>;
 
@@ -183,15 +183,19 @@ fn plain_strings(fields: &mut Fields, path: &str) -> Result<(), String> {
         return Err(format!("{}: expected at most {MAX_LEAST_LENGTH}, got {least}", join(path, "minLength")));
     }
     if let Some(Value::String(pattern)) = fields.get_mut("pattern") {
-        *pattern = dialect::plain(pattern).map_err(|error| format!("{}: {error}", join(path, "pattern")))?;
+        *pattern = plain_pattern(pattern).map_err(|error| format!("{}: {error}", join(path, "pattern")))?;
     }
     let Some(Value::Object(patterns)) = fields.get_mut("patternProperties") else { return Ok(()) };
     let path = join(path, "patternProperties");
     let entries = std::mem::take(patterns);
     for (pattern, schema) in entries {
-        patterns.insert(dialect::plain(&pattern).map_err(|error| format!("{path}: {error}"))?, schema);
+        patterns.insert(plain_pattern(&pattern).map_err(|error| format!("{path}: {error}"))?, schema);
     }
     Ok(())
+}
+
+fn plain_pattern(pattern: &str) -> Result<String, String> {
+    quoted_classes::quotable(&dialect::plain(pattern)?)
 }
 
 /// llguidance takes the parts of a reference by the letter. Those with escapes get references without them; what has a
