@@ -120,6 +120,7 @@ void print_table(const Report& report) {
 
 nlohmann::ordered_json json_of(const TunedKernels& tuned) {
   nlohmann::ordered_json json = {{"nudged_rows", tuned.tuning.nudged_rows},
+                                 {"keeps_lines", tuned.tuning.keeps_lines},
                                  {"many_rows_from", nullptr},
                                  {"source", tuning_source_name(tuned.source)},
                                  {"reason", tuned.reason}};

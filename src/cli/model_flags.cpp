@@ -114,7 +114,7 @@ void add_kernel_tuning_flag(CLI::App& app, std::string& text, const std::string&
          "--kernel-tuning", text,
          "From how many rows on matmuls go another way, which changes their speed and no result: auto (measured "
          "in 0.2 s at the first start, then kept in the cache folder), default (the instruction set's own), or "
-         "nudged_rows=N,many_rows_from=M")
+         "nudged_rows=N,keeps_lines=0|1,many_rows_from=M")
       ->capture_default_str()
       ->group(group);
 }
@@ -130,19 +130,26 @@ Result<KernelTuningRequest> parse_kernel_tuning(const std::string& text) {
   const auto refuse = [&](const std::string& expected) {
     return fail(ErrorKind::kBadUsage, "[flags] --kernel-tuning: expected {}, got '{}'", expected, text);
   };
+  struct TuningNumber {
+    const char* name;
+    int least, most;
+    std::optional<int>* value;
+  };
+  const TuningNumber numbers[] = {{"nudged_rows", 0, kMaxTileRows, &request.nudged_rows},
+                                  {"many_rows_from", 1, kNoManyRows, &request.many_rows_from},
+                                  {"keeps_lines", 0, 1, &request.keeps_lines}};
   std::istringstream pairs(text + ',');
   for (std::string pair; std::getline(pairs, pair, ',');) {
-    const bool is_nudged = pair.starts_with("nudged_rows="), is_many = pair.starts_with("many_rows_from=");
-    if (!is_nudged && !is_many) return refuse("auto, default or nudged_rows=N,many_rows_from=M");
-    auto& rows = is_nudged ? request.nudged_rows : request.many_rows_from;
-    if (rows) return refuse(fmt::format("{} once", pair.substr(0, pair.find('='))));
-    const int least = is_nudged ? 0 : 1, most = is_nudged ? kMaxTileRows : kNoManyRows;
+    const auto number = std::ranges::find_if(
+        numbers, [&](const TuningNumber& number) { return pair.starts_with(fmt::format("{}=", number.name)); });
+    if (number == std::end(numbers)) return refuse("auto, default or nudged_rows=N,keeps_lines=0|1,many_rows_from=M");
+    if (*number->value) return refuse(fmt::format("{} once", number->name));
     const char *begin = pair.data() + pair.find('=') + 1, *end = pair.data() + pair.size();
     int value = -1;
     const auto parsed = std::from_chars(begin, end, value);
-    if (parsed.ec != std::errc() || parsed.ptr != end || value < least || value > most)
-      return refuse(fmt::format("{} from {} to {}", pair.substr(0, pair.find('=')), least, most));
-    rows = value;
+    if (parsed.ec != std::errc() || parsed.ptr != end || value < number->least || value > number->most)
+      return refuse(fmt::format("{} from {} to {}", number->name, number->least, number->most));
+    *number->value = value;
   }
   return request;
 }

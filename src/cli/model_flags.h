@@ -31,7 +31,7 @@ Result<ChosenModel> choose_model(const ModelFlags& flags);
 
 // For the commands that run a model.
 void add_kernel_tuning_flag(CLI::App& app, std::string& text, const std::string& group);
-// "auto", "default", "nudged_rows=2", "nudged_rows=2,many_rows_from=3". Error kBadUsage.
+// "auto", "default", "nudged_rows=2", "nudged_rows=2,keeps_lines=1,many_rows_from=3". Error kBadUsage.
 Result<KernelTuningRequest> parse_kernel_tuning(const std::string& text);
 
 // Of --kv-cache-dtype: what kKvTypeNames lists.

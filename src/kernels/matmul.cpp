@@ -133,7 +133,9 @@ ActivationPanel Activations::panel(int64_t panel_idx, const TileKernels& kernels
           half_sums_.data() + 2 * first,
           filled_rows(num_rows, kernels, is_many),
           is_many,
-          num_rows <= tuning.nudged_rows};
+          num_rows <= tuning.nudged_rows ? Prefetch::kNudge
+          : tuning.keeps_lines           ? Prefetch::kAskInto
+                                         : Prefetch::kAskPast};
 }
 
 Matmul::Matmul(Isa isa, ThreadPool& pool) : Matmul(tile_kernels(isa), pool, bf16_kernels(isa)) {}
@@ -161,7 +163,7 @@ void Matmul::quantize(Activations& in) const {
                                       panel.half_sums + 2 * at,
                                       panel.num_rows,
                                       panel.is_many,
-                                      panel.is_nudged};
+                                      panel.prefetch};
         kernels_->quantize_row(kZeros, std::min(kChunk, in.num_groups() - g), row_idx, rest);
       }
     }

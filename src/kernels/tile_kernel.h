@@ -17,6 +17,13 @@ namespace retort {
 inline constexpr int kMaxTileRows = 16;               // what an AMX tile has
 inline constexpr float kSmallestActivation = 1e-30f;  // groups whose largest value is not above this are taken as zeros
 
+// What a kernel does about the weights that it reads next.
+enum class Prefetch : uint8_t {
+  kNudge,    // asks for a line a group, which keeps the hardware's prefetcher going
+  kAskPast,  // asks for every line, past the caches that it would only pass through
+  kAskInto,  // asks for every line, into all caches
+};
+
 // Quantised activations of up to kMaxTileRows rows, group-major: entry (group g, row r) is at index g * num_rows + r.
 struct ActivationPanel {
   int8_t* quants;          // [num_groups][num_rows][32]
@@ -26,7 +33,8 @@ struct ActivationPanel {
   float* sums;             // [num_groups][num_rows]: scale · Σ quants
   float* half_sums;        // [num_groups][num_rows][2]
   int64_t num_rows;
-  bool is_many, is_nudged;  // see KernelTuning
+  bool is_many;  // see KernelTuning
+  Prefetch prefetch;
 };
 
 // From how many rows on one way of multiplying a panel gives way to another. It decides how fast a result comes, never
@@ -34,6 +42,7 @@ struct ActivationPanel {
 struct KernelTuning {
   int nudged_rows;     // up to so many, the hardware's prefetcher is nudged on; with more, every line is asked for
   int many_rows_from;  // from so many on, the set's kernel for many rows; kNoManyRows: never
+  bool keeps_lines = false;  // those asked for come into all caches
   bool operator==(const KernelTuning&) const = default;
 };
 inline constexpr int kNoManyRows = kMaxTileRows + 1;

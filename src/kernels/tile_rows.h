@@ -10,7 +10,8 @@
 //                                −128 · Σa of the same inputs
 //   unshift<kFormat>()           power of two by which unpack() scaled the quants, to be taken back
 //   halves, signed_bytes, unsigned_bytes, low_nibbles, high_nibbles (p) → Float, mul, fma, negate, set1, zero, load,
-//   store, prefetch_far (into the second-level cache), prefetch_near (into the first, past the others)
+//   store, prefetch_far (into the second-level cache), prefetch_near (into the first, past the others),
+//   prefetch_all (into the first and the others)
 // V lives in a namespace of its instruction set, so no two of them share an instantiation.
 #pragma once
 
@@ -19,14 +20,16 @@
 namespace retort {
 
 // Asks for what is read after this group. With few rows the hardware's prefetcher may follow the reads by itself and is
-// only nudged on, a line a group. More rows: the arithmetic between two reads is so long that the reads no longer run
-// ahead, so every line is asked for, past the caches it would only pass through.
+// only nudged on. More rows: the arithmetic between two reads is so long that the reads no longer run ahead, so every
+// line is asked for.
 template <class V, const TileFormat& kFormat>
-inline void prefetch_ahead(const unsigned char* group, bool is_nudged) {
-  if (is_nudged) {
+inline void prefetch_ahead(const unsigned char* group, Prefetch prefetch) {
+  if (prefetch == Prefetch::kNudge) {
     V::prefetch_far(group + 4096);
-  } else {
+  } else if (prefetch == Prefetch::kAskPast) {
     for (size_t line = 0; line < kFormat.group_bytes(); line += 64) V::prefetch_near(group + 2048 + line);
+  } else {
+    for (size_t line = 0; line < kFormat.group_bytes(); line += 64) V::prefetch_all(group + 4096 + line);
   }
 }
 
@@ -127,7 +130,7 @@ template <class V, const TileFormat& kFormat, int kRows>
 void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, float* out) {
   constexpr int kLanes = kTileOutputs / V::kParts, kChunkGroups = kFormat.chunk_groups();
   constexpr int kAtOnce = V::rows_at_once(kRows);
-  const bool is_nudged = panel.is_nudged;
+  const Prefetch prefetch = panel.prefetch;
   typename V::Float acc[kRows][V::kParts];
   for (int r = 0; r < kRows; ++r)
     for (int part = 0; part < V::kParts; ++part) acc[r][part] = V::zero();
@@ -136,7 +139,7 @@ void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationP
     for (int g = 0; g < groups; ++g) {
       const unsigned char* entry = tile + kFormat.entry_offset(g);
       const unsigned char* group = tile + kFormat.group_offset(g);
-      prefetch_ahead<V, kFormat>(group, is_nudged);
+      prefetch_ahead<V, kFormat>(group, prefetch);
       ActivationPanel here = entries_from(panel, (first + g) * panel.num_rows);
       here.quants = in_one_register(here.quants);
       here.scales = in_one_register(here.scales);

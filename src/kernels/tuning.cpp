@@ -17,9 +17,10 @@ constexpr int kMeasuredRows[] = {1, 2, 3, 4, 6, 8, 12, 16};
 using Way = double RowTimes::*;
 
 Way way_of(int num_rows, const KernelTuning& tuning) {
-  const bool is_nudged = num_rows <= tuning.nudged_rows;
-  if (num_rows >= tuning.many_rows_from) return is_nudged ? &RowTimes::many_nudged : &RowTimes::many;
-  return is_nudged ? &RowTimes::nudged : &RowTimes::asked;
+  const bool is_many = num_rows >= tuning.many_rows_from;
+  if (num_rows <= tuning.nudged_rows) return is_many ? &RowTimes::many_nudged : &RowTimes::nudged;
+  if (tuning.keeps_lines) return is_many ? &RowTimes::many_kept : &RowTimes::kept;
+  return is_many ? &RowTimes::many : &RowTimes::asked;
 }
 
 // How much slower than the usual tuning, in logarithms summed over the numbers of rows.
@@ -41,17 +42,20 @@ struct Measurement {
 
 KernelTuning tuning_for(Way way) {
   const bool is_nudged = way == &RowTimes::nudged || way == &RowTimes::many_nudged;
-  const bool is_many = way == &RowTimes::many || way == &RowTimes::many_nudged;
-  return {.nudged_rows = is_nudged ? kMaxTileRows : 0, .many_rows_from = is_many ? 1 : kNoManyRows};
+  const bool is_kept = way == &RowTimes::kept || way == &RowTimes::many_kept;
+  const bool is_many = way == &RowTimes::many || way == &RowTimes::many_nudged || way == &RowTimes::many_kept;
+  return {
+      .nudged_rows = is_nudged ? kMaxTileRows : 0, .many_rows_from = is_many ? 1 : kNoManyRows, .keeps_lines = is_kept};
 }
 
 std::vector<Measurement> measurements_for(const TileKernels& kernels) {
   std::vector<Measurement> all;
   for (const int num_rows : kMeasuredRows) {
     if (num_rows > kernels.panel_rows) break;
-    for (const Way way : {&RowTimes::nudged, &RowTimes::asked}) all.push_back({num_rows, way});
+    for (const Way way : {&RowTimes::nudged, &RowTimes::asked, &RowTimes::kept}) all.push_back({num_rows, way});
     if (kernels.many_rows_step == 0) continue;
-    for (const Way way : {&RowTimes::many, &RowTimes::many_nudged}) all.push_back({num_rows, way});
+    for (const Way way : {&RowTimes::many, &RowTimes::many_nudged, &RowTimes::many_kept})
+      all.push_back({num_rows, way});
   }
   return all;
 }
@@ -81,15 +85,17 @@ KernelTuning choose_tuning(std::span<const RowTimes> times, const KernelTuning& 
   KernelTuning best = usual;
   std::pair<double, int> best_cost{0, 0};  // and the distance from the usual one
   for (int nudged = 0; nudged <= kMaxTileRows; ++nudged)
-    for (int many_from = 1; many_from <= kNoManyRows; ++many_from) {
-      const KernelTuning tuning{nudged, many_from};
-      const std::pair cost{cost_of(times, tuning, usual),
-                           std::abs(nudged - usual.nudged_rows) + std::abs(many_from - usual.many_rows_from)};
-      if (cost < best_cost) {
-        best = tuning;
-        best_cost = cost;
+    for (int many_from = 1; many_from <= kNoManyRows; ++many_from)
+      for (const bool keeps : {usual.keeps_lines, !usual.keeps_lines}) {
+        const KernelTuning tuning{nudged, many_from, keeps};
+        const int distance = std::abs(nudged - usual.nudged_rows) + std::abs(many_from - usual.many_rows_from) +
+                             (keeps != usual.keeps_lines ? 1 : 0);
+        const std::pair cost{cost_of(times, tuning, usual), distance};
+        if (cost < best_cost) {
+          best = tuning;
+          best_cost = cost;
+        }
       }
-    }
   return best;
 }
 

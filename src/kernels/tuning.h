@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -11,10 +12,12 @@
 namespace retort {
 
 // Seconds that a matmul of so many rows takes each way: by the kernel for few rows or that for many, with the
-// prefetcher nudged on or every line asked for. Infinity where there is no such way.
+// prefetcher nudged on, or every line asked for, past the caches or into them (kept). Infinity where there is no such
+// way.
 struct RowTimes {
   int num_rows;
   double nudged, asked, many, many_nudged;
+  double kept = std::numeric_limits<double>::infinity(), many_kept = std::numeric_limits<double>::infinity();
 };
 
 // The tuning whose ways are fastest over all these numbers of rows. A way other than the usual tuning's must win by

@@ -76,8 +76,9 @@ TunedKernels measure(const Matmul& matmul, std::span<const PackedMatrix* const> 
     return {usual, TuningSource::kDefault, fmt::format("{} s were too short for measuring", kTuningSeconds)};
   const KernelTuning tuning = choose_tuning(times, usual);
   for (const RowTimes& row : times)
-    log::debug("kernels: {} rows of {}: nudged {:.0f}, asked for {:.0f}, many {:.0f}, many nudged {:.0f} µs",
-               row.num_rows, key.type, 1e6 * row.nudged, 1e6 * row.asked, 1e6 * row.many, 1e6 * row.many_nudged);
+    log::debug("kernels: {} rows of {}: nudged {:.0f}, asked for {:.0f}, kept {:.0f}; many {:.0f}, {:.0f}, {:.0f} µs",
+               row.num_rows, key.type, 1e6 * row.nudged, 1e6 * row.asked, 1e6 * row.kept, 1e6 * row.many_nudged,
+               1e6 * row.many, 1e6 * row.many_kept);
   if (const auto written = cache_file.empty() ? Status() : keep_tuning(cache_file, key, tuning); !written)
     log::debug("{}; the next start measures again", written.error().message);
   return {tuning, TuningSource::kMeasured,
@@ -89,8 +90,9 @@ TunedKernels measure(const Matmul& matmul, std::span<const PackedMatrix* const> 
 TunedKernels choose(const Matmul& matmul, std::span<const PackedMatrix* const> matrices, Isa isa, int num_threads,
                     const KernelTuningRequest& request) {
   const KernelTuning usual = matmul.kernels().tuning;
-  if (request.nudged_rows || request.many_rows_from)
-    return {{request.nudged_rows.value_or(usual.nudged_rows), request.many_rows_from.value_or(usual.many_rows_from)},
+  if (request.nudged_rows || request.many_rows_from || request.keeps_lines)
+    return {{request.nudged_rows.value_or(usual.nudged_rows), request.many_rows_from.value_or(usual.many_rows_from),
+             request.keeps_lines.value_or(usual.keeps_lines ? 1 : 0) == 1},
             TuningSource::kGiven,
             ""};
   if (!request.measures) return {usual, TuningSource::kDefault, ""};
@@ -119,7 +121,8 @@ std::string_view tuning_source_name(TuningSource source) {
 
 std::string to_string(const TunedKernels& tuned) {
   const std::string many = tuned.has_many_rows ? fmt::format(",many_rows_from={}", tuned.tuning.many_rows_from) : "";
-  return fmt::format("nudged_rows={}{} ({}{}{})", tuned.tuning.nudged_rows, many, tuning_source_name(tuned.source),
+  return fmt::format("nudged_rows={},keeps_lines={}{} ({}{}{})", tuned.tuning.nudged_rows,
+                     tuned.tuning.keeps_lines ? 1 : 0, many, tuning_source_name(tuned.source),
                      tuned.reason.empty()                     ? ""
                      : tuned.source == TuningSource::kDefault ? ": "
                                                               : " ",
@@ -139,7 +142,8 @@ std::optional<KernelTuning> find_tuning(const fs::path& file, const TuningKey& k
     if (!is_of(entry, key)) continue;
     const auto nudged = rows_of(entry, "nudged_rows", 0, kMaxTileRows);
     const auto many_from = rows_of(entry, "many_rows_from", 1, kNoManyRows);
-    if (nudged && many_from) return KernelTuning{*nudged, *many_from};
+    const auto keeps = rows_of(entry, "keeps_lines", 0, 1);
+    if (nudged && many_from && keeps) return KernelTuning{*nudged, *many_from, *keeps == 1};
   }
   return std::nullopt;
 }
@@ -147,8 +151,10 @@ std::optional<KernelTuning> find_tuning(const fs::path& file, const TuningKey& k
 Status keep_tuning(const fs::path& file, const TuningKey& key, const KernelTuning& tuning) {
   const json before = read_kept(file);
   json kept = json::array();
-  kept.push_back(
-      json{{"for", to_json(key)}, {"nudged_rows", tuning.nudged_rows}, {"many_rows_from", tuning.many_rows_from}});
+  kept.push_back(json{{"for", to_json(key)},
+                      {"nudged_rows", tuning.nudged_rows},
+                      {"many_rows_from", tuning.many_rows_from},
+                      {"keeps_lines", tuning.keeps_lines ? 1 : 0}});
   for (const json& entry : before)
     if (!is_of(entry, key) && kept.size() < kMaxKept) kept.push_back(entry);
   return write_whole(file, json{{"tunings", kept}}.dump(1, ' ', false, json::error_handler_t::replace) + "\n");

@@ -17,8 +17,8 @@ namespace retort {
 // By default: the instruction set's own.
 struct KernelTuningRequest {
   bool measures = false;
-  std::optional<int> nudged_rows = {}, many_rows_from = {};  // as given; the other one is the set's own
-  std::filesystem::path cache_file = {};                     // keeps what was measured; empty: nothing does
+  std::optional<int> nudged_rows = {}, many_rows_from = {}, keeps_lines = {};  // as given; the rest is the set's own
+  std::filesystem::path cache_file = {};  // keeps what was measured; empty: nothing does
 };
 
 enum class TuningSource { kDefault, kGiven, kMeasured, kCached };
@@ -30,7 +30,8 @@ struct TunedKernels {
   std::string reason;          // "in 0.15 s on Q4_K matrices of 8960 × 1536"
   bool has_many_rows = false;  // else many_rows_from says nothing: one kernel takes any number of rows
 };
-std::string to_string(const TunedKernels& tuned);  // "nudged_rows=2,many_rows_from=3 (measured in 0.15 s on …)"
+std::string to_string(
+    const TunedKernels& tuned);  // "nudged_rows=2,keeps_lines=0,many_rows_from=3 (measured in 0.15 s on …)"
 
 // Sets the matmul's tuning, which took at most kTuningSeconds. matrices: see Weights::most_read_matrices().
 TunedKernels tune_kernels(Matmul& matmul, std::span<const PackedMatrix* const> matrices, Isa isa, int num_threads,

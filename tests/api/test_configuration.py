@@ -120,7 +120,7 @@ def test_the_tuning_of_kernels_is_kept_and_changes_no_answer(start_server, tmp_p
 
     usual, answer = start("--kernel-tuning", "default")
     assert "(default)" in usual
-    for rows in ("nudged_rows=0,many_rows_from=1", "nudged_rows=4,many_rows_from=17"):
+    for rows in ("nudged_rows=0,keeps_lines=1,many_rows_from=1", "nudged_rows=4,many_rows_from=17"):
         given, same = start("--kernel-tuning", rows)
         assert rows.split(",")[0] in given and "(given)" in given and same == answer
     kept = tmp_path / "kernel_tuning.json"

@@ -60,20 +60,38 @@ TEST(KernelTuningFlag, AutoDefaultOrNumbers) {
   EXPECT_TRUE(measured.measures);
   EXPECT_EQ(measured.cache_file, "/somewhere/kernel_tuning.json");
   const auto usual = parse_kernel_tuning("default").value();
-  EXPECT_FALSE(usual.measures || usual.nudged_rows || usual.many_rows_from);
-  const auto both = parse_kernel_tuning("many_rows_from=17,nudged_rows=0").value();
+  EXPECT_FALSE(usual.measures || usual.nudged_rows || usual.many_rows_from || usual.keeps_lines);
+  const auto both = parse_kernel_tuning("many_rows_from=17,keeps_lines=1,nudged_rows=0").value();
   EXPECT_FALSE(both.measures);
   EXPECT_EQ(both.nudged_rows, 0);
   EXPECT_EQ(both.many_rows_from, 17);
+  EXPECT_EQ(both.keeps_lines, 1);
   EXPECT_EQ(parse_kernel_tuning("nudged_rows=16").value().many_rows_from, std::nullopt);
-  for (const auto* text : {"", "fast", "auto,nudged_rows=1", "nudged_rows", "nudged_rows=", "nudged_rows=1,",
-                           ",nudged_rows=1", "nudged_rows=x", "nudged_rows=1x", "nudged_rows= 1", "nudged_rows=-1",
-                           "nudged_rows=17", "nudged_rows=99999999999", "many_rows_from=0", "many_rows_from=18",
-                           "nudged_rows=1,nudged_rows=1", "nudged=1", "nudged_rows=1 many_rows_from=2"})
+  for (const auto* text : {"",
+                           "fast",
+                           "auto,nudged_rows=1",
+                           "nudged_rows",
+                           "nudged_rows=",
+                           "nudged_rows=1,",
+                           ",nudged_rows=1",
+                           "nudged_rows=x",
+                           "nudged_rows=1x",
+                           "nudged_rows= 1",
+                           "nudged_rows=-1",
+                           "nudged_rows=17",
+                           "nudged_rows=99999999999",
+                           "many_rows_from=0",
+                           "many_rows_from=18",
+                           "nudged_rows=1,nudged_rows=1",
+                           "nudged=1",
+                           "nudged_rows=1 many_rows_from=2",
+                           "keeps_lines=2",
+                           "keeps_lines=true"})
     EXPECT_FALSE(parse_kernel_tuning(text)) << text;
   const auto message = [](const char* text) { return parse_kernel_tuning(text).error().message; };
-  EXPECT_EQ(message("fast"),
-            "[flags] --kernel-tuning: expected auto, default or nudged_rows=N,many_rows_from=M, got 'fast'");
+  EXPECT_EQ(
+      message("fast"),
+      "[flags] --kernel-tuning: expected auto, default or nudged_rows=N,keeps_lines=0|1,many_rows_from=M, got 'fast'");
   EXPECT_THAT(message("many_rows_from=0"), HasSubstr("expected many_rows_from from 1 to 17, got 'many_rows_from=0'"));
   EXPECT_THAT(message("nudged_rows=1,nudged_rows=2"), HasSubstr("expected nudged_rows once"));
 }

@@ -165,7 +165,7 @@ def test_exit_code_of_what_failed(tmp_path, arguments, message):
         (["serve", MODEL, "--ssl-certfile", "x"], "expected both or none"),
         (["serve", "--degrade-memory", "1"], "--degrade-memory: expected a share"),
         (["serve", MODEL, "--speculative-config", "{"], "--speculative-config: expected"),
-        (["serve", MODEL, "--kernel-tuning", "fast"], "--kernel-tuning: expected auto, default or nudged_rows=N,many"),
+        (["serve", MODEL, "--kernel-tuning", "fast"], "--kernel-tuning: expected auto, default or nudged_rows=N,keeps"),
         (["chat", MODEL, "--kernel-tuning", "nudged_rows=17"], "--kernel-tuning: expected nudged_rows from 0 to 16"),
         (["bench", MODEL, "--kernel-tuning", "many_rows_from=x"], "expected many_rows_from from 1 to 17"),
         (["serve", "--config", "{tmp}/list.yaml"], "list.yaml: expected a mapping"),

@@ -130,7 +130,8 @@ std::vector<float> multiply_tuned(const Problem& p, const Kernels& kernels, int6
 std::vector<KernelTuning> all_tunings() {
   std::vector<KernelTuning> tunings;
   for (const int nudged : {0, 1, 2, 3, 4, 8, 16})
-    for (int many_from = 1; many_from <= kNoManyRows; ++many_from) tunings.push_back({nudged, many_from});
+    for (int many_from = 1; many_from <= kNoManyRows; ++many_from)
+      tunings.push_back({nudged, many_from, many_from % 2 == 0});
   return tunings;
 }
 
@@ -238,7 +239,7 @@ TEST_P(EveryType, TuningChangesNoBit) {
       for (const KernelTuning& tuning : all_tunings())
         ASSERT_EQ(multiply_tuned(p, isa, rows, tuning), expected)
             << isa_name(isa) << ", " << rows << " rows, nudged_rows=" << tuning.nudged_rows
-            << ",many_rows_from=" << tuning.many_rows_from;
+            << ",keeps_lines=" << tuning.keeps_lines << ",many_rows_from=" << tuning.many_rows_from;
     }
 #if defined(__x86_64__)
     const auto isas = supported_isas();

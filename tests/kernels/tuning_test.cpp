@@ -9,7 +9,8 @@
 namespace retort {
 
 static void PrintTo(const KernelTuning& tuning, std::ostream* out) {
-  *out << "nudged_rows=" << tuning.nudged_rows << ",many_rows_from=" << tuning.many_rows_from;
+  *out << "nudged_rows=" << tuning.nudged_rows << ",keeps_lines=" << tuning.keeps_lines
+       << ",many_rows_from=" << tuning.many_rows_from;
 }
 
 namespace {
@@ -70,6 +71,16 @@ TEST(ChooseTuning, AKernelThatIsNotThereIsNotChosen) {
   EXPECT_EQ(choose_tuning(times, {2, kNoManyRows}), (KernelTuning{1, kNoManyRows}));
 }
 
+TEST(ChooseTuning, LinesAreKeptWhereThatIsFaster) {
+  const std::vector<RowTimes> all = {{1, 2, 3, 9, 9, 1.8, 9}, {2, 3, 4, 9, 9, 2.4, 9}, {8, 9, 9, 7, 8, 8, 6}};
+  EXPECT_EQ(choose_tuning(all, kUsual), (KernelTuning{0, 7, true}));
+  const std::vector<RowTimes> above = {{1, 1, 3, 9, 9, 1.8, 9}, {2, 2.5, 4, 9, 9, 2.4, 9}, {8, 9, 9, 7, 8, 8, 6}};
+  EXPECT_EQ(choose_tuning(above, kUsual), (KernelTuning{2, 7, true})) << "what noise could be is nudged as before";
+  const std::vector<RowTimes> slower = {{1, 1, 3, 9, 9, 3, 9}, {2, 2, 4, 9, 9, 4, 9}, {8, 9, 9, 6, 8, 8, 7}};
+  EXPECT_EQ(choose_tuning(slower, kUsual), kUsual);
+  EXPECT_EQ(choose_tuning(slower, {2, 7, true}), kUsual);
+}
+
 class Measuring : public testing::Test {
  protected:
   Measuring() : bytes_(64 * 256 / 32 * info_of(TensorType::kQ4_0).block_bytes) {
@@ -96,6 +107,8 @@ TEST_F(Measuring, TimesEveryWayThatASetHas) {
       EXPECT_LE(row.num_rows, matmul.kernels().panel_rows);
       EXPECT_TRUE(std::isfinite(row.asked) && row.asked > 0) << isa_name(isa) << ", " << row.num_rows << " rows";
       EXPECT_TRUE(std::isfinite(row.nudged) && row.nudged > 0) << isa_name(isa) << ", " << row.num_rows << " rows";
+      EXPECT_TRUE(std::isfinite(row.kept) && row.kept > 0) << isa_name(isa) << ", " << row.num_rows << " rows";
+      EXPECT_EQ(std::isfinite(row.many_kept), has_many) << isa_name(isa) << ", " << row.num_rows << " rows";
       EXPECT_EQ(std::isfinite(row.many), has_many) << isa_name(isa) << ", " << row.num_rows << " rows";
       EXPECT_EQ(std::isfinite(row.many_nudged), has_many) << isa_name(isa) << ", " << row.num_rows << " rows";
     }

@@ -36,8 +36,8 @@ TEST(KeptTuning, IsFoundByItsKeyAlone) {
   const TempDir folder;
   const auto file = folder / "new" / "tuning.json";
   EXPECT_EQ(find_tuning(file, kKey), std::nullopt);
-  ASSERT_TRUE(keep_tuning(file, kKey, {2, 5}));
-  EXPECT_EQ(find_tuning(file, kKey), (KernelTuning{2, 5}));
+  ASSERT_TRUE(keep_tuning(file, kKey, {2, 5, true}));
+  EXPECT_EQ(find_tuning(file, kKey), (KernelTuning{2, 5, true}));
   int nudged = 0;
   for (const TuningKey& key : other_keys()) {
     EXPECT_EQ(find_tuning(file, key), std::nullopt);
@@ -73,15 +73,26 @@ TEST(KeptTuning, WhatIsSpoiltIsNotThereAndIsWrittenAnew) {
     EXPECT_NE(at, std::string::npos) << from;
     return text.replace(at, std::string_view(from).size(), to);
   };
-  for (const std::string& text :
-       {std::string(), std::string("\0\0\0", 3), std::string("[]"), std::string("{}"),
-        std::string(R"({"tunings": {}})"), std::string(R"({"tunings": [1, null, {}, {"for": 3}, [[]]]})"),
-        whole.substr(0, whole.size() / 2), with("\"nudged_rows\": 2", "\"nudged_rows\": -1"),
-        with("\"nudged_rows\": 2", "\"nudged_rows\": 17"), with("\"nudged_rows\": 2", "\"nudged_rows\": 2.5"),
-        with("\"nudged_rows\": 2", "\"nudged_rows\": \"2\""),
-        with("\"nudged_rows\": 2", "\"nudged_rows\": 99999999999999999999"), with("\"nudged_rows\": 2", "\"other\": 2"),
-        with("\"many_rows_from\": 5", "\"many_rows_from\": 0"), with("\"many_rows_from\": 5", "\"many_rows_from\": 18"),
-        with("avx2", "avx\xff"), std::string(200'000, '['), std::string(100'000, ' ') + whole}) {
+  for (const std::string& text : {std::string(),
+                                  std::string("\0\0\0", 3),
+                                  std::string("[]"),
+                                  std::string("{}"),
+                                  std::string(R"({"tunings": {}})"),
+                                  std::string(R"({"tunings": [1, null, {}, {"for": 3}, [[]]]})"),
+                                  whole.substr(0, whole.size() / 2),
+                                  with("\"nudged_rows\": 2", "\"nudged_rows\": -1"),
+                                  with("\"nudged_rows\": 2", "\"nudged_rows\": 17"),
+                                  with("\"nudged_rows\": 2", "\"nudged_rows\": 2.5"),
+                                  with("\"nudged_rows\": 2", "\"nudged_rows\": \"2\""),
+                                  with("\"nudged_rows\": 2", "\"nudged_rows\": 99999999999999999999"),
+                                  with("\"nudged_rows\": 2", "\"other\": 2"),
+                                  with("\"many_rows_from\": 5", "\"many_rows_from\": 0"),
+                                  with("\"many_rows_from\": 5", "\"many_rows_from\": 18"),
+                                  with("\"keeps_lines\": 0", "\"keeps_lines\": 2"),
+                                  with("\"keeps_lines\": 0", "\"other\": 0"),
+                                  with("avx2", "avx\xff"),
+                                  std::string(200'000, '['),
+                                  std::string(100'000, ' ') + whole}) {
     write_file(file, text);
     EXPECT_EQ(find_tuning(file, kKey), std::nullopt) << text.substr(0, 200);
     ASSERT_TRUE(keep_tuning(file, kKey, {1, 3}));
@@ -139,6 +150,8 @@ TEST_F(TuneKernels, WhatIsGivenGoesBeforeAll) {
   EXPECT_EQ(tuned.tuning, (KernelTuning{3, usual_.many_rows_from}));
   EXPECT_EQ(matmul_.tuning(), tuned.tuning);
   EXPECT_EQ(tune({.many_rows_from = 2}).tuning, (KernelTuning{usual_.nudged_rows, 2}));
+  EXPECT_EQ(tune({.keeps_lines = 1}).tuning, (KernelTuning{usual_.nudged_rows, usual_.many_rows_from, true}));
+  EXPECT_THAT(to_string(tune({.keeps_lines = 1})), HasSubstr(",keeps_lines=1"));
 }
 
 TEST_F(TuneKernels, WhatWasMeasuredIsFoundAtTheNextStart) {
@@ -199,7 +212,7 @@ TEST(Transformer, LogitsDoNotDependOnTheTuning) {
   for (Isa isa : supported_isas()) {
     const auto expected = logits_of(path, isa, {.nudged_rows = 0, .many_rows_from = kNoManyRows});
     for (const int many_from : {1, 2, 5})
-      EXPECT_EQ(logits_of(path, isa, {.nudged_rows = 4, .many_rows_from = many_from}), expected)
+      EXPECT_EQ(logits_of(path, isa, {.nudged_rows = 4, .many_rows_from = many_from, .keeps_lines = true}), expected)
           << isa_name(isa) << ", many_rows_from " << many_from;
   }
 }

@@ -63,7 +63,7 @@ class GroupLoop {
   template <int kSet>
   void multiply(int64_t g) {
     const unsigned char* group = tile_ + kFormat.group_offset(g);
-    prefetch_ahead<SummedVector, kFormat>(group, panel_.is_nudged);
+    prefetch_ahead<SummedVector, kFormat>(group, panel_.prefetch);
     unpack<kSet>(group);
     T::template load_rows<kSet>(panel_.quants + g * kMaxTileRows * kGroupInputs);
     if constexpr (kHalves) {  // quads 0 … 3, zeros; zeros, quads 4 … 7

@@ -111,7 +111,7 @@ void quant_tile(const Byte* tile, int64_t num_groups, const ActivationPanel& all
   memset(out, 0, static_cast<size_t>(panel.num_rows) * kTileOutputs * sizeof(float));
   for (int64_t g = 0; g < num_groups; ++g) {
     const Byte* group = tile + kFormat.group_offset(g);
-    prefetch_ahead<TileVector, kFormat>(group, panel.is_nudged);
+    prefetch_ahead<TileVector, kFormat>(group, panel.prefetch);
     const UnpackedGroup w =
         unpack_group<kFormat>(tile + kFormat.entry_offset(g), group, static_cast<int>(g % kFormat.chunk_groups()));
     add_rows_by<kFormat, kRows>(w, panel, g, 0, out);

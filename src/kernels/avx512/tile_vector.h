@@ -112,6 +112,7 @@ struct TileVector {
   static void store(float* p, Float a) { _mm512_storeu_ps(p, a); }
   static void prefetch_far(const Byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
   static void prefetch_near(const Byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_NTA); }
+  static void prefetch_all(const Byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
 
   static void quantize_row(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel) {
     for (int64_t g = 0; g < num_groups; ++g, row += kGroupInputs) {

@@ -114,6 +114,7 @@ struct TileVector {
   static void store(float* p, Float a) { vst1q_f32(p, a); }
   static void prefetch_far(const Byte* p) { __builtin_prefetch(p, 0, 2); }
   static void prefetch_near(const Byte* p) { __builtin_prefetch(p, 0, 0); }
+  static void prefetch_all(const Byte* p) { __builtin_prefetch(p, 0, 3); }
 
   static void quantize_row(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel) {
     quantize(row, num_groups, row_idx, panel, panel.quants + row_idx * kGroupInputs, 8);
