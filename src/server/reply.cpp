@@ -43,12 +43,14 @@ class JobRun {
 void JobRun::take(const Generation::News& news) {
   if (failure_) return;
   const int sample_idx = news.event.sample_idx;
-  if (ApiStatus status = reply_.take(news); !status)
+  if (ApiStatus status = reply_.take(news); !status) {
     failure_ = std::move(status).error();
-  else if (reply_.is_finished(news.request_idx))
+    generation_.abort();
+  } else if (reply_.is_finished(news.request_idx)) {
     generation_.cancel(news.request_idx);
-  else if (!news.event.finish && reply_.is_finished(news.request_idx, sample_idx))
+  } else if (!news.event.finish && reply_.is_finished(news.request_idx, sample_idx)) {
     generation_.cancel(news.request_idx, sample_idx);
+  }
 }
 
 boost::asio::awaitable<void> JobRun::end_stream(std::string last) {
@@ -62,7 +64,8 @@ boost::asio::awaitable<void> JobRun::end_with_error(ApiError error) {
   exchange_.note = api_.note_of(error);
   if (exchange_.has_started()) {
     reply_.cut_off();
-    std::string last = reply_.chunks() + reply_.error_chunks(error);
+    std::string last = reply_.chunks();
+    last += reply_.error_chunks(error);
     co_await end_stream(std::move(last));
   } else {
     http::Response response = http::error_response(error, reply_.error(error));

@@ -2,6 +2,8 @@
 //! feed, derivre's json_quote lets `\"` and `\\` through as well, though the class may have neither (`[^"]`). One without
 //! NUL it takes for what it is.
 
+use std::collections::BTreeMap;
+
 use regex_syntax::ast::parse::Parser;
 use regex_syntax::ast::{visit, Ast, Span, Visitor};
 use regex_syntax::hir::{Class, Hir, HirKind};
@@ -12,15 +14,23 @@ pub fn quotable(expression: &str) -> Result<String, String> {
     let Ok(ast) = Parser::new().parse(expression) else { return Ok(expression.into()) };
     let mut quotable = expression.to_string();
     // The last one first: what stands before it keeps its place.
-    for span in visit(&ast, Classes { expression, found: Vec::new() })?.into_iter().rev() {
+    for span in visit(&ast, Classes { expression, verdicts: BTreeMap::new(), found: Vec::new() })?.into_iter().rev() {
         quotable.insert_str(span.end.offset, r"--\x00]");
         quotable.insert(span.start.offset, '[');
     }
     Ok(quotable)
 }
 
+#[derive(Clone, Copy)]
+enum Verdict {
+    Right,
+    TooWide,
+    IsNul,
+}
+
 struct Classes<'a> {
     expression: &'a str,
+    verdicts: BTreeMap<&'a str, Verdict>, // of what is written so: the same may stand there thousands of times
     found: Vec<Span>,
 }
 
@@ -37,15 +47,23 @@ impl Visitor for Classes<'_> {
             return Ok(());
         }
         let span = *ast.span();
-        let Ok(class) = regex_syntax::parse(&self.expression[span.start.offset..span.end.offset]) else { return Ok(()) };
-        if !has(&class, '\0') || (has(&class, '"') && has(&class, '\\')) {
-            return Ok(());
+        let class = &self.expression[span.start.offset..span.end.offset];
+        match *self.verdicts.entry(class).or_insert_with(|| judge(class)) {
+            Verdict::Right => Ok(()),
+            Verdict::TooWide => Ok(self.found.push(span)),
+            Verdict::IsNul => Err("NUL (\\x00): not supported".into()),
         }
-        if is_one_character(&class) {
-            return Err(format!("NUL at character {}: not supported", span.start.column));
-        }
-        self.found.push(span);
-        Ok(())
+    }
+}
+
+fn judge(class: &str) -> Verdict {
+    let Ok(class) = regex_syntax::parse(class) else { return Verdict::Right };
+    if !has(&class, '\0') || (has(&class, '"') && has(&class, '\\')) {
+        return Verdict::Right;
+    }
+    match class.kind() {
+        HirKind::Literal(_) => Verdict::IsNul,
+        _ => Verdict::TooWide,
     }
 }
 
@@ -55,8 +73,4 @@ fn has(class: &Hir, letter: char) -> bool {
         HirKind::Literal(literal) => *literal.0 == *letter.encode_utf8(&mut [0; 4]).as_bytes(),
         _ => false,
     }
-}
-
-fn is_one_character(class: &Hir) -> bool {
-    matches!(class.kind(), HirKind::Literal(_))
 }
