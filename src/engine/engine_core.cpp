@@ -13,6 +13,15 @@ constexpr uint64_t kSeedDraw = 0x73656564;  // sets the engine's own draws apart
 
 bool contains(const std::vector<TokenId>& ids, TokenId id) { return std::ranges::find(ids, id) != ids.end(); }
 
+void log_failure(RequestId id, const Error& error) {
+  if (error.kind == ErrorKind::kTooLarge)  // the client's own grammar, and no fault of the machine
+    log::info("[engine] request {} ends: its constraint is too complex to follow", id);
+  else if (error.kind == ErrorKind::kBadInput)
+    log::info("[engine] request {} ends: {}", id, error.message);
+  else
+    log::error("[engine] request {}: {}", id, error.message);
+}
+
 }  // namespace
 
 EngineCore::EngineCore(const EngineConfig& config, ModelRunner& runner, std::function<void()> on_constraint,
@@ -167,16 +176,12 @@ void EngineCore::hold_unready(const Step& step) {
 }
 
 void EngineCore::end_failed() {
+  RequestId told = 0;  // of several samples that fail in a step one line is enough
   for (const auto& [failed, error] : std::exchange(failed_, {})) {
     const auto [id, sample_idx] = failed;
     const auto it = live_.find(id);
     if (it == live_.end()) continue;
-    if (error.kind == ErrorKind::kTooLarge)  // the client's own grammar, and no fault of the machine
-      log::info("[engine] request {} ends: its constraint is too complex to follow", id);
-    else if (error.kind == ErrorKind::kBadInput)
-      log::info("[engine] request {} ends: {}", id, error.message);
-    else
-      log::error("[engine] request {}: {}", id, error.message);
+    if (std::exchange(told, id) != id) log_failure(id, error);
     if (!has_parted(it->second.samples[sample_idx])) {
       end(id, FinishReason::kError, error.message, error.kind);
       continue;
