@@ -176,12 +176,11 @@ void EngineCore::hold_unready(const Step& step) {
 }
 
 void EngineCore::end_failed() {
-  RequestId told = 0;  // of several samples that fail in a step one line is enough
   for (const auto& [failed, error] : std::exchange(failed_, {})) {
     const auto [id, sample_idx] = failed;
     const auto it = live_.find(id);
     if (it == live_.end()) continue;
-    if (std::exchange(told, id) != id) log_failure(id, error);
+    if (!std::exchange(it->second.has_failed, true)) log_failure(id, error);
     if (!has_parted(it->second.samples[sample_idx])) {
       end(id, FinishReason::kError, error.message, error.kind);
       continue;

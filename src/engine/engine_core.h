@@ -70,6 +70,7 @@ class EngineCore {
     uint64_t seed = 0;
     std::vector<Sample> samples;
     int num_cached_tokens = 0;
+    bool has_failed = false;  // a sample has, and the log says so
     std::vector<std::vector<TokenLogprob>> prompt_logprobs;
     std::optional<Pooling> pooling;
     std::vector<float> embedding;  // with pooling: so far

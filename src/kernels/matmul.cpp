@@ -154,16 +154,7 @@ void Matmul::quantize(Activations& in) const {
         continue;
       }
       for (int64_t g = 0; g < in.num_groups(); g += kChunk) {
-        const int64_t at = g * panel.num_rows;
-        const ActivationPanel rest = {panel.quants + at * kGroupInputs,
-                                      panel.scales + at,
-                                      panel.neg_sums + at,
-                                      panel.neg_half_sums + 2 * at,
-                                      panel.sums + at,
-                                      panel.half_sums + 2 * at,
-                                      panel.num_rows,
-                                      panel.is_many,
-                                      panel.prefetch};
+        const ActivationPanel rest = entries_from(panel, g * panel.num_rows);
         kernels_->quantize_row(kZeros, std::min(kChunk, in.num_groups() - g), row_idx, rest);
       }
     }

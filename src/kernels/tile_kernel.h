@@ -37,6 +37,18 @@ struct ActivationPanel {
   Prefetch prefetch;
 };
 
+// The entries of a panel from entry i on. Static, as all functions here and in tile_rows.h that no policy tells apart:
+// of an inline one the linker keeps a single copy, which may be of an instruction set that the machine lacks.
+static inline ActivationPanel entries_from(ActivationPanel panel, int64_t i) {
+  panel.quants += i * kGroupInputs;
+  panel.scales += i;
+  panel.neg_sums += i;
+  panel.neg_half_sums += 2 * i;
+  panel.sums += i;
+  panel.half_sums += 2 * i;
+  return panel;
+}
+
 // From how many rows on one way of multiplying a panel gives way to another. It decides how fast a result comes, never
 // what it is.
 struct KernelTuning {
@@ -68,7 +80,8 @@ using QuantizeRow = void (*)(const float* row, int64_t num_groups, int64_t row_i
 
 // What a group of a row leaves beside its quants. sum0, sum1: Σ quants of each half; they wrap around where the row is
 // not finite, as is the scale that they go with.
-inline void write_group_sums(const ActivationPanel& panel, int64_t i, float scale, uint32_t sum0, uint32_t sum1) {
+static inline void write_group_sums(const ActivationPanel& panel, int64_t i, float scale, uint32_t sum0,
+                                    uint32_t sum1) {
   const auto number = [](uint32_t sum) { return static_cast<int32_t>(sum); };
   panel.scales[i] = scale;
   panel.neg_sums[i] = number(-128 * (sum0 + sum1));

@@ -67,22 +67,11 @@ inline PartScales<V> part_scales(const unsigned char* entry, int g, int part) {
   return s;
 }
 
-// The entries of a panel from entry i on.
-inline ActivationPanel entries_from(ActivationPanel panel, int64_t i) {
-  panel.quants += i * kGroupInputs;
-  panel.scales += i;
-  panel.neg_sums += i;
-  panel.neg_half_sums += 2 * i;
-  panel.sums += i;
-  panel.half_sums += 2 * i;
-  return panel;
-}
-
 // The same pointer, which the compiler cannot take apart again into a base and an index: on Intel's cores an
 // instruction that reads memory by an index takes the place of two where instructions are handed out (un-lamination,
 // Intel 64 and IA-32 Architectures Optimization Reference Manual, "Micro-fusion").
 template <class T>
-inline T* in_one_register(T* pointer) {
+static inline T* in_one_register(T* pointer) {
   asm("" : "+r"(pointer));
   return pointer;
 }

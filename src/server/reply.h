@@ -46,10 +46,10 @@ class Reply {
   virtual Json whole() = 0;
   virtual Json error(const ApiError& error) const { return error_json(error); }
 
+  // No more will come: chunks() holds nothing back to send it with what follows.
+  void cut_off() { is_cut_off_ = true; }
   // A stream: its content type, what is new since the last call (may be empty), what ends it well (what is new before
-  // it), what ends it badly.
-  // An API that answers in one piece only leaves them as they are.
-  void cut_off() { is_cut_off_ = true; }  // no more will come: chunks() holds nothing back to send it with what follows
+  // it), what ends it badly. An API that answers in one piece only leaves them as they are.
   virtual std::string_view stream_type() const { return kEventStream; }
   virtual std::string chunks() { return {}; }
   virtual std::string last_chunks() { return {}; }

@@ -350,7 +350,6 @@ TEST(EngineCore, AnImpossibleChoiceEndsItsRequestOnly) {
   EXPECT_EQ(other.so_far()[0].finish, FinishReason::kLength);
 }
 
-// What an observer needs to know of a request's way, from its events alone.
 TEST(EngineCore, ASampleWithoutANextTokenEndsAlone) {
   CoreUnderTest t;
   const auto answers =
@@ -371,6 +370,7 @@ TEST(EngineCore, ASampleWithoutANextTokenEndsAlone) {
   EXPECT_EQ(t.core.blocks().num_free(), 64);
 }
 
+// What an observer needs to know of a request's way, from its events alone.
 TEST(EngineCore, EventsTellWhenTheyWereAndWhenTheRequestFirstRan) {
   CoreUnderTest t({.num_blocks = 12, .max_num_seqs = 4});
   std::vector<std::vector<TokenEvent>> events(12);

@@ -87,6 +87,6 @@ const TileKernels kNeonI8mmTileKernels = {i8mm::quant_tile<kTileQ4_0, &K::q4_0>,
                                           i8mm::float_tile<&K::bf16>,
                                           i8mm::PairVector::quantize_row,
                                           i8mm::PairVector::kPanelRows,
-                                          2,
+                                          i8mm::PairVector::rows_at_once(2),
                                           i8mm::kTuning};
 }  // namespace retort

@@ -148,8 +148,7 @@ void RequestRecord::take_token(Sample& sample, const TokenEvent& event) {
 }
 
 void RequestRecord::end(FinishReason reason) {
-  for (Sample& sample : samples_)
-    if (!sample.finished) finish(sample, reason, Clock::now(), 0);
+  for (int i = 0; i < std::ssize(samples_); ++i) end(i, reason);
 }
 
 void RequestRecord::end(int sample_idx, FinishReason reason) {
