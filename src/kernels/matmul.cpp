@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "base/result.h"
 #include "kernels/pack_tile.h"
@@ -45,32 +46,34 @@ const Bf16Kernels* bf16_kernels(Isa isa) {
   return nullptr;
 }
 
-QuantTileKernel quant_kernel(const TileKernels& kernels, TensorType type) {
+// The member of a type, in a table that has one for each; null for float types.
+template <class Table>
+auto of_type(const Table& table, TensorType type) -> decltype(&table.q4_0) {
   switch (type) {
     case TensorType::kQ4_0:
-      return kernels.q4_0;
+      return &table.q4_0;
     case TensorType::kQ4_1:
-      return kernels.q4_1;
+      return &table.q4_1;
     case TensorType::kQ5_0:
-      return kernels.q5_0;
+      return &table.q5_0;
     case TensorType::kQ5_1:
-      return kernels.q5_1;
+      return &table.q5_1;
     case TensorType::kQ8_0:
-      return kernels.q8_0;
+      return &table.q8_0;
     case TensorType::kQ2_K:
-      return kernels.q2_k;
+      return &table.q2_k;
     case TensorType::kQ3_K:
-      return kernels.q3_k;
+      return &table.q3_k;
     case TensorType::kQ4_K:
-      return kernels.q4_k;
+      return &table.q4_k;
     case TensorType::kQ5_K:
-      return kernels.q5_k;
+      return &table.q5_k;
     case TensorType::kQ6_K:
-      return kernels.q6_k;
+      return &table.q6_k;
     case TensorType::kIQ4_NL:
-      return kernels.iq4_nl;
+      return &table.iq4_nl;
     case TensorType::kIQ4_XS:
-      return kernels.iq4_xs;
+      return &table.iq4_xs;
     default:
       return nullptr;
   }
@@ -87,21 +90,36 @@ FloatTileKernel float_kernel(const TileKernels& kernels, TensorType type) {
   }
 }
 
+// One row of a tile's results to its place; kCount at compile time for whole vectors.
+template <class Count>
+void write_row(const float* tile, const float* bias, bool accumulate, Count count, float* __restrict out) {
+  if (bias == nullptr && !accumulate)
+    for (int64_t o = 0; o < count; ++o) out[o] = tile[o];
+  else if (bias == nullptr)
+    for (int64_t o = 0; o < count; ++o) out[o] += tile[o];
+  else if (!accumulate)
+    for (int64_t o = 0; o < count; ++o) out[o] = tile[o] + bias[o];
+  else
+    for (int64_t o = 0; o < count; ++o) out[o] += tile[o] + bias[o];
+}
+
 // One tile's results, [num_rows][16], to their place in the output.
 void write_tile(const MatmulOutput& output, int64_t tile_idx, const float* tile, int64_t first_row, int64_t num_rows) {
   const int64_t first = tile_idx * kTileOutputs;
   const int64_t count = std::min<int64_t>(kTileOutputs, output.weight->num_outputs() - first);
+  const float* bias = output.bias == nullptr ? nullptr : output.bias + first;
   for (int64_t r = 0; r < num_rows; ++r, tile += kTileOutputs) {
     float* out = output.out + (first_row + r) * output.stride + first;
-    for (int64_t o = 0; o < count; ++o) {
-      const float value = output.bias != nullptr ? tile[o] + output.bias[first + o] : tile[o];
-      out[o] = output.accumulate ? out[o] + value : value;
-    }
+    if (count == kTileOutputs)
+      write_row(tile, bias, output.accumulate, std::integral_constant<int64_t, kTileOutputs>(), out);
+    else
+      write_row(tile, bias, output.accumulate, count, out);
   }
 }
 
-// Weights that stay in the second-level cache while every panel of activations passes over them.
-constexpr int64_t kTileBlockBytes = 192 << 10;
+// Weights that stay in the second-level cache while every panel of activations passes over them: packed, and unpacked,
+// which is worth more of the cache, since the activations come from further away once a block.
+constexpr int64_t kBlockBytes = 192 << 10, kUnpackedBlockBytes = 384 << 10;
 
 }  // namespace
 
@@ -140,22 +158,24 @@ ActivationPanel Activations::panel(int64_t panel_idx, const TileKernels& kernels
 
 Matmul::Matmul(Isa isa, ThreadPool& pool) : Matmul(tile_kernels(isa), pool, bf16_kernels(isa)) {}
 
+// Cut into panels and groups, not into rows: rows of a panel lie beside each other, and threads would write to the same
+// cache lines. Rows that fill a panel up are zeros.
 void Matmul::quantize(Activations& in) const {
-  const int64_t panel_rows = kernels_->panel_rows, rows = in.num_panels(*kernels_) * panel_rows;
-  pool_->parallel_for(static_cast<size_t>(rows), 4, [&](size_t begin, size_t end, int) {
-    static constexpr int64_t kChunk = 64;  // groups of zeros for the rows that fill up a panel
-    static const float kZeros[kChunk * kGroupInputs] = {};
-    for (auto row = static_cast<int64_t>(begin); row < static_cast<int64_t>(end); ++row) {
-      ActivationPanel panel = in.panel(row / panel_rows, *kernels_, tuning_);
-      const int64_t row_idx = row % panel_rows;
-      if (row_idx >= panel.num_rows) continue;
-      if (row < in.num_rows()) {
-        kernels_->quantize_row(in.row(row), in.num_groups(), row_idx, panel);
-        continue;
-      }
-      for (int64_t g = 0; g < in.num_groups(); g += kChunk) {
-        const ActivationPanel rest = entries_from(panel, g * panel.num_rows);
-        kernels_->quantize_row(kZeros, std::min(kChunk, in.num_groups() - g), row_idx, rest);
+  static constexpr int64_t kChunk = 128;  // groups of a piece at most
+  static const float kZeros[kChunk * kGroupInputs] = {};
+  const int64_t panel_rows = kernels_->panel_rows, num_groups = in.num_groups();
+  const int64_t chunk = std::max<int64_t>(1, kChunk / std::min(in.num_rows(), panel_rows));
+  const int64_t chunks = (num_groups + chunk - 1) / chunk;
+  const auto pieces = static_cast<size_t>(in.num_panels(*kernels_) * chunks);
+  pool_->parallel_for(pieces, 1, [&](size_t begin, size_t end, int) {
+    for (auto piece = static_cast<int64_t>(begin); piece < static_cast<int64_t>(end); ++piece) {
+      const int64_t panel_idx = piece / chunks, first = piece % chunks * chunk;
+      const int64_t count = std::min(chunk, num_groups - first), first_row = panel_idx * panel_rows;
+      const ActivationPanel panel = in.panel(panel_idx, *kernels_, tuning_);
+      const ActivationPanel here = entries_from(panel, first * panel.num_rows);
+      for (int64_t r = 0; r < panel.num_rows; ++r) {
+        const bool is_filling = first_row + r >= in.num_rows();
+        kernels_->quantize_row(is_filling ? kZeros : in.row(first_row + r) + first * kGroupInputs, count, r, here);
       }
     }
   });
@@ -170,48 +190,96 @@ void Matmul::round_to_bf16(Activations& in) const {
   });
 }
 
-void Matmul::run_tile(Activations& in, const MatmulOutput& output, int64_t tile_idx, int64_t panel_idx) const {
-  float tile[kMaxTileRows * kTileOutputs];
+const UnpackedTileKernel* Matmul::unpacked_kernel(const Activations& in, TensorType type) const {
+  if (kernels_->unpacked == nullptr || in.num_panels(*kernels_) == 1) return nullptr;
+  return of_type(*kernels_->unpacked, type);
+}
+
+size_t Matmul::unpacked_tile_bytes(const Activations& in, TensorType type) const {
+  const UnpackedTileKernel* unpacked = unpacked_kernel(in, type);
+  return unpacked == nullptr ? 0 : static_cast<size_t>(in.num_groups()) * unpacked->group_bytes;
+}
+
+// Tiles that every panel passes over before the next ones' turn; several blocks a thread.
+int64_t Matmul::block_tiles(const Activations& in, const PackedMatrix& weight) const {
+  const auto unpacked_bytes = static_cast<int64_t>(unpacked_tile_bytes(in, weight.type()));
+  int64_t tiles = unpacked_bytes > 0 ? kUnpackedBlockBytes / unpacked_bytes
+                                     : kBlockBytes / static_cast<int64_t>(weight.tile_bytes());
+  if (in.num_panels(*kernels_) == 1) tiles = std::min<int64_t>(tiles, 4);
+  return std::clamp<int64_t>(weight.num_tiles() / (4 * pool_->num_threads()), 1, std::max<int64_t>(tiles, 1));
+}
+
+int64_t Matmul::num_blocks(const Activations& in, const PackedMatrix& weight) const {
+  const int64_t tiles = block_tiles(in, weight);
+  return (weight.num_tiles() + tiles - 1) / tiles;
+}
+
+// out: [num_rows][16]
+void Matmul::multiply_packed(Activations& in, const PackedMatrix& weight, int64_t tile_idx, int64_t panel_idx,
+                             float* out) const {
   const int64_t first_row = panel_idx * kernels_->panel_rows;
   const int64_t num_rows = std::min<int64_t>(kernels_->panel_rows, in.num_rows() - first_row);
-  const PackedMatrix& weight = *output.weight;
-  if (const QuantTileKernel kernel = quant_kernel(*kernels_, weight.type()))
-    kernel(weight.tile(tile_idx), in.num_groups(), in.panel(panel_idx, *kernels_, tuning_), tile);
+  const unsigned char* tile = weight.tile(tile_idx);
+  if (const QuantTileKernel* kernel = of_type(*kernels_, weight.type()))
+    (*kernel)(tile, in.num_groups(), in.panel(panel_idx, *kernels_, tuning_), out);
   else if (bf16_ != nullptr && weight.type() == TensorType::kBF16)
-    bf16_->multiply(weight.tile(tile_idx), in.num_inputs(), in.bf16_row(first_row), num_rows, tile);
+    bf16_->multiply(tile, in.num_inputs(), in.bf16_row(first_row), num_rows, out);
   else
-    float_kernel(*kernels_, weight.type())(weight.tile(tile_idx), in.num_inputs(), in.row(first_row), in.num_inputs(),
-                                           num_rows, tile);
-  write_tile(output, tile_idx, tile, first_row, num_rows);
+    float_kernel(*kernels_, weight.type())(tile, in.num_inputs(), in.row(first_row), in.num_inputs(), num_rows, out);
+}
+
+// unpacked: room for the block's tiles, where they are to be unpacked.
+void Matmul::run_block(Activations& in, const MatmulOutput& output, int64_t block, unsigned char* unpacked) const {
+  const PackedMatrix& weight = *output.weight;
+  const UnpackedTileKernel* kernel = unpacked_kernel(in, weight.type());
+  const size_t bytes = unpacked_tile_bytes(in, weight.type());
+  const int64_t first = block * block_tiles(in, weight);
+  const int64_t count = std::min(block_tiles(in, weight), weight.num_tiles() - first);
+  for (int64_t p = 0; p < in.num_panels(*kernels_); ++p) {
+    const int64_t first_row = p * kernels_->panel_rows;
+    const int64_t num_rows = std::min<int64_t>(kernels_->panel_rows, in.num_rows() - first_row);
+    const ActivationPanel panel = in.panel(p, *kernels_, tuning_);
+    for (int64_t t = 0; t < count; ++t) {
+      float results[kMaxTileRows * kTileOutputs];
+      unsigned char* tile = unpacked + static_cast<size_t>(t) * bytes;
+      if (kernel == nullptr)
+        multiply_packed(in, weight, first + t, p, results);
+      else if (p == 0)
+        kernel->multiply_first(weight.tile(first + t), in.num_groups(), panel, results, tile);
+      else
+        kernel->multiply(tile, in.num_groups(), panel, results);
+      write_tile(output, first + t, results, first_row, num_rows);
+    }
+  }
 }
 
 void Matmul::run(Activations& in, std::span<const MatmulOutput> outputs) {
-  // Work items are blocks of tiles, numbered through all outputs; inside a block every panel of rows passes over its
-  // tiles.
-  int64_t block_tiles = 1, num_blocks = 0;
+  int64_t total_blocks = 0;
+  size_t unpacked_bytes = 0;  // of a thread
   bool any_quantised = false, any_bf16 = false;
   for (const auto& output : outputs) {
-    any_quantised |= quant_kernel(*kernels_, output.weight->type()) != nullptr;
-    any_bf16 |= output.weight->type() == TensorType::kBF16;
-    RETORT_CHECK(output.weight->num_inputs() == in.num_inputs() && output.stride >= output.weight->num_outputs());
-    block_tiles = std::max<int64_t>(1, kTileBlockBytes / static_cast<int64_t>(output.weight->tile_bytes()));
+    const PackedMatrix& weight = *output.weight;
+    RETORT_CHECK(weight.num_inputs() == in.num_inputs() && output.stride >= weight.num_outputs());
+    any_quantised |= of_type(*kernels_, weight.type()) != nullptr;
+    any_bf16 |= weight.type() == TensorType::kBF16;
+    total_blocks += num_blocks(in, weight);
+    unpacked_bytes =
+        std::max(unpacked_bytes, static_cast<size_t>(block_tiles(in, weight)) * unpacked_tile_bytes(in, weight.type()));
   }
   if (any_quantised) quantize(in);
   if (any_bf16 && bf16_ != nullptr) round_to_bf16(in);
-  if (in.num_rows() <= kernels_->panel_rows) block_tiles = std::min<int64_t>(block_tiles, 4);
-  for (const auto& output : outputs) num_blocks += (output.weight->num_tiles() + block_tiles - 1) / block_tiles;
+  const size_t lines = unpacked_bytes * static_cast<size_t>(pool_->num_threads()) / sizeof(CacheLine);
+  if (unpacked_.size() < lines) unpacked_.resize(lines);
+  auto* room = reinterpret_cast<unsigned char*>(unpacked_.data());
 
-  pool_->parallel_for(static_cast<size_t>(num_blocks), 1, [&](size_t begin, size_t end, int) {
-    for (size_t item = begin; item < end; ++item) {
-      auto block = static_cast<int64_t>(item);
+  // Blocks are numbered through all outputs.
+  pool_->parallel_for(static_cast<size_t>(total_blocks), 1, [&](size_t begin, size_t end, int thread_idx) {
+    unsigned char* unpacked = room + static_cast<size_t>(thread_idx) * unpacked_bytes;
+    for (auto item = static_cast<int64_t>(begin); item < static_cast<int64_t>(end); ++item) {
+      int64_t block = item;
       const MatmulOutput* output = outputs.data();
-      while (block * block_tiles >= output->weight->num_tiles()) {
-        block -= (output->weight->num_tiles() + block_tiles - 1) / block_tiles;
-        ++output;
-      }
-      const int64_t last = std::min((block + 1) * block_tiles, output->weight->num_tiles());
-      for (int64_t panel = 0; panel < in.num_panels(*kernels_); ++panel)
-        for (int64_t t = block * block_tiles; t < last; ++t) run_tile(in, *output, t, panel);
+      for (; block >= num_blocks(in, *output->weight); ++output) block -= num_blocks(in, *output->weight);
+      run_block(in, *output, block, unpacked);
     }
   });
 }

@@ -32,6 +32,11 @@ enum class ScaleKind : uint8_t {
                   // nibble
 };
 
+constexpr bool has_halves(ScaleKind kind) { return kind >= ScaleKind::kSuperHalf; }
+constexpr bool has_minima(ScaleKind kind) {
+  return kind == ScaleKind::kGroupMin || kind == ScaleKind::kSuperMin || kind == ScaleKind::kSuperHalfMin;
+}
+
 struct TileFormat {
   int bits;       // of a stored quant: 2, 3, 4, 5, 6 or 8
   int zero;       // what to subtract from a quant; 0 where a minimum does

@@ -62,6 +62,19 @@ inline constexpr int kNoManyRows = kMaxTileRows + 1;
 // out: [num_rows][16]
 using QuantTileKernel = void (*)(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel,
                                  float* out);
+// A tile that is unpacked once for several panels of rows, where a set gains by that. Of an unpacked group: its quants
+// as they are multiplied, and its own scales.
+struct UnpackedTileKernel {
+  // The first panel, which is whole, from the packed tile. unpacked: for the others, num_groups * group_bytes, aligned
+  // to 64.
+  void (*multiply_first)(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, float* out,
+                         unsigned char* unpacked);
+  QuantTileKernel multiply;  // the others, from the unpacked tile
+  size_t group_bytes;
+};
+struct UnpackedTileKernels {
+  UnpackedTileKernel q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs;
+};
 // Float weights. rows: [num_rows, stride] float32; out: [num_rows][16]. Tile layouts:
 // F32 float [num_inputs][16]; F16 half [num_inputs][16]; BF16 [num_inputs / 2 rounded up][16][2]
 using FloatTileKernel = void (*)(const unsigned char* tile, int64_t num_inputs, const float* rows, int64_t stride,
@@ -99,6 +112,7 @@ struct TileKernels {
   int panel_rows;       // of a whole panel, up to kMaxTileRows
   int many_rows_step;   // the kernel for many rows takes multiples of so many; 0: the set has none
   KernelTuning tuning;  // where nothing was measured
+  const UnpackedTileKernels* unpacked = nullptr;  // null: the set has none
 };
 
 extern const TileKernels kScalarTileKernels;
@@ -106,6 +120,7 @@ extern const TileKernels kScalarTileKernels;
 extern const TileKernels kAvx2TileKernels;
 extern const TileKernels kAvx512VnniTileKernels;
 extern const TileKernels kAmxTileKernels;
+extern const UnpackedTileKernels kAvx512VnniUnpackedTileKernels;
 extern const Bf16Kernels kAvx512Bf16Kernels;
 #elif defined(__aarch64__)
 extern const TileKernels kNeonDotprodTileKernels;

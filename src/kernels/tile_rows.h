@@ -1,7 +1,7 @@
 // The arithmetic of tile_kernel.h, once, over a vector policy V that each instruction set provides:
 //   kParts, kMaxRows             16 outputs are kParts vectors; at most kMaxRows rows share one unpacking
 //   kPanelRows                   of a whole panel
-//   rows_at_once(n)              of n rows, how many sum() takes: as many as keep the multipliers busy
+//   rows_at_once(n, has_halves)  of n rows, how many sum() takes: as many as keep the multipliers busy
 //   Float, Quants                kTileOutputs / kParts floats; one group's quants of as many outputs
 //   unpack<kFormat>(group, part) → Quants
 //   sum<kFormat, kHalf, kRows>(quants, a, neg_sums, stride, sums)
@@ -76,11 +76,21 @@ static inline T* in_one_register(T* pointer) {
   return pointer;
 }
 
+static inline ActivationPanel entries_in_registers(const ActivationPanel& panel, int64_t i) {
+  ActivationPanel here = entries_from(panel, i);
+  here.quants = in_one_register(here.quants);
+  here.scales = in_one_register(here.scales);
+  here.sums = in_one_register(here.sums);
+  here.half_sums = in_one_register(here.half_sums);
+  return here;
+}
+
 // acc + one group's contribution; i: index of (group, row) in the panel. sums: of the group, or of its halves.
 template <class V, const TileFormat& kFormat>
-inline typename V::Float add_sums(const typename V::Float (&sums)[2], const PartScales<V>& s,
-                                  const ActivationPanel& panel, int64_t i, typename V::Float acc) {
-  if constexpr (kFormat.scales < ScaleKind::kSuperHalf) {
+[[gnu::always_inline]] inline typename V::Float add_sums(const typename V::Float (&sums)[2], const PartScales<V>& s,
+                                                         const ActivationPanel& panel, int64_t i,
+                                                         typename V::Float acc) {
+  if constexpr (!has_halves(kFormat.scales)) {
     acc = V::fma(V::mul(sums[0], V::set1(panel.scales[i])), s.d[0], acc);
     if constexpr (kFormat.scales == ScaleKind::kGroupMin || kFormat.scales == ScaleKind::kSuperMin)
       acc = V::fma(s.m[0], V::set1(panel.sums[i]), acc);
@@ -98,9 +108,9 @@ inline typename V::Float add_sums(const typename V::Float (&sums)[2], const Part
 // Adds one group's contribution to the sums of kRows rows, of which row r's is acc[r * V::kParts]. i: index of (group,
 // first row) in the panel.
 template <class V, const TileFormat& kFormat, int kRows>
-inline void add_group(const typename V::Quants& w, const PartScales<V>& s, const ActivationPanel& panel, int64_t i,
-                      typename V::Float* acc) {
-  constexpr bool kHalves = kFormat.scales >= ScaleKind::kSuperHalf;
+[[gnu::always_inline]] inline void add_group(const typename V::Quants& w, const PartScales<V>& s,
+                                             const ActivationPanel& panel, int64_t i, typename V::Float* acc) {
+  constexpr bool kHalves = has_halves(kFormat.scales);
   const int8_t* a = panel.quants + i * kGroupInputs;
   typename V::Float sums[2][kRows];  // [half]
   if constexpr (kHalves) {
@@ -118,7 +128,7 @@ inline void add_group(const typename V::Quants& w, const PartScales<V>& s, const
 template <class V, const TileFormat& kFormat, int kRows>
 void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, float* out) {
   constexpr int kLanes = kTileOutputs / V::kParts, kChunkGroups = kFormat.chunk_groups();
-  constexpr int kAtOnce = V::rows_at_once(kRows);
+  constexpr int kAtOnce = V::rows_at_once(kRows, has_halves(kFormat.scales));
   const Prefetch prefetch = panel.prefetch;
   typename V::Float acc[kRows][V::kParts];
   for (int r = 0; r < kRows; ++r)
@@ -129,11 +139,7 @@ void quant_rows(const unsigned char* tile, int64_t num_groups, const ActivationP
       const unsigned char* entry = tile + kFormat.entry_offset(g);
       const unsigned char* group = tile + kFormat.group_offset(g);
       prefetch_ahead<V, kFormat>(group, prefetch);
-      ActivationPanel here = entries_from(panel, (first + g) * panel.num_rows);
-      here.quants = in_one_register(here.quants);
-      here.scales = in_one_register(here.scales);
-      here.sums = in_one_register(here.sums);
-      here.half_sums = in_one_register(here.half_sums);
+      const ActivationPanel here = entries_in_registers(panel, (first + g) * panel.num_rows);
       for (int part = 0; part < V::kParts; ++part) {
         const PartScales<V> s = part_scales<V, kFormat>(entry, g, part);
         const typename V::Quants w = V::template unpack<kFormat>(group, part);
@@ -152,7 +158,7 @@ void quant_tile_by(const unsigned char* tile, int64_t num_groups, const Activati
                    float* out) {
   ActivationPanel rest = panel;
   while (rows_left >= kRows) {
-    if constexpr (kRows <= V::kMaxRows && kRows % V::rows_at_once(kRows) == 0)
+    if constexpr (kRows <= V::kMaxRows && kRows % V::rows_at_once(kRows, has_halves(kFormat.scales)) == 0)
       quant_rows<V, kFormat, kRows>(tile, num_groups, rest, out);
     else
       break;
@@ -202,7 +208,7 @@ void float_tile(const unsigned char* tile, int64_t num_inputs, const float* rows
 
 // F32, F16, BF16: readers of float weights.
 template <class V, class F32, class F16, class BF16>
-constexpr TileKernels make_tile_kernels() {
+constexpr TileKernels make_tile_kernels(const UnpackedTileKernels* unpacked = nullptr) {
   return {quant_tile<V, kTileQ4_0>,
           quant_tile<V, kTileQ4_1>,
           quant_tile<V, kTileQ5_0>,
@@ -221,7 +227,8 @@ constexpr TileKernels make_tile_kernels() {
           V::quantize_row,
           V::kPanelRows,
           0,
-          {2, kNoManyRows}};
+          {2, kNoManyRows},
+          unpacked};
 }
 
 }  // namespace retort

@@ -155,7 +155,7 @@ TEST(Scheduler, ALongPromptUnderWayIsOvertakenByShortOnesThatAreDueBefore) {
 // Also where nothing was known when the long one came: 1 ms a token after the first step.
 TEST(Scheduler, TheFirstStepOfAllRanksThoseThatCameBeforeIt) {
   Scheduler scheduler({.max_num_seqs = 3, .max_num_batched_tokens = 100, .max_step_seconds = 0.1}, 80, true);
-  scheduler.add({.request_id = 1, .prompt = prompt_of(1000, 1), .arrived_ms = 0, .num_samples = 2});
+  scheduler.add({.request_id = 1, .prompt = prompt_of(1000, 1), .num_samples = 2, .arrived_ms = 0});
   scheduler.add({.request_id = 2, .prompt = prompt_of(200, 2), .arrived_ms = 0});
   scheduler.add({.request_id = 3, .prompt = prompt_of(30, 3), .arrived_ms = 10});
   EXPECT_EQ(timed_turn(scheduler), (std::vector<Chunk>{{1, 0, 64}}));

@@ -206,6 +206,15 @@ TEST_P(EveryType, EveryInstructionSetEqualsTheScalarTwin) {
   }
 }
 
+// Several panels of rows, of which the last has any number, pass over blocks of several tiles.
+TEST_P(EveryType, SeveralPanelsEqualTheScalarTwin) {
+  for (const int64_t rows : {18, 19, 20, 22, 24, 26, 32, 65}) {
+    const Problem p = make_problem(GetParam(), 403, 256 + 256 * (rows % 2), rows, static_cast<unsigned>(rows));
+    for (Isa isa : supported_isas())
+      ASSERT_EQ(multiply(p, isa, rows), specified(p, isa, rows)) << isa_name(isa) << ", " << rows << " rows";
+  }
+}
+
 #if defined(__x86_64__)
 TEST_P(EveryType, AmxOverEmulatedTilesEqualsTheScalarTwin) {
   const auto isas = supported_isas();

@@ -49,7 +49,7 @@ class GroupLoop {
   }
 
  private:
-  static constexpr bool kHalves = kFormat.scales >= ScaleKind::kSuperHalf;
+  static constexpr bool kHalves = has_halves(kFormat.scales);
   // Where there is a zero point, quants are made signed about it; else they are multiplied unsigned.
   static constexpr bool kSigned = kFormat.zero != 0;
 

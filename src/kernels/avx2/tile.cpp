@@ -70,7 +70,7 @@ inline void sum_rows(const UnpackedGroup& w, const int8_t* a, const int32_t* neg
 // Adds one group to rows of sums. i: index of (group, first row) in the panel; out: [kRows][16].
 template <const TileFormat& kFormat, int kRows>
 inline void add_rows(const UnpackedGroup& w, const ActivationPanel& panel, int64_t i, float* out) {
-  constexpr bool kHalves = kFormat.scales >= ScaleKind::kSuperHalf;
+  constexpr bool kHalves = has_halves(kFormat.scales);
   const int8_t* a = panel.quants + i * kGroupInputs;
   __m256 sums[2][kRows][2];  // [half of the group]
   if constexpr (kHalves) {

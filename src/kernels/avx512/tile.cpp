@@ -26,5 +26,5 @@ struct BF16 {
 
 namespace retort {
 const TileKernels kAvx512VnniTileKernels =
-    make_tile_kernels<avx512::TileVector, avx512::F32, avx512::F16, avx512::BF16>();
+    make_tile_kernels<avx512::TileVector, avx512::F32, avx512::F16, avx512::BF16>(&kAvx512VnniUnpackedTileKernels);
 }  // namespace retort

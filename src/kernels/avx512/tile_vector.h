@@ -31,8 +31,9 @@ struct TileVector {
   // Sixteen pay least for unpacking, though not all of their sums fit into the registers beside the group's quants.
   static constexpr int kParts = 1, kMaxRows = 16, kPanelRows = 16;
   // All: one row's products are a chain of eight, each of which waits for the one before, and row after row they fill
-  // the scheduler with what has to wait.
-  static constexpr int rows_at_once(int rows) { return rows; }
+  // the scheduler with what has to wait. Of 16 rows with two sums a group, half: more of them do not fit into the
+  // registers.
+  static constexpr int rows_at_once(int rows, bool has_halves) { return has_halves && rows == 16 ? 8 : rows; }
   using Float = __m512;
   struct Quants {
     __m512i quad[8];  // inputs 4q … 4q+3 of 16 outputs
@@ -70,7 +71,8 @@ struct TileVector {
   }
 
   template <const TileFormat& kFormat, int kHalf, int kRows>
-  static void sum(const Quants& w, const int8_t* a, const int32_t* neg_sums, int stride, Float (&sums)[kRows]) {
+  [[gnu::always_inline]] static void sum(const Quants& w, const int8_t* a, const int32_t* neg_sums, int stride,
+                                         Float (&sums)[kRows]) {
     __m512i acc[kRows];
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r)

@@ -10,7 +10,7 @@ namespace {
 constexpr KernelTuning kTuning = {.nudged_rows = 2, .many_rows_from = 4};
 
 struct PairVector : neon::TileVector {
-  static constexpr int rows_at_once(int) { return 2; }
+  static constexpr int rows_at_once(int, bool) { return 2; }
   struct Quants {
     int8x16_t octet[4][2];  // inputs 8e … 8e+7 of outputs 0 and 1, and of 2 and 3
   };
@@ -87,6 +87,6 @@ const TileKernels kNeonI8mmTileKernels = {i8mm::quant_tile<kTileQ4_0, &K::q4_0>,
                                           i8mm::float_tile<&K::bf16>,
                                           i8mm::PairVector::quantize_row,
                                           i8mm::PairVector::kPanelRows,
-                                          i8mm::PairVector::rows_at_once(2),
+                                          i8mm::PairVector::rows_at_once(2, false),
                                           i8mm::kTuning};
 }  // namespace retort
