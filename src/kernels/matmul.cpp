@@ -90,7 +90,7 @@ FloatTileKernel float_kernel(const TileKernels& kernels, TensorType type) {
   }
 }
 
-// One row of a tile's results to its place; kCount at compile time for whole vectors.
+// One row of a tile's results to its place. count: an integral_constant for whole vectors.
 template <class Count>
 void write_row(const float* tile, const float* bias, bool accumulate, Count count, float* __restrict out) {
   if (bias == nullptr && !accumulate)
@@ -120,6 +120,9 @@ void write_tile(const MatmulOutput& output, int64_t tile_idx, const float* tile,
 // Weights that stay in the second-level cache while every panel of activations passes over them: packed, and unpacked,
 // which is worth more of the cache, since the activations come from further away once a block.
 constexpr int64_t kBlockBytes = 192 << 10, kUnpackedBlockBytes = 384 << 10;
+
+// Unpacking for others costs the first panel more than one of them gains.
+constexpr int64_t kFewestPanelsUnpacked = 3;
 
 }  // namespace
 
@@ -158,8 +161,8 @@ ActivationPanel Activations::panel(int64_t panel_idx, const TileKernels& kernels
 
 Matmul::Matmul(Isa isa, ThreadPool& pool) : Matmul(tile_kernels(isa), pool, bf16_kernels(isa)) {}
 
-// Cut into panels and groups, not into rows: rows of a panel lie beside each other, and threads would write to the same
-// cache lines. Rows that fill a panel up are zeros.
+// Cut into panels and groups, not into rows: rows of a panel lie beside each other, and threads would share cache lines
+// all along. Rows that fill a panel up are zeros.
 void Matmul::quantize(Activations& in) const {
   static constexpr int64_t kChunk = 128;  // groups of a piece at most
   static const float kZeros[kChunk * kGroupInputs] = {};
@@ -191,7 +194,7 @@ void Matmul::round_to_bf16(Activations& in) const {
 }
 
 const UnpackedTileKernel* Matmul::unpacked_kernel(const Activations& in, TensorType type) const {
-  if (kernels_->unpacked == nullptr || in.num_panels(*kernels_) == 1) return nullptr;
+  if (kernels_->unpacked == nullptr || in.num_panels(*kernels_) < kFewestPanelsUnpacked) return nullptr;
   return of_type(*kernels_->unpacked, type);
 }
 
@@ -200,28 +203,21 @@ size_t Matmul::unpacked_tile_bytes(const Activations& in, TensorType type) const
   return unpacked == nullptr ? 0 : static_cast<size_t>(in.num_groups()) * unpacked->group_bytes;
 }
 
-// Tiles that every panel passes over before the next ones' turn; several blocks a thread.
-int64_t Matmul::block_tiles(const Activations& in, const PackedMatrix& weight) const {
+// Tiles that every panel passes over before the next ones' turn. most: so that every thread has several blocks.
+int64_t Matmul::block_tiles(const Activations& in, const PackedMatrix& weight, int64_t most) const {
   const auto unpacked_bytes = static_cast<int64_t>(unpacked_tile_bytes(in, weight.type()));
-  int64_t tiles = unpacked_bytes > 0 ? kUnpackedBlockBytes / unpacked_bytes
-                                     : kBlockBytes / static_cast<int64_t>(weight.tile_bytes());
-  if (in.num_panels(*kernels_) == 1) tiles = std::min<int64_t>(tiles, 4);
-  return std::clamp<int64_t>(weight.num_tiles() / (4 * pool_->num_threads()), 1, std::max<int64_t>(tiles, 1));
-}
-
-int64_t Matmul::num_blocks(const Activations& in, const PackedMatrix& weight) const {
-  const int64_t tiles = block_tiles(in, weight);
-  return (weight.num_tiles() + tiles - 1) / tiles;
+  const int64_t in_cache = unpacked_bytes > 0 ? kUnpackedBlockBytes / unpacked_bytes
+                                              : kBlockBytes / static_cast<int64_t>(weight.tile_bytes());
+  const int64_t tiles = std::max<int64_t>(1, std::min(in_cache, most));
+  return in.num_panels(*kernels_) == 1 ? std::min<int64_t>(tiles, 4) : tiles;
 }
 
 // out: [num_rows][16]
-void Matmul::multiply_packed(Activations& in, const PackedMatrix& weight, int64_t tile_idx, int64_t panel_idx,
-                             float* out) const {
-  const int64_t first_row = panel_idx * kernels_->panel_rows;
-  const int64_t num_rows = std::min<int64_t>(kernels_->panel_rows, in.num_rows() - first_row);
+void Matmul::multiply_packed(Activations& in, const PackedMatrix& weight, int64_t tile_idx, int64_t first_row,
+                             int64_t num_rows, float* out) const {
   const unsigned char* tile = weight.tile(tile_idx);
   if (const QuantTileKernel* kernel = of_type(*kernels_, weight.type()))
-    (*kernel)(tile, in.num_groups(), in.panel(panel_idx, *kernels_, tuning_), out);
+    (*kernel)(tile, in.num_groups(), in.panel(first_row / kernels_->panel_rows, *kernels_, tuning_), out);
   else if (bf16_ != nullptr && weight.type() == TensorType::kBF16)
     bf16_->multiply(tile, in.num_inputs(), in.bf16_row(first_row), num_rows, out);
   else
@@ -229,58 +225,66 @@ void Matmul::multiply_packed(Activations& in, const PackedMatrix& weight, int64_
 }
 
 // unpacked: room for the block's tiles, where they are to be unpacked.
-void Matmul::run_block(Activations& in, const MatmulOutput& output, int64_t block, unsigned char* unpacked) const {
-  const PackedMatrix& weight = *output.weight;
+void Matmul::run_block(Activations& in, const Block& block, unsigned char* unpacked) const {
+  const PackedMatrix& weight = *block.output->weight;
   const UnpackedTileKernel* kernel = unpacked_kernel(in, weight.type());
   const size_t bytes = unpacked_tile_bytes(in, weight.type());
-  const int64_t first = block * block_tiles(in, weight);
-  const int64_t count = std::min(block_tiles(in, weight), weight.num_tiles() - first);
   for (int64_t p = 0; p < in.num_panels(*kernels_); ++p) {
     const int64_t first_row = p * kernels_->panel_rows;
     const int64_t num_rows = std::min<int64_t>(kernels_->panel_rows, in.num_rows() - first_row);
     const ActivationPanel panel = in.panel(p, *kernels_, tuning_);
-    for (int64_t t = 0; t < count; ++t) {
+    for (int64_t t = 0; t < block.count; ++t) {
       float results[kMaxTileRows * kTileOutputs];
       unsigned char* tile = unpacked + static_cast<size_t>(t) * bytes;
       if (kernel == nullptr)
-        multiply_packed(in, weight, first + t, p, results);
+        multiply_packed(in, weight, block.first + t, first_row, num_rows, results);
       else if (p == 0)
-        kernel->multiply_first(weight.tile(first + t), in.num_groups(), panel, results, tile);
+        kernel->multiply_first(weight.tile(block.first + t), in.num_groups(), panel, results, tile);
       else
         kernel->multiply(tile, in.num_groups(), panel, results);
-      write_tile(output, first + t, results, first_row, num_rows);
+      write_tile(*block.output, block.first + t, results, first_row, num_rows);
     }
   }
 }
 
-void Matmul::run(Activations& in, std::span<const MatmulOutput> outputs) {
-  int64_t total_blocks = 0;
-  size_t unpacked_bytes = 0;  // of a thread
+void Matmul::prepare(Activations& in, std::span<const MatmulOutput> outputs) {
   bool any_quantised = false, any_bf16 = false;
+  int64_t total_tiles = 0;
   for (const auto& output : outputs) {
     const PackedMatrix& weight = *output.weight;
     RETORT_CHECK(weight.num_inputs() == in.num_inputs() && output.stride >= weight.num_outputs());
     any_quantised |= of_type(*kernels_, weight.type()) != nullptr;
     any_bf16 |= weight.type() == TensorType::kBF16;
-    total_blocks += num_blocks(in, weight);
-    unpacked_bytes =
-        std::max(unpacked_bytes, static_cast<size_t>(block_tiles(in, weight)) * unpacked_tile_bytes(in, weight.type()));
+    total_tiles += weight.num_tiles();
   }
   if (any_quantised) quantize(in);
   if (any_bf16 && bf16_ != nullptr) round_to_bf16(in);
-  const size_t lines = unpacked_bytes * static_cast<size_t>(pool_->num_threads()) / sizeof(CacheLine);
-  if (unpacked_.size() < lines) unpacked_.resize(lines);
-  auto* room = reinterpret_cast<unsigned char*>(unpacked_.data());
 
-  // Blocks are numbered through all outputs.
-  pool_->parallel_for(static_cast<size_t>(total_blocks), 1, [&](size_t begin, size_t end, int thread_idx) {
-    unsigned char* unpacked = room + static_cast<size_t>(thread_idx) * unpacked_bytes;
-    for (auto item = static_cast<int64_t>(begin); item < static_cast<int64_t>(end); ++item) {
-      int64_t block = item;
-      const MatmulOutput* output = outputs.data();
-      for (; block >= num_blocks(in, *output->weight); ++output) block -= num_blocks(in, *output->weight);
-      run_block(in, *output, block, unpacked);
-    }
+  blocks_.clear();
+  for (const auto& output : outputs) {
+    const int64_t tiles = block_tiles(in, *output.weight, total_tiles / (4 * pool_->num_threads()));
+    for (int64_t first = 0; first < output.weight->num_tiles(); first += tiles)
+      blocks_.push_back({&output, first, std::min(tiles, output.weight->num_tiles() - first)});
+  }
+}
+
+// What a thread needs to unpack any one block.
+size_t Matmul::unpacked_block_bytes(const Activations& in) const {
+  size_t bytes = 0;
+  for (const Block& block : blocks_)
+    bytes = std::max(bytes, static_cast<size_t>(block.count) * unpacked_tile_bytes(in, block.output->weight->type()));
+  return bytes;
+}
+
+void Matmul::run(Activations& in, std::span<const MatmulOutput> outputs) {
+  if (in.num_rows() == 0) return;
+  prepare(in, outputs);
+  const size_t bytes = unpacked_block_bytes(in);
+  const size_t lines = bytes / sizeof(CacheLine) * static_cast<size_t>(pool_->num_threads());
+  if (unpacked_.size() < lines) unpacked_.resize(lines);
+  auto* unpacked = reinterpret_cast<unsigned char*>(unpacked_.data());
+  pool_->parallel_for(blocks_.size(), 1, [&](size_t begin, size_t end, int thread_idx) {
+    for (size_t i = begin; i < end; ++i) run_block(in, blocks_[i], unpacked + static_cast<size_t>(thread_idx) * bytes);
   });
 }
 

@@ -69,23 +69,31 @@ class Matmul {
   }
 
  private:
+  // Tiles of one output that every panel of rows passes over before the next ones' turn.
+  struct Block {
+    const MatmulOutput* output;
+    int64_t first, count;
+  };
+  struct alignas(64) CacheLine {
+    unsigned char bytes[64];
+  };
+
   void quantize(Activations& in) const;
   void round_to_bf16(Activations& in) const;
   const UnpackedTileKernel* unpacked_kernel(const Activations& in, TensorType type) const;
   size_t unpacked_tile_bytes(const Activations& in, TensorType type) const;
-  int64_t block_tiles(const Activations& in, const PackedMatrix& weight) const;
-  int64_t num_blocks(const Activations& in, const PackedMatrix& weight) const;
-  void multiply_packed(Activations& in, const PackedMatrix& weight, int64_t tile_idx, int64_t panel_idx,
-                       float* out) const;
-  void run_block(Activations& in, const MatmulOutput& output, int64_t block, unsigned char* unpacked) const;
+  int64_t block_tiles(const Activations& in, const PackedMatrix& weight, int64_t most) const;
+  void prepare(Activations& in, std::span<const MatmulOutput> outputs);
+  size_t unpacked_block_bytes(const Activations& in) const;
+  void multiply_packed(Activations& in, const PackedMatrix& weight, int64_t tile_idx, int64_t first_row,
+                       int64_t num_rows, float* out) const;
+  void run_block(Activations& in, const Block& block, unsigned char* unpacked) const;
 
   const TileKernels* kernels_;
   KernelTuning tuning_;
   const Bf16Kernels* bf16_;  // null: BF16 weights are multiplied in float32
   ThreadPool* pool_;
-  struct alignas(64) CacheLine {
-    unsigned char bytes[64];
-  };
+  std::vector<Block> blocks_;        // of the current run
   std::vector<CacheLine> unpacked_;  // of each thread: the block that it is at
 };
 

@@ -69,12 +69,13 @@ struct UnpackedTileKernel {
   // to 64.
   void (*multiply_first)(const unsigned char* tile, int64_t num_groups, const ActivationPanel& panel, float* out,
                          unsigned char* unpacked);
-  QuantTileKernel multiply;  // the others, from the unpacked tile
+  QuantTileKernel multiply;  // the others, of 1, 2, 3, 4, 6, 8, 10 or panel_rows rows, from the unpacked tile
   size_t group_bytes;
 };
 struct UnpackedTileKernels {
   UnpackedTileKernel q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs;
 };
+
 // Float weights. rows: [num_rows, stride] float32; out: [num_rows][16]. Tile layouts:
 // F32 float [num_inputs][16]; F16 half [num_inputs][16]; BF16 [num_inputs / 2 rounded up][16][2]
 using FloatTileKernel = void (*)(const unsigned char* tile, int64_t num_inputs, const float* rows, int64_t stride,

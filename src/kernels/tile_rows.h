@@ -92,12 +92,11 @@ template <class V, const TileFormat& kFormat>
                                                          typename V::Float acc) {
   if constexpr (!has_halves(kFormat.scales)) {
     acc = V::fma(V::mul(sums[0], V::set1(panel.scales[i])), s.d[0], acc);
-    if constexpr (kFormat.scales == ScaleKind::kGroupMin || kFormat.scales == ScaleKind::kSuperMin)
-      acc = V::fma(s.m[0], V::set1(panel.sums[i]), acc);
+    if constexpr (has_minima(kFormat.scales)) acc = V::fma(s.m[0], V::set1(panel.sums[i]), acc);
   } else {
     const auto t = V::fma(sums[1], s.d[1], V::mul(sums[0], s.d[0]));
     acc = V::fma(t, V::set1(panel.scales[i]), acc);
-    if constexpr (kFormat.scales == ScaleKind::kSuperHalfMin) {
+    if constexpr (has_minima(kFormat.scales)) {
       acc = V::fma(s.m[0], V::set1(panel.half_sums[2 * i]), acc);
       acc = V::fma(s.m[1], V::set1(panel.half_sums[2 * i + 1]), acc);
     }

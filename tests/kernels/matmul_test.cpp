@@ -208,10 +208,14 @@ TEST_P(EveryType, EveryInstructionSetEqualsTheScalarTwin) {
 
 // Several panels of rows, of which the last has any number, pass over blocks of several tiles.
 TEST_P(EveryType, SeveralPanelsEqualTheScalarTwin) {
-  for (const int64_t rows : {18, 19, 20, 22, 24, 26, 32, 65}) {
+  for (const int64_t rows : {18, 24, 33, 34, 35, 36, 38, 40, 42, 48, 65}) {
     const Problem p = make_problem(GetParam(), 403, 256 + 256 * (rows % 2), rows, static_cast<unsigned>(rows));
-    for (Isa isa : supported_isas())
-      ASSERT_EQ(multiply(p, isa, rows), specified(p, isa, rows)) << isa_name(isa) << ", " << rows << " rows";
+    const auto expected = multiply(p, Isa::kScalar, rows);
+    for (Isa isa : supported_isas()) {
+      const bool has_own_twin = GetParam() == TensorType::kBF16;
+      ASSERT_EQ(multiply(p, isa, rows), has_own_twin ? specified(p, isa, rows) : expected)
+          << isa_name(isa) << ", " << rows << " rows";
+    }
   }
 }
 
@@ -343,31 +347,57 @@ TEST(Matmul, Bf16TakesSubnormalsAsZero) {
 }
 
 TEST(Matmul, BiasAndResidual) {
-  const Problem p = make_problem(TensorType::kQ4_0, 18, 64, 3, 5);
-  std::vector<float> bias(18);
+  const Problem p = make_problem(TensorType::kQ4_0, 35, 64, 51, 5);
+  std::vector<float> bias(35);
   for (size_t i = 0; i < bias.size(); ++i) bias[i] = static_cast<float>(i);
-  const auto plain = multiply(p, Isa::kScalar, 3), biased = multiply(p, Isa::kScalar, 3, 1, bias.data()),
-             added = multiply(p, Isa::kScalar, 3, 1, nullptr, true);
-  for (size_t i = 0; i < plain.size(); ++i) {
-    EXPECT_EQ(biased[i], plain[i] + bias[i % 18]);
-    EXPECT_EQ(added[i], 1.0f + plain[i]);
+  for (Isa isa : supported_isas()) {
+    const auto plain = multiply(p, isa, 51), biased = multiply(p, isa, 51, 1, bias.data()),
+               added = multiply(p, isa, 51, 1, nullptr, true), both = multiply(p, isa, 51, 1, bias.data(), true);
+    for (size_t i = 0; i < plain.size(); ++i) {
+      ASSERT_EQ(biased[i], plain[i] + bias[i % 35]) << isa_name(isa);
+      ASSERT_EQ(added[i], 1.0f + plain[i]) << isa_name(isa);
+      ASSERT_EQ(both[i], 1.0f + (plain[i] + bias[i % 35])) << isa_name(isa);
+    }
   }
 }
 
+// Of types that differ in what a tile takes, and one after the other by the same object, from few rows to many and
+// back.
 TEST(Matmul, SeveralMatricesInOnePass) {
-  const Problem a = make_problem(TensorType::kQ6_K, 33, 256, 2, 6), b = make_problem(TensorType::kQ4_K, 7, 256, 2, 7);
-  ThreadPool pool(2);
-  const auto wa = PackedMatrix::pack(a.tensor, pool).value(), wb = PackedMatrix::pack(b.tensor, pool).value();
-  Matmul matmul(Isa::kScalar, pool);
-  Activations in;
-  in.resize(2, 256);
-  std::copy(a.input.begin(), a.input.end(), in.row(0));
-  std::vector<float> out_a(66), out_b(14);
-  matmul.run(in, {{&wa, nullptr, out_a.data(), 33}, {&wb, nullptr, out_b.data(), 7}});
-  Problem b_on_a = b;
-  b_on_a.input = a.input;
-  EXPECT_EQ(out_a, multiply(a, Isa::kScalar, 2));
-  EXPECT_EQ(out_b, multiply(b_on_a, Isa::kScalar, 2));
+  ThreadPool pool(3);
+  const std::pair<TensorType, int64_t> kinds[] = {
+      {TensorType::kQ6_K, 403}, {TensorType::kQ4_K, 7}, {TensorType::kQ2_K, 150}, {TensorType::kF16, 40}};
+  for (Isa isa : supported_isas()) {
+    Matmul matmul(isa, pool);
+    Activations in;
+    for (const int64_t rows : {2, 33, 70, 0, 1}) {
+      std::vector<Problem> problems;
+      std::vector<PackedMatrix> packed;
+      std::vector<std::vector<float>> outs;
+      std::vector<MatmulOutput> outputs;
+      for (const auto& [type, num_outputs] : kinds) {
+        problems.push_back(make_problem(type, num_outputs, 256, rows, static_cast<unsigned>(num_outputs)));
+        problems.back().input = problems.front().input;
+        packed.push_back(PackedMatrix::pack(problems.back().tensor, pool).value());
+        outs.emplace_back(static_cast<size_t>(rows * num_outputs));
+      }
+      for (size_t i = 0; i < outs.size(); ++i)
+        outputs.push_back({&packed[i], nullptr, outs[i].data(), packed[i].num_outputs()});
+      in.resize(rows, 256);
+      std::ranges::copy(problems.front().input, in.row(0));
+      matmul.run(in, outputs);
+      for (size_t i = 0; i < outs.size(); ++i)
+        EXPECT_EQ(outs[i], specified(problems[i], isa, rows)) << isa_name(isa) << ", " << rows << " rows, matrix " << i;
+    }
+  }
+}
+
+TEST(Matmul, PartOfAChunkInSeveralPanels) {
+  for (TensorType type : {TensorType::kQ4_0, TensorType::kQ5_1, TensorType::kQ8_0})
+    for (const int64_t inputs : {32, 96, 160}) {
+      const Problem p = make_problem(type, 50, inputs, 53, 12);
+      for (Isa isa : supported_isas()) EXPECT_EQ(multiply(p, isa, 53), specified(p, isa, 53)) << isa_name(isa);
+    }
 }
 
 TEST(Matmul, ZerosAndTinyValuesAreZero) {

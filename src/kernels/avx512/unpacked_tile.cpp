@@ -8,7 +8,8 @@
 namespace retort::avx512 {
 namespace {
 
-// Once unpacked, types differ in this alone; each stands for all like it.
+// Once unpacked, types differ only in whether scales are of halves and whether there are minima (without, there is a
+// zero point). Each of these stands for all like it.
 template <const TileFormat& kFormat>
 constexpr const TileFormat& kept_as() {
   if constexpr (has_halves(kFormat.scales))
@@ -51,18 +52,20 @@ template <class V, const TileFormat& kFormat, int kRows>
 
 // The first panel, which has all its rows: what is read from memory for it is unpacked for the others.
 template <const TileFormat& kFormat>
-void multiply_first(const Byte* tile, int64_t num_groups, const ActivationPanel& panel, float* out, Byte* unpacked) {
+void multiply_first(const Byte* tile, int64_t num_groups, const ActivationPanel& first_panel, float* out,
+                    Byte* unpacked) {
   using Kept = Layout<kept_as<kFormat>()>;
   constexpr int kRows = TileVector::kPanelRows;
-  const Prefetch prefetch = panel.prefetch;
+  const ActivationPanel panel = first_panel;  // which the bytes written to `unpacked` are not part of
   __m512 acc[kRows];
   for (auto& sum : acc) sum = _mm512_setzero_ps();
   for (int64_t g = 0; g < num_groups; ++g, unpacked += Kept::kBytes) {
     const Byte* group = tile + kFormat.group_offset(g);
-    prefetch_ahead<TileVector, kFormat>(group, prefetch);
+    prefetch_ahead<TileVector, kFormat>(group, panel.prefetch);
     const TileVector::Quants w = TileVector::unpack<kFormat>(group, 0);
     const auto scales = part_scales<TileVector, kFormat>(tile + kFormat.entry_offset(g),
                                                          static_cast<int>(g % kFormat.chunk_groups()), 0);
+#pragma GCC unroll 8
     for (int q = 0; q < 8; ++q) _mm512_store_si512(unpacked + 64 * q, w.quad[q]);
     Byte* floats = unpacked + Kept::kQuadBytes;
     for (int i = 0; i < Kept::kScales; ++i) _mm512_store_ps(floats + 64 * i, scales.d[i]);
@@ -87,16 +90,21 @@ void multiply_rows(const Byte* group, int64_t num_groups, const ActivationPanel&
   for (int r = 0; r < kRows; ++r) _mm512_storeu_ps(out + r * kTileOutputs, acc[r]);
 }
 
+// Of the numbers of rows that panels are filled up to.
 template <const TileFormat& kKept, int kRows, int... kFewer>
 void multiply_tile(const Byte* unpacked, int64_t num_groups, const ActivationPanel& panel, float* out) {
   if (panel.num_rows == kRows) multiply_rows<kKept, kRows>(unpacked, num_groups, panel, out);
+  if (panel.num_rows >= kRows) return;
   if constexpr (sizeof...(kFewer) > 0)
-    if (panel.num_rows < kRows) multiply_tile<kKept, kFewer...>(unpacked, num_groups, panel, out);
+    multiply_tile<kKept, kFewer...>(unpacked, num_groups, panel, out);
+  else
+    __builtin_trap();
 }
 
 template <const TileFormat& kFormat>
 constexpr UnpackedTileKernel kernel() {
   constexpr const TileFormat& kKept = kept_as<kFormat>();
+  static_assert((kFormat.zero != 0) == (kKept.zero != 0));
   return {multiply_first<kFormat>, multiply_tile<kKept, 16, 10, 8, 6, 4, 3, 2, 1>, Layout<kKept>::kBytes};
 }
 
