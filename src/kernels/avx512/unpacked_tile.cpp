@@ -103,9 +103,9 @@ void multiply_tile(const Byte* unpacked, int64_t num_groups, const ActivationPan
 
 template <const TileFormat& kFormat>
 constexpr UnpackedTileKernel kernel() {
-  constexpr const TileFormat& kKept = kept_as<kFormat>();
-  static_assert((kFormat.zero != 0) == (kKept.zero != 0));
-  return {multiply_first<kFormat>, multiply_tile<kKept, 16, 10, 8, 6, 4, 3, 2, 1>, Layout<kKept>::kBytes};
+  static_assert((kFormat.zero != 0) == (kept_as<kFormat>().zero != 0));
+  return {multiply_first<kFormat>, multiply_tile<kept_as<kFormat>(), 16, 10, 8, 6, 4, 3, 2, 1>,
+          Layout<kept_as<kFormat>()>::kBytes};
 }
 
 }  // namespace
