@@ -112,9 +112,8 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
 void add_kernel_tuning_flag(CLI::App& app, std::string& text, const std::string& group) {
   app.add_option("--kernel-tuning", text,
                  "How matmuls read ahead and from how many rows on they go another way, which changes their speed and "
-                 "no result: "
-                 "auto (measured "
-                 "in 0.2 s at the first start, then kept in the cache folder), default (the instruction set's own), or "
+                 "no result: auto (measured in 0.2 s at the first start, then kept in the cache folder), default (the "
+                 "instruction set's own), or "
                  "nudged_rows=N,keeps_lines=0|1,many_rows_from=M")
       ->capture_default_str()
       ->group(group);
