@@ -11,7 +11,7 @@
 
 namespace retort {
 
-// Instruction sets that kernels are written for, each a superset in speed of those before it on its architecture.
+// Instruction sets that kernels are written for.
 enum class Isa { kScalar, kAvx2, kAvx512Vnni, kAvx512Bf16, kAmx, kNeonDotprod, kNeonI8mm };
 
 // As RETORT_ISA spells it: scalar, avx2, avx512vnni, avx512bf16, amx, neon-dotprod, neon-i8mm.

@@ -30,9 +30,9 @@ AttentionKernels attention_kernels(Isa isa) {
     case Isa::kAvx2:
       return avx2::kAttention;
     case Isa::kAvx512Vnni:
+    case Isa::kAmx:  // multiplies whole matrices only
       return avx512::kAttention;
     case Isa::kAvx512Bf16:
-    case Isa::kAmx:  // multiplies whole matrices only
       return with_spans(avx512::kAttention, avx512bf16::attend_to_span);
 #elif defined(__aarch64__)
     case Isa::kNeonDotprod:

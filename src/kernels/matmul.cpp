@@ -40,7 +40,7 @@ const TileKernels& tile_kernels(Isa isa) {
 
 const Bf16Kernels* bf16_kernels(Isa isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512Bf16 || isa == Isa::kAmx) return &kAvx512Bf16Kernels;
+  if (isa == Isa::kAvx512Bf16) return &kAvx512Bf16Kernels;
 #endif
   return nullptr;
 }
@@ -121,7 +121,7 @@ void write_tile(const MatmulOutput& output, int64_t tile_idx, const float* tile,
 constexpr int64_t kBlockBytes = 192 << 10, kUnpackedBlockBytes = 384 << 10;
 
 // Unpacking for others costs the first panel more than one of them gains.
-constexpr int64_t kFewestPanelsUnpacked = 3;
+constexpr int64_t kFewestPanelsUnpacked = 2;
 
 }  // namespace
 

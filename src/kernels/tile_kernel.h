@@ -1,8 +1,8 @@
 // The innermost matmul functions: one tile of 16 outputs against a few rows of activations. Each instruction set has
 // its own; all do the same arithmetic in the same order, so their results are equal bit for bit:
 //   integer sums over a group (half group where scales are per 16) are exact; then, group after group in order,
-//     acc = fma(float(sum) · a_scale, d, acc)                 kGroup, kSuper          d = d · s
-//     acc = fma(m, a_sum, fma(float(sum) · a_scale, d, acc))  kGroupMin, kSuperMin    m = −dmin · m for kSuperMin
+//     acc = fma(float(sum) · d, a_scale, acc)                 kGroup, kSuper          d = d · s
+//     acc = fma(m, a_sum, fma(float(sum) · d, a_scale, acc))  kGroupMin, kSuperMin    m = −dmin · m for kSuperMin
 //     t = float(sum0) · d0;  t = fma(float(sum1), d1, t);
 //     acc = fma(t, a_scale, acc)                              kSuperHalf
 //     the same, then acc = fma(m0, a_sum0, acc);
@@ -28,8 +28,8 @@ enum class Prefetch : uint8_t {
 struct ActivationPanel {
   int8_t* quants;          // [num_groups][num_rows][32]
   float* scales;           // [num_groups][num_rows]
-  int32_t* neg_sums;       // [num_groups][num_rows]: −128 · Σ quants
-  int32_t* neg_half_sums;  // [num_groups][num_rows][2]: the same of each half group
+  int32_t* neg_sums;       // [num_groups][num_rows]: −128 · Σ quants + the set's bias (see write_group_sums)
+  int32_t* neg_half_sums;  // [num_groups][num_rows][2]: the same of each half group, the bias in the first
   float* sums;             // [num_groups][num_rows]: scale · Σ quants
   float* half_sums;        // [num_groups][num_rows][2]
   int64_t num_rows;
@@ -93,14 +93,14 @@ struct Bf16Kernels {
 using QuantizeRow = void (*)(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel);
 
 // What a group of a row leaves beside its quants. sum0, sum1: Σ quants of each half; they wrap around where the row is
-// not finite, as is the scale that they go with.
-static inline void write_group_sums(const ActivationPanel& panel, int64_t i, float scale, uint32_t sum0,
-                                    uint32_t sum1) {
+// not finite, as is the scale that they go with. bias: what the set's sums start at beside them.
+static inline void write_group_sums(const ActivationPanel& panel, int64_t i, float scale, uint32_t sum0, uint32_t sum1,
+                                    uint32_t bias = 0) {
   const auto number = [](uint32_t sum) { return static_cast<int32_t>(sum); };
   panel.scales[i] = scale;
-  panel.neg_sums[i] = number(-128 * (sum0 + sum1));
+  panel.neg_sums[i] = number(bias - 128 * (sum0 + sum1));
   panel.sums[i] = scale * static_cast<float>(number(sum0 + sum1));
-  panel.neg_half_sums[2 * i] = number(-128 * sum0);
+  panel.neg_half_sums[2 * i] = number(bias - 128 * sum0);
   panel.neg_half_sums[2 * i + 1] = number(-128 * sum1);
   panel.half_sums[2 * i] = scale * static_cast<float>(number(sum0));
   panel.half_sums[2 * i + 1] = scale * static_cast<float>(number(sum1));

@@ -6,8 +6,13 @@
 //   unpack<kFormat>(group, part) → Quants
 //   sum<kFormat, kHalf, kRows>(quants, a, neg_sums, stride, sums)
 //                                the exact integer sums of kRows rows over the group (kHalf −1) or one half of it, as
-//                                floats; a: their activations as quantize_row left them; neg_sums[r * stride]:
-//                                −128 · Σa of the same inputs
+//                                floats; of the group and its first half plus kSumBias; a: their activations as
+//                                quantize_row left them; neg_sums[r * stride]: −128 · Σa of the same inputs, and the
+//                                bias
+//   kSumBias                     0; or 1.5 · 2²³, beside which an integer of up to 2²² stands in the last bits of a
+//                                float: sums that start at its bits are floats as they are, and none has to be
+//                                converted. (Sum + bias) · scale − bias · scale, fused, is the sum times the scale
+//                                rounded once, since scales have 19 bits at most: the bias times them is exact
 //   unshift<kFormat>()           power of two by which unpack() scaled the quants, to be taken back
 //   halves, signed_bytes, unsigned_bytes, low_nibbles, high_nibbles (p) → Float, mul, fma, negate, set1, zero, load,
 //   store, prefetch_far (into the second-level cache), prefetch_near (into the first, past the others),
@@ -29,7 +34,11 @@ inline void prefetch_ahead(const unsigned char* group, Prefetch prefetch) {
   } else if (prefetch == Prefetch::kAskPast) {
     for (size_t line = 0; line < kFormat.group_bytes(); line += 64) V::prefetch_near(group + 2048 + line);
   } else {
-    for (size_t line = 0; line < kFormat.group_bytes(); line += 64) V::prefetch_all(group + 4096 + line);
+    // Into the second-level cache from further on: it waits for more lines at once than the first.
+    for (size_t line = 0; line < kFormat.group_bytes(); line += 64) {
+      V::prefetch_far(group + 8192 + line);
+      V::prefetch_all(group + 4096 + line);
+    }
   }
 }
 
@@ -37,6 +46,12 @@ inline void prefetch_ahead(const unsigned char* group, Prefetch prefetch) {
 template <class V>
 struct PartScales {
   typename V::Float d[2], m[2];
+
+  // sum: as V::sum() leaves it of a group or its first half. Their sum without the bias, times d[0].
+  typename V::Float scaled(typename V::Float sum) const {
+    if constexpr (V::kSumBias == 0) return V::mul(sum, d[0]);
+    return V::fma(sum, d[0], V::mul(d[0], V::set1(-V::kSumBias)));
+  }
 };
 
 // entry: of the group, or of its superblock; g: the group's place in the superblock.
@@ -91,10 +106,10 @@ template <class V, const TileFormat& kFormat>
                                                          const ActivationPanel& panel, int64_t i,
                                                          typename V::Float acc) {
   if constexpr (!has_halves(kFormat.scales)) {
-    acc = V::fma(V::mul(sums[0], V::set1(panel.scales[i])), s.d[0], acc);
+    acc = V::fma(s.scaled(sums[0]), V::set1(panel.scales[i]), acc);
     if constexpr (has_minima(kFormat.scales)) acc = V::fma(s.m[0], V::set1(panel.sums[i]), acc);
   } else {
-    const auto t = V::fma(sums[1], s.d[1], V::mul(sums[0], s.d[0]));
+    const auto t = V::fma(sums[1], s.d[1], s.scaled(sums[0]));
     acc = V::fma(t, V::set1(panel.scales[i]), acc);
     if constexpr (has_minima(kFormat.scales)) {
       acc = V::fma(s.m[0], V::set1(panel.half_sums[2 * i]), acc);

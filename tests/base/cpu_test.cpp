@@ -46,6 +46,14 @@ TEST_F(ForcedIsa, AnUnknownNameIsAnErrorThatListsTheSupported) {
 
 TEST(Cpu, EveryMachineRunsTheScalarTwin) { EXPECT_EQ(supported_isas().front(), Isa::kScalar); }
 
+#if defined(__x86_64__)
+TEST(Cpu, OnIntelSumsInFloat32ArePreferredToBf16) {
+  __builtin_cpu_init();
+  if (!__builtin_cpu_is("intel")) GTEST_SKIP() << "vdpbf16ps is quick here";
+  EXPECT_NE(supported_isas().back(), Isa::kAvx512Bf16);
+}
+#endif
+
 TEST(Cpu, ThreadsStayWithinTheAllowedCpus) {
   EXPECT_GE(default_num_threads(), 1);
   EXPECT_LE(default_num_threads(), static_cast<int>(allowed_cpus().size()));

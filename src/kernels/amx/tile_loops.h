@@ -19,6 +19,7 @@ namespace {
 
 // What add_group() of tile_rows.h reads in place of quants: the sums of one row, made already.
 struct SummedVector : avx512::TileVector {
+  static constexpr float kSumBias = 0;
   struct Quants {
     const int32_t* halves[2];  // [16] each; [0] is the whole group's where scales are not per half
   };

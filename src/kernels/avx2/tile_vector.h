@@ -61,6 +61,7 @@ inline __m256i start(int32_t neg_sum) {
 struct TileVector {
   static constexpr int kParts = 2, kMaxRows = 2;
   static constexpr int rows_at_once(int, bool) { return 1; }
+  static constexpr float kSumBias = 0;
   using Float = __m256;
   struct Quants {
     __m256i quad[8];  // inputs 4q … 4q+3 of 8 outputs

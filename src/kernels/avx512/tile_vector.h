@@ -7,6 +7,8 @@
 
 #include <immintrin.h>
 
+#include <bit>
+
 #include "kernels/tile_rows.h"
 
 namespace retort::avx512 {
@@ -34,6 +36,8 @@ struct TileVector {
   // the scheduler with what has to wait. Of 16 rows with two sums a group, half: more of them do not fit into the
   // registers.
   static constexpr int rows_at_once(int rows, bool has_halves) { return has_halves && rows == 16 ? 8 : rows; }
+  static constexpr float kSumBias = 12582912;
+  static_assert(255 * 127 * kGroupInputs < 1 << 22);  // the largest sum, on the way to it too
   using Float = __m512;
   struct Quants {
     __m512i quad[8];  // inputs 4q … 4q+3 of 16 outputs
@@ -73,10 +77,12 @@ struct TileVector {
   template <const TileFormat& kFormat, int kHalf, int kRows>
   [[gnu::always_inline]] static void sum(const Quants& w, const int8_t* a, const int32_t* neg_sums, int stride,
                                          Float (&sums)[kRows]) {
+    constexpr bool kIsBiased = kHalf != 1;
     __m512i acc[kRows];
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r)
-      acc[r] = kFormat.zero != 0 ? _mm512_set1_epi32(neg_sums[r * stride]) : _mm512_setzero_si512();
+      acc[r] = kFormat.zero != 0 ? _mm512_set1_epi32(neg_sums[r * stride])
+                                 : _mm512_set1_epi32(kIsBiased ? std::bit_cast<int>(kSumBias) : 0);
 #pragma GCC unroll 8
     for (int q = kHalf == 1 ? 4 : 0; q < (kHalf == 0 ? 4 : 8); ++q)
 #pragma GCC unroll 16
@@ -85,7 +91,7 @@ struct TileVector {
         acc[r] = _mm512_dpbusd_epi32(acc[r], w.quad[q], _mm512_set1_epi32(*reinterpret_cast<const int*>(four)));
       }
 #pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) sums[r] = _mm512_cvtepi32_ps(acc[r]);
+    for (int r = 0; r < kRows; ++r) sums[r] = kIsBiased ? _mm512_castsi512_ps(acc[r]) : _mm512_cvtepi32_ps(acc[r]);
   }
 
   // Codebook entries are not shifted.
@@ -129,7 +135,8 @@ struct TileVector {
                     q1 = _mm512_cvtps_epi32(_mm512_mul_ps(x1, inverse));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(panel.quants + i * kGroupInputs), _mm512_cvtsepi32_epi8(q0));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(panel.quants + i * kGroupInputs + 16), _mm512_cvtsepi32_epi8(q1));
-      write_group_sums(panel, i, largest / 127.0f, _mm512_reduce_add_epi32(q0), _mm512_reduce_add_epi32(q1));
+      write_group_sums(panel, i, largest / 127.0f, _mm512_reduce_add_epi32(q0), _mm512_reduce_add_epi32(q1),
+                       std::bit_cast<uint32_t>(kSumBias));
     }
   }
 };

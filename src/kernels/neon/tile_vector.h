@@ -24,6 +24,7 @@ constexpr bool is_signed(const TileFormat& format) { return format.bits == 8 || 
 struct TileVector {
   static constexpr int kParts = 4, kMaxRows = 4, kPanelRows = 8;
   static constexpr int rows_at_once(int, bool) { return 1; }
+  static constexpr float kSumBias = 0;
   using Float = float32x4_t;
   struct Quants {
     int8x16_t quad[8];  // inputs 4q … 4q+3 of 4 outputs

@@ -15,10 +15,10 @@ float add_group(const TileFormat& format, const TileScales& s, const int sum[2],
   switch (format.scales) {
     case ScaleKind::kGroup:
     case ScaleKind::kSuper:
-      return fmaf(static_cast<float>(sum[0] + sum[1]) * a, s.d[0], acc);
+      return fmaf(static_cast<float>(sum[0] + sum[1]) * s.d[0], a, acc);
     case ScaleKind::kGroupMin:
     case ScaleKind::kSuperMin:
-      return fmaf(s.m[0], panel.sums[i], fmaf(static_cast<float>(sum[0] + sum[1]) * a, s.d[0], acc));
+      return fmaf(s.m[0], panel.sums[i], fmaf(static_cast<float>(sum[0] + sum[1]) * s.d[0], a, acc));
     default:
       break;
   }
