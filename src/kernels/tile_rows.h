@@ -48,7 +48,7 @@ struct PartScales {
   typename V::Float d[2], m[2];
 
   // sum: as V::sum() leaves it of a group or its first half. Their sum without the bias, times d[0].
-  typename V::Float scaled(typename V::Float sum) const {
+  [[gnu::always_inline]] typename V::Float scaled(typename V::Float sum) const {
     if constexpr (V::kSumBias == 0) return V::mul(sum, d[0]);
     return V::fma(sum, d[0], V::mul(d[0], V::set1(-V::kSumBias)));
   }

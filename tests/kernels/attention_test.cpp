@@ -149,9 +149,7 @@ std::vector<double> as_stored(const float* x, int head_dim, KvType type) {
 }
 
 // Whether queries, times the scale of scores, and weights are rounded to bf16.
-bool rounds_to_bf16(Isa isa, KvType type) {
-  return type == KvType::kBF16 && isa == Isa::kAvx512Bf16;
-}
+bool rounds_to_bf16(Isa isa, KvType type) { return type == KvType::kBF16 && isa == Isa::kAvx512Bf16; }
 
 struct Expected {
   std::vector<double> out;
