@@ -20,7 +20,6 @@ using testing::TempDir;
 
 constexpr double kMaxKl = 2e-3, kMinTop1 = 0.98;
 constexpr double kBf16Kl = 1e-6;  // what keys and values in bfloat16 cost beside llama.cpp's float16
-constexpr float kNearTie = 0.3f;  // in log-probability
 
 // A model and memory for the keys and values of some sequences.
 class Runner {
@@ -135,6 +134,7 @@ struct ModelCase {
   const char* variable;  // of the environment; names the model file
   double max_kl, min_top1;
   double max_kl_from_exact, min_top1_from_exact;
+  float near_tie;  // log-probability by which llama.cpp's choice may lead where an answer parts from it
 
   friend void PrintTo(const ModelCase& model, std::ostream* out) { *out << model.name; }
 };
@@ -242,7 +242,7 @@ TEST_P(KnownModel, GivesTheGreedyAnswersOfLlamaCpp) {
       continue;
     }
     fmt::print("{}, answer {}: {}\n", GetParam().name, i, answers[i].parting);
-    EXPECT_LT(answers[i].margins[answers[i].num_equal], kNearTie) << "answer " << i;
+    EXPECT_LT(answers[i].margins[answers[i].num_equal], GetParam().near_tie) << "answer " << i;
   }
   fmt::print("{}: {} of {} greedy answers are llama.cpp's, as are {} of exact arithmetic\n", GetParam().name, num_equal,
              answers.size(), num_equal_in_exact);
@@ -252,8 +252,8 @@ TEST_P(KnownModel, GivesTheGreedyAnswersOfLlamaCpp) {
 
 INSTANTIATE_TEST_SUITE_P(
     Models, KnownModel,
-    ::testing::Values(ModelCase{"smollm2-135m", "RETORT_TEST_MODEL", 5e-3, 0.955, 4e-3, 0.96},
-                      ModelCase{"qwen2.5-coder-1.5b", "RETORT_REAL_MODEL", 3e-3, 0.965, 1e-3, 0.98}),
+    ::testing::Values(ModelCase{"smollm2-135m", "RETORT_TEST_MODEL", 5e-3, 0.955, 4e-3, 0.96, 0.5f},
+                      ModelCase{"qwen2.5-coder-1.5b", "RETORT_REAL_MODEL", 3e-3, 0.965, 1e-3, 0.98, 0.3f}),
     [](const auto& entry) { return std::string(std::string_view(entry.param.name).substr(0, 4)); });
 
 }  // namespace
