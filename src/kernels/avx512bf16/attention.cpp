@@ -129,8 +129,9 @@ template <int Q, int N>
     const __m512bh first = (__m512bh)_mm512_and_si512((__m512i)both, _mm512_set1_epi32(0xffff));
     for (int q = 0; q < Q; ++q) {
       const int num_seen = work.num_visible[q] - 2 * pair;
-      sums[q][j] = _mm512_mask_dpbf16_ps(sums[q][j], first_lanes(num_seen * kWidth), num_seen == 1 ? first : both,
-                                         broadcast(work.weights[q][pair]));
+      const __m512 added = _mm512_dpbf16_ps(sums[q][j], num_seen == 1 ? first : both, broadcast(work.weights[q][pair]));
+      // Not _mm512_mask_dpbf16_ps, of whose mask GCC 12 keeps 8 bits.
+      sums[q][j] = _mm512_mask_mov_ps(sums[q][j], first_lanes(num_seen * kWidth), added);
     }
   }
 }
