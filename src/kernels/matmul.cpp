@@ -11,9 +11,9 @@ namespace {
 
 // Rows a panel is filled up to: those that kernels are written for. The rows added are zeros, computed and dropped.
 int64_t filled_rows(int64_t num_rows, const TileKernels& kernels, bool is_many) {
-  const int64_t step = is_many ? kernels.many_rows_step : 1;
+  if (is_many) return (num_rows + kernels.many_rows_step - 1) / kernels.many_rows_step * kernels.many_rows_step;
   for (int64_t rows : {1, 2, 3, 4, 6, 8, 10})
-    if (num_rows <= rows && rows < kernels.panel_rows && rows % step == 0) return rows;
+    if (num_rows <= rows && rows < kernels.panel_rows) return rows;
   return kernels.panel_rows;
 }
 
@@ -137,8 +137,8 @@ void Activations::resize(int64_t num_rows, int64_t num_inputs) {
   grow(scales_, entries);
   grow(sums_, entries);
   grow(half_sums_, 2 * entries);
-  grow(neg_sums_, entries);
-  grow(neg_half_sums_, 2 * entries);
+  grow(starts_, entries);
+  grow(half_starts_, 2 * entries);
 }
 
 ActivationPanel Activations::panel(int64_t panel_idx, const TileKernels& kernels, const KernelTuning& tuning) {
@@ -147,8 +147,8 @@ ActivationPanel Activations::panel(int64_t panel_idx, const TileKernels& kernels
   const bool is_many = kernels.many_rows_step > 0 && num_rows >= tuning.many_rows_from;
   return {quants_.data() + first * kGroupInputs,
           scales_.data() + first,
-          neg_sums_.data() + first,
-          neg_half_sums_.data() + 2 * first,
+          starts_.data() + first,
+          half_starts_.data() + 2 * first,
           sums_.data() + first,
           half_sums_.data() + 2 * first,
           filled_rows(num_rows, kernels, is_many),

@@ -39,7 +39,7 @@ class Activations {
   // Entry (panel p, group g, row r) is at panel_rows * p * num_groups + g * rows_of_panel + r; see ActivationPanel.
   std::vector<int8_t> quants_;
   std::vector<float> scales_, sums_, half_sums_;
-  std::vector<int32_t> neg_sums_, neg_half_sums_;
+  std::vector<int32_t> starts_, half_starts_;
   std::vector<uint16_t> bf16_;  // [num_rows, num_inputs rounded up to even]
 };
 

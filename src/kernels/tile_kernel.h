@@ -26,12 +26,12 @@ enum class Prefetch : uint8_t {
 
 // Quantised activations of up to kMaxTileRows rows, group-major: entry (group g, row r) is at index g * num_rows + r.
 struct ActivationPanel {
-  int8_t* quants;          // [num_groups][num_rows][32]
-  float* scales;           // [num_groups][num_rows]
-  int32_t* neg_sums;       // [num_groups][num_rows]: −128 · Σ quants + the set's bias (see write_group_sums)
-  int32_t* neg_half_sums;  // [num_groups][num_rows][2]: the same of each half group, the bias in the first
-  float* sums;             // [num_groups][num_rows]: scale · Σ quants
-  float* half_sums;        // [num_groups][num_rows][2]
+  int8_t* quants;        // [num_groups][num_rows][32]
+  float* scales;         // [num_groups][num_rows]
+  int32_t* starts;       // [num_groups][num_rows]: what the set's integer sums over a group start at
+  int32_t* half_starts;  // [num_groups][num_rows][2]: the same of each half group
+  float* sums;           // [num_groups][num_rows]: scale · Σ quants
+  float* half_sums;      // [num_groups][num_rows][2]
   int64_t num_rows;
   bool is_many;  // see KernelTuning
   Prefetch prefetch;
@@ -42,8 +42,8 @@ struct ActivationPanel {
 static inline ActivationPanel entries_from(ActivationPanel panel, int64_t i) {
   panel.quants += i * kGroupInputs;
   panel.scales += i;
-  panel.neg_sums += i;
-  panel.neg_half_sums += 2 * i;
+  panel.starts += i;
+  panel.half_starts += 2 * i;
   panel.sums += i;
   panel.half_sums += 2 * i;
   return panel;
@@ -93,17 +93,23 @@ struct Bf16Kernels {
 using QuantizeRow = void (*)(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel);
 
 // What a group of a row leaves beside its quants. sum0, sum1: Σ quants of each half; they wrap around where the row is
-// not finite, as is the scale that they go with. bias: what the set's sums start at beside them.
-static inline void write_group_sums(const ActivationPanel& panel, int64_t i, float scale, uint32_t sum0, uint32_t sum1,
-                                    uint32_t bias = 0) {
-  const auto number = [](uint32_t sum) { return static_cast<int32_t>(sum); };
+// not finite, as is the scale that they go with.
+static inline void write_group_sums(const ActivationPanel& panel, int64_t i, float scale, uint32_t sum0,
+                                    uint32_t sum1) {
+  const auto number = [](uint32_t sum) { return static_cast<float>(static_cast<int32_t>(sum)); };
   panel.scales[i] = scale;
-  panel.neg_sums[i] = number(bias - 128 * (sum0 + sum1));
-  panel.sums[i] = scale * static_cast<float>(number(sum0 + sum1));
-  panel.neg_half_sums[2 * i] = number(bias - 128 * sum0);
-  panel.neg_half_sums[2 * i + 1] = number(-128 * sum1);
-  panel.half_sums[2 * i] = scale * static_cast<float>(number(sum0));
-  panel.half_sums[2 * i + 1] = scale * static_cast<float>(number(sum1));
+  panel.sums[i] = scale * number(sum0 + sum1);
+  panel.half_sums[2 * i] = scale * number(sum0);
+  panel.half_sums[2 * i + 1] = scale * number(sum1);
+}
+// Starts of sums whose zero point is 128: −128 · Σ quants, and what else the set's sums start at (of halves, the
+// first).
+static inline void write_group_starts(const ActivationPanel& panel, int64_t i, uint32_t sum0, uint32_t sum1,
+                                      uint32_t bias = 0) {
+  const auto number = [](uint32_t sum) { return static_cast<int32_t>(sum); };
+  panel.starts[i] = number(bias - 128 * (sum0 + sum1));
+  panel.half_starts[2 * i] = number(bias - 128 * sum0);
+  panel.half_starts[2 * i + 1] = number(-128 * sum1);
 }
 
 struct TileKernels {

@@ -4,11 +4,10 @@
 //   rows_at_once(n, has_halves)  of n rows, how many sum() takes: as many as keep the multipliers busy
 //   Float, Quants                kTileOutputs / kParts floats; one group's quants of as many outputs
 //   unpack<kFormat>(group, part) → Quants
-//   sum<kFormat, kHalf, kRows>(quants, a, neg_sums, stride, sums)
+//   sum<kFormat, kHalf, kRows>(quants, a, starts, stride, sums)
 //                                the exact integer sums of kRows rows over the group (kHalf −1) or one half of it, as
 //                                floats; of the group and its first half plus kSumBias; a: their activations as
-//                                quantize_row left them; neg_sums[r * stride]: −128 · Σa of the same inputs, and the
-//                                bias
+//                                quantize_row left them; starts[r * stride]: what the sums of the same inputs start at
 //   kSumBias                     0; or 1.5 · 2²³, beside which an integer of up to 2²² stands in the last bits of a
 //                                float: sums that start at its bits are floats as they are, and none has to be
 //                                converted. (Sum + bias) · scale − bias · scale, fused, is the sum times the scale
@@ -128,10 +127,10 @@ template <class V, const TileFormat& kFormat, int kRows>
   const int8_t* a = panel.quants + i * kGroupInputs;
   typename V::Float sums[2][kRows];  // [half]
   if constexpr (kHalves) {
-    V::template sum<kFormat, 0, kRows>(w, a, panel.neg_half_sums + 2 * i, 2, sums[0]);
-    V::template sum<kFormat, 1, kRows>(w, a, panel.neg_half_sums + 2 * i + 1, 2, sums[1]);
+    V::template sum<kFormat, 0, kRows>(w, a, panel.half_starts + 2 * i, 2, sums[0]);
+    V::template sum<kFormat, 1, kRows>(w, a, panel.half_starts + 2 * i + 1, 2, sums[1]);
   } else {
-    V::template sum<kFormat, -1, kRows>(w, a, panel.neg_sums + i, 1, sums[0]);
+    V::template sum<kFormat, -1, kRows>(w, a, panel.starts + i, 1, sums[0]);
   }
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r)

@@ -16,11 +16,18 @@
 namespace retort {
 namespace {
 
-// Random blocks of a type: random bytes, but every half-precision field a sane scale.
-std::vector<std::byte> random_blocks(TensorType type, size_t num_blocks, std::mt19937& rng) {
+// Random blocks of a type: random bytes, or in each block one of `fills` throughout, but every half-precision field a
+// sane scale.
+std::vector<std::byte> random_blocks(TensorType type, size_t num_blocks, std::mt19937& rng,
+                                     const std::vector<int>& fills = {}) {
   const auto& info = info_of(type);
   std::vector<std::byte> bytes(num_blocks * info.block_bytes);
-  for (auto& b : bytes) b = static_cast<std::byte>(rng());
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (fills.empty())
+      bytes[i] = static_cast<std::byte>(rng());
+    else
+      bytes[i] = i % info.block_bytes != 0 ? bytes[i - 1] : static_cast<std::byte>(fills[rng() % fills.size()]);
+  }
   const auto put = [&](size_t block, size_t offset) {
     const uint16_t half = f32_to_f16(std::uniform_real_distribution<float>(-0.02f, 0.02f)(rng));
     std::memcpy(bytes.data() + block * info.block_bytes + offset, &half, 2);
@@ -203,6 +210,23 @@ TEST_P(EveryType, EveryInstructionSetEqualsTheScalarTwin) {
               << " against " << expected[i];
       }
     }
+  }
+}
+
+// Quants all of their highest or lowest value, times activations that all are: what integer sums of few bits must hold.
+TEST_P(EveryType, ExtremeSumsEqualTheScalarTwin) {
+  constexpr int64_t kOutputs = 32, kInputs = 512, kRows = 37;
+  if (info_of(GetParam()).block_elements == 1) GTEST_SKIP() << "no integers";
+  std::mt19937 rng(3);
+  Problem p = make_problem(GetParam(), kOutputs, kInputs, kRows, 3);
+  p.bytes = random_blocks(GetParam(), p.bytes.size() / info_of(GetParam()).block_bytes, rng, {0x00, 0xff, 0x7f, 0x80});
+  p.tensor.data = p.bytes;
+  for (size_t i = 0; i < p.input.size(); ++i)
+    p.input[i] = i % 16 == 0 || i % 80 == 3 ? (rng() % 2 ? 2.0f : -2.0f) : p.input[i - 1];
+  for (const int64_t rows : {int64_t{1}, int64_t{5}, kRows}) {
+    const auto expected = multiply(p, Isa::kScalar, rows);
+    for (Isa isa : supported_isas())
+      ASSERT_EQ(multiply(p, isa, rows), expected) << isa_name(isa) << ", " << rows << " rows";
   }
 }
 

@@ -1,6 +1,7 @@
 // The policy of tile_rows.h for AVX2. maddubs adds two products in 16 bits: quants of few bits leave room to add
 // several of its results before they are widened; 8-bit ones are taken as signed, |w| · (a with w's sign), so that no
-// pair can overflow.
+// pair can overflow. Where quants have a zero point, the 16 bits start at −zero · Σa: what they hold may wrap around on
+// the way, and at the end is Σ (w − zero) · a, which needs a bit less than Σ w · a.
 #pragma once
 
 #include <immintrin.h>
@@ -23,13 +24,17 @@ inline __m256i load(const Byte* p) { return _mm256_loadu_si256(reinterpret_cast<
 
 constexpr bool is_signed(const TileFormat& format) { return format.bits == 8 || format.codebook; }
 
+constexpr bool is_centered(const TileFormat& format) { return format.zero != 0 && !is_signed(format); }
+
 // The quads of a half group (kHalf 0, 1) or of a whole one (−1), and how many of them have maddubs results that fit
-// together into 16 bits: n · 2 · 127 · (2^bits − 1) < 2^15.
+// together into 16 bits: n · 2 · 127 · max|w| < 2^15, w as they are at the end.
 template <const TileFormat& kFormat, int kHalf>
 struct QuadRange {
   static constexpr int kFirst = kHalf == 1 ? 4 : 0, kLast = kHalf == 0 ? 4 : 8;
-  static constexpr int kFit = is_signed(kFormat) ? 1 : kFormat.bits <= 4 ? 8 : kFormat.bits == 5 ? 4 : 2;
+  static constexpr int kBits = kFormat.bits - (is_centered(kFormat) ? 1 : 0);
+  static constexpr int kFit = is_signed(kFormat) ? 1 : kBits <= 4 ? 8 : kBits == 5 ? 4 : 2;
   static constexpr int kTogether = kFit < kLast - kFirst ? kFit : kLast - kFirst;
+  static_assert(!is_centered(kFormat) || kTogether == kLast - kFirst);
 };
 
 inline __m256i broadcast_quad(const int8_t* a) { return _mm256_set1_epi32(*reinterpret_cast<const int*>(a)); }
@@ -47,15 +52,15 @@ inline __m256i multiply(__m256i w, __m256i magnitude_of_w, __m256i a) {
 
 inline __m256i widen(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
 
-// What an integer sum begins at: −zero · Σa. zero = 128 >> shift, so this is neg_sum >> shift exactly.
+// The products of a quad, in pairs, with those before. The first ones start at −zero · Σa where there is a zero point:
+// in 16 bits as the products lie, the inputs 0 and 1 of all quads, 2 and 3. start: as quantize_row left it, for zero 1.
 template <const TileFormat& kFormat>
-inline __m256i start(int32_t neg_sum) {
-  constexpr int kShift = kFormat.zero == 4    ? 5
-                         : kFormat.zero == 8  ? 4
-                         : kFormat.zero == 16 ? 3
-                         : kFormat.zero == 32 ? 2
-                                              : 0;
-  return kFormat.zero != 0 && !is_signed(kFormat) ? _mm256_set1_epi32(neg_sum >> kShift) : _mm256_setzero_si256();
+inline __m256i add_products(__m256i products, bool is_first, __m256i pairs, int32_t start) {
+  constexpr int kShift = kFormat.zero == 4 ? 2 : kFormat.zero == 8 ? 3 : kFormat.zero == 16 ? 4 : 5;
+  if (!is_first) return _mm256_add_epi16(pairs, products);
+  if constexpr (!is_centered(kFormat)) return products;
+  static_assert(!is_centered(kFormat) || kFormat.zero == 1 << kShift);
+  return _mm256_add_epi16(_mm256_slli_epi16(_mm256_set1_epi32(start), kShift), products);
 }
 
 struct TileVector {
@@ -101,19 +106,19 @@ struct TileVector {
   }
 
   template <const TileFormat& kFormat, int kHalf, int kRows>
-  static void sum(const Quants& w, const int8_t* a, const int32_t* neg_sums, int, Float (&sums)[kRows]) {
+  static void sum(const Quants& w, const int8_t* a, const int32_t* starts, int, Float (&sums)[kRows]) {
     static_assert(kRows == 1);
     using Quads = QuadRange<kFormat, kHalf>;
-    __m256i acc = start<kFormat>(neg_sums[0]);
+    __m256i acc = _mm256_setzero_si256();
 #pragma GCC unroll 8
     for (int q0 = Quads::kFirst; q0 < Quads::kLast; q0 += Quads::kTogether) {
       __m256i pairs = _mm256_setzero_si256();
 #pragma GCC unroll 8
       for (int q = q0; q < q0 + Quads::kTogether; ++q) {
         const __m256i products = multiply<kFormat>(w.quad[q], magnitude<kFormat>(w.quad[q]), broadcast_quad(a + 4 * q));
-        pairs = q == q0 ? products : _mm256_add_epi16(pairs, products);
+        pairs = add_products<kFormat>(products, q == q0, pairs, starts[0]);
       }
-      acc = _mm256_add_epi32(acc, widen(pairs));
+      acc = q0 == Quads::kFirst ? widen(pairs) : _mm256_add_epi32(acc, widen(pairs));
     }
     sums[0] = _mm256_cvtepi32_ps(acc);
   }
@@ -148,11 +153,6 @@ struct TileVector {
     m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
     return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1))));
   }
-  static int reduce_add(__m256i x) {
-    __m128i m = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-    m = _mm_add_epi32(m, _mm_shuffle_epi32(m, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(m, _mm_shuffle_epi32(m, 0xb1)));
-  }
 
   static void quantize_row(const float* row, int64_t num_groups, int64_t row_idx, const ActivationPanel& panel) {
     for (int64_t g = 0; g < num_groups; ++g, row += kGroupInputs) {
@@ -173,8 +173,15 @@ struct TileVector {
       const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
       const __m256i ordered = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(panel.quants + i * kGroupInputs), ordered);
-      write_group_sums(panel, i, largest / 127.0f, reduce_add(_mm256_add_epi32(q[0], q[1])),
-                       reduce_add(_mm256_add_epi32(q[2], q[3])));
+      // Sums of inputs 0 and 1 of the first half's quads, 2 and 3; of the second half's; of both.
+      const __m256i pairs = _mm256_hadd_epi32(_mm256_add_epi32(q[0], q[1]), _mm256_add_epi32(q[2], q[3]));
+      const __m128i halves = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+      const __m128i whole = _mm_add_epi32(halves, _mm_shuffle_epi32(halves, 0x4e));
+      const __m128i starts = _mm_sub_epi16(_mm_setzero_si128(), _mm_packs_epi32(halves, whole));
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(panel.half_starts + 2 * i), starts);
+      panel.starts[i] = _mm_extract_epi32(starts, 2);
+      const __m128i sums = _mm_hadd_epi32(halves, halves);
+      write_group_sums(panel, i, largest / 127.0f, _mm_cvtsi128_si32(sums), _mm_extract_epi32(sums, 1));
     }
   }
 };

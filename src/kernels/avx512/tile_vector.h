@@ -75,13 +75,13 @@ struct TileVector {
   }
 
   template <const TileFormat& kFormat, int kHalf, int kRows>
-  [[gnu::always_inline]] static void sum(const Quants& w, const int8_t* a, const int32_t* neg_sums, int stride,
+  [[gnu::always_inline]] static void sum(const Quants& w, const int8_t* a, const int32_t* starts, int stride,
                                          Float (&sums)[kRows]) {
     constexpr bool kIsBiased = kHalf != 1;
     __m512i acc[kRows];
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r)
-      acc[r] = kFormat.zero != 0 ? _mm512_set1_epi32(neg_sums[r * stride])
+      acc[r] = kFormat.zero != 0 ? _mm512_set1_epi32(starts[r * stride])
                                  : _mm512_set1_epi32(kIsBiased ? std::bit_cast<int>(kSumBias) : 0);
 #pragma GCC unroll 8
     for (int q = kHalf == 1 ? 4 : 0; q < (kHalf == 0 ? 4 : 8); ++q)
@@ -135,8 +135,9 @@ struct TileVector {
                     q1 = _mm512_cvtps_epi32(_mm512_mul_ps(x1, inverse));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(panel.quants + i * kGroupInputs), _mm512_cvtsepi32_epi8(q0));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(panel.quants + i * kGroupInputs + 16), _mm512_cvtsepi32_epi8(q1));
-      write_group_sums(panel, i, largest / 127.0f, _mm512_reduce_add_epi32(q0), _mm512_reduce_add_epi32(q1),
-                       std::bit_cast<uint32_t>(kSumBias));
+      const uint32_t sum0 = _mm512_reduce_add_epi32(q0), sum1 = _mm512_reduce_add_epi32(q1);
+      write_group_sums(panel, i, largest / 127.0f, sum0, sum1);
+      write_group_starts(panel, i, sum0, sum1, std::bit_cast<uint32_t>(kSumBias));
     }
   }
 };

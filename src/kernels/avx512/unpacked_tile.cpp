@@ -31,12 +31,12 @@ struct UnpackedVector : TileVector {
   };
 
   template <const TileFormat& kFormat, int kHalf, int kRows>
-  [[gnu::always_inline]] static void sum(const Quants& w, const int8_t* a, const int32_t* neg_sums, int stride,
+  [[gnu::always_inline]] static void sum(const Quants& w, const int8_t* a, const int32_t* starts, int stride,
                                          Float (&sums)[kRows]) {
     TileVector::Quants quants;
 #pragma GCC unroll 8
     for (int q = 0; q < 8; ++q) quants.quad[q] = _mm512_load_si512(w.quads + 64 * q);
-    TileVector::sum<kFormat, kHalf>(quants, a, neg_sums, stride, sums);
+    TileVector::sum<kFormat, kHalf>(quants, a, starts, stride, sums);
   }
 };
 

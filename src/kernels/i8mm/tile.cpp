@@ -29,9 +29,9 @@ struct PairVector : neon::TileVector {
 
   // a: [4 octets][2 rows][8]
   template <const TileFormat& kFormat, int kHalf, int kRows>
-  static void sum(const Quants& w, const int8_t* a, const int32_t* neg_sums, int stride, Float (&sums)[kRows]) {
+  static void sum(const Quants& w, const int8_t* a, const int32_t* starts, int stride, Float (&sums)[kRows]) {
     static_assert(kRows == 2);
-    const int32x2_t starts = {start<kFormat>(neg_sums[0]), start<kFormat>(neg_sums[stride])};
+    const int32x2_t starts = {start<kFormat>(starts[0]), start<kFormat>(starts[stride])};
     int32x4_t acc[2];  // rows 0, 0, 1, 1 of two outputs
     acc[0] = acc[1] = vcombine_s32(vdup_lane_s32(starts, 0), vdup_lane_s32(starts, 1));
     for (int e = kHalf == 1 ? 2 : 0; e < (kHalf == 0 ? 2 : 4); ++e) {

@@ -80,9 +80,9 @@ struct TileVector {
   }
 
   template <const TileFormat& kFormat, int kHalf, int kRows>
-  static void sum(const Quants& w, const int8_t* a, const int32_t* neg_sums, int, Float (&sums)[kRows]) {
+  static void sum(const Quants& w, const int8_t* a, const int32_t* starts, int, Float (&sums)[kRows]) {
     static_assert(kRows == 1);
-    int32x4_t acc = vdupq_n_s32(start<kFormat>(neg_sums[0]));
+    int32x4_t acc = vdupq_n_s32(start<kFormat>(starts[0]));
     if constexpr (kHalf != 1) acc = dot4(acc, w.quad, vld1q_s8(a));
     if constexpr (kHalf != 0) acc = dot4(acc, w.quad + 4, vld1q_s8(a + 16));
     sums[0] = vcvtq_f32_s32(acc);
@@ -139,6 +139,7 @@ struct TileVector {
         sum[v / 4] += vaddvq_s32(vaddq_s32(low, high));
       }
       write_group_sums(panel, i, largest / 127.0f, sum[0], sum[1]);
+      write_group_starts(panel, i, sum[0], sum[1]);
     }
   }
 };
