@@ -136,7 +136,7 @@ void add_engine_flags(CLI::App& app, ServeOptions& options) {
       ->capture_default_str()
       ->group(group);
   app.add_option("--max-num-batched-tokens", engine.max_num_batched_tokens,
-                 "Tokens in one step: the length of a piece of a long prompt")
+                 "Tokens in one step: the length of a piece of a long prompt; at least --max-num-seqs")
       ->check(at_least(1))
       ->capture_default_str()
       ->group(group);

@@ -120,7 +120,9 @@ void add_machine_flags(CLI::App& app, SimulateOptions& options) {
   add("--attended-ns", options.attended_ns, "Nanoseconds more for each position a token looks at");
   add("--blocks", options.config.num_blocks, "KV blocks of 32 tokens")->check(at_least(1));
   add("--max-num-seqs", options.config.scheduler.max_num_seqs, "As of serve")->check(at_least(1));
-  add("--max-num-batched-tokens", options.config.scheduler.max_num_batched_tokens, "As of serve")->check(at_least(1));
+  add("--max-num-batched-tokens", options.config.scheduler.max_num_batched_tokens,
+      "As of serve: at least --max-num-seqs")
+      ->check(at_least(1));
   add("--max-step-ms", options.max_step_ms, "As of serve");
   app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", options.config.enable_prefix_caching,
                "As of serve")

@@ -66,6 +66,8 @@ Result<std::vector<SimulatedRequest>> read_trace(const std::filesystem::path& pa
                   number, trace.back().arrival * 1000, request->arrival * 1000);
     trace.push_back(std::move(*request));
   }
+  if (trace.empty())
+    return fail(ErrorKind::kBadInput, "[simulate] {}: expected a request a line, there is none", path.string());
   return trace;
 }
 

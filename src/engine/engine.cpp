@@ -18,7 +18,11 @@ EngineConfig with_limits(EngineConfig config, const ModelRunner& runner) {
   RETORT_CHECK(config.max_num_seqs > 0 && config.max_waiting >= 0);
   const int64_t capacity = int64_t{runner.num_blocks()} * kBlockTokens;
   config.max_model_len = config.max_model_len > 0 ? std::min(config.max_model_len, capacity) : capacity;
-  config.max_num_batched_tokens = std::max(config.max_num_batched_tokens, config.max_num_seqs);
+  if (config.max_num_batched_tokens < config.max_num_seqs) {
+    log::warn("[engine] max_num_batched_tokens {}: raised to {}, so that each of max_num_seqs has a place in a step",
+              config.max_num_batched_tokens, config.max_num_seqs);
+    config.max_num_batched_tokens = config.max_num_seqs;
+  }
   return config;
 }
 

@@ -100,11 +100,14 @@ def test_the_time_is_up_for_slow_readers_too(start_server, stop):
 
 def test_admin_paths(start_server):
     key = {"Authorization": "Bearer secret"}
-    server = start_server("--enable-admin", "--api-key", "secret", "--max-model-len", "512")
+    limits = ["--max-model-len", "512", "--max-num-seqs", "8", "--max-num-batched-tokens", "4"]
+    server = start_server("--enable-admin", "--api-key", "secret", *limits)
     assert server.ask("POST", "/reset_prefix_cache")[0] == 401
     assert server.ask("POST", "/reset_prefix_cache", headers=key)[:2] == (200, {"status": "ok"})
     info = server.ask("GET", "/server_info", headers=key)[1]
     assert info["engine"]["max_model_len"] == 512
+    assert info["engine"]["max_num_batched_tokens"] == 8
+    assert "max_num_batched_tokens 4: raised to 8" in "".join(server.log)
     assert "secret" not in str(info)
     assert server.stop() == 0
 

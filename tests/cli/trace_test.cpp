@@ -54,6 +54,7 @@ TEST(Trace, ErrorsNameTheLineAndWhatWasExpected) {
     ASSERT_FALSE(trace) << line;
     EXPECT_THAT(trace.error().message, HasSubstr(reason));
   }
+  EXPECT_THAT(read("\n").error().message, HasSubstr("expected a request a line, there is none"));
   EXPECT_EQ(read_trace("/nowhere.jsonl").error().kind, ErrorKind::kNotFound);
 }
 

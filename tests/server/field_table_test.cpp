@@ -80,7 +80,8 @@ TEST(FieldTable, SaysWhatItExpected) {
   EXPECT_EQ(error_of(R"({"nucleus": 0})"), "nucleus: expected a number above 0 and at most 1, got 0");
   EXPECT_EQ(error_of(R"({"salt": 1.5})"), "salt: expected an integer from -1 to 10, got 1.5");
   EXPECT_EQ(error_of(R"({"salt": 11})"), "salt: expected an integer from -1 to 10, got 11");
-  EXPECT_EQ(error_of(R"({"seed": 18446744073709551615})"), "seed: expected an integer, got 18446744073709551615");
+  EXPECT_EQ(error_of(R"({"seed": 18446744073709551615})"),
+            "seed: expected an integer from -9223372036854775808 to 9223372036854775807, got 18446744073709551615");
   EXPECT_EQ(error_of(R"({"hot": 1})"), "hot: expected true or false, got 1");
   EXPECT_EQ(error_of(R"({"name": ["x"]})"), R"(name: expected a string, got ["x"])");
   EXPECT_EQ(error_of(R"({"ids": [1, -2]})"), "ids[1]: expected a token id, got -2");

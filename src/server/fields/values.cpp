@@ -18,16 +18,6 @@ std::string quote(const Json& value) {
   return text.substr(0, end) + "…";
 }
 
-std::string describe_range(std::string_view noun, double min, double max, bool exclusive_min, bool has_min,
-                           bool has_max) {
-  const std::string_view from = exclusive_min ? "above" : has_max ? "from" : "of at least";
-  if (has_min && has_max)
-    return fmt::format("{} {} {} {} {}", noun, from, min, exclusive_min ? "and at most" : "to", max);
-  if (has_min) return fmt::format("{} {} {}", noun, from, min);
-  if (has_max) return fmt::format("{} of at most {}", noun, max);
-  return std::string(noun);
-}
-
 }  // namespace
 
 tl::unexpected<ApiError> expected(std::string_view path, std::string_view what, const Json& got) {
@@ -45,15 +35,14 @@ tl::unexpected<ApiError> expected_body(std::string_view what, const Json& got) {
 }
 
 std::string describe(const NumberRange& range) {
-  return describe_range("a number", range.min, range.max, range.exclusive_min, std::isfinite(range.min),
-                        std::isfinite(range.max));
+  const bool has_max = std::isfinite(range.max);
+  if (!std::isfinite(range.min)) return has_max ? fmt::format("a number of at most {}", range.max) : "a number";
+  const std::string_view from = range.exclusive_min ? "above" : has_max ? "from" : "of at least";
+  if (!has_max) return fmt::format("a number {} {}", from, range.min);
+  return fmt::format("a number {} {} {} {}", from, range.min, range.exclusive_min ? "and at most" : "to", range.max);
 }
 
-std::string describe(const IntRange& range) {
-  constexpr IntRange kAll;
-  return describe_range("an integer", static_cast<double>(range.min), static_cast<double>(range.max), false,
-                        range.min != kAll.min, range.max != kAll.max);
-}
+std::string describe(const IntRange& range) { return fmt::format("an integer from {} to {}", range.min, range.max); }
 
 ApiResult<bool> read_bool(const Json& value, std::string_view path) {
   if (!value.is_boolean()) return expected(path, "true or false", value);

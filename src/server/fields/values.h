@@ -31,7 +31,7 @@ tl::unexpected<ApiError> expected(std::string_view path, std::string_view what, 
 tl::unexpected<ApiError> expected_body(std::string_view what, const Json& got);
 
 std::string describe(const NumberRange& range);  // "a number from 0 to 2"
-std::string describe(const IntRange& range);     // "an integer of at least 1"
+std::string describe(const IntRange& range);     // "an integer from 1 to 64"
 
 ApiResult<bool> read_bool(const Json& value, std::string_view path);
 ApiResult<double> read_number(const Json& value, std::string_view path, const NumberRange& range);
