@@ -1,5 +1,6 @@
 // retort simulate: what an arrival trace would meet, with the real scheduler on an imagined machine.
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
@@ -20,12 +21,15 @@ struct SimulateOptions {
   bool json = false;
 };
 
+// NaN where there is no value.
 float percentile(std::vector<float>& values, double share) {
-  if (values.empty()) return 0;
+  if (values.empty()) return NAN;
   const auto nth = values.begin() + static_cast<ptrdiff_t>(share * static_cast<double>(values.size() - 1));
   std::ranges::nth_element(values, nth);
   return *nth;
 }
+
+std::string shown(float seconds) { return std::isnan(seconds) ? "–" : fmt::format("{:.3f}", seconds); }
 
 struct Row {
   const char* name;
@@ -52,8 +56,9 @@ void print_table(SimulationReport& report) {
       static_cast<double>(report.num_steps) / std::max(report.scheduling_seconds, 1e-9));
   fmt::print("{:<16} {:>10} {:>10} {:>10} {:>10}\n", "seconds", "p50", "p95", "p99", "max");
   for (const Row& row : rows_of(report))
-    fmt::print("{:<16} {:>10.3f} {:>10.3f} {:>10.3f} {:>10.3f}\n", row.name, percentile(*row.seconds, 0.5),
-               percentile(*row.seconds, 0.95), percentile(*row.seconds, 0.99), percentile(*row.seconds, 1));
+    fmt::print("{:<16} {:>10} {:>10} {:>10} {:>10}\n", row.name, shown(percentile(*row.seconds, 0.5)),
+               shown(percentile(*row.seconds, 0.95)), shown(percentile(*row.seconds, 0.99)),
+               shown(percentile(*row.seconds, 1)));
 }
 
 void print_json(SimulationReport& report) {

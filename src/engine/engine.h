@@ -50,6 +50,7 @@ struct EngineStats {
   int num_kv_blocks = 0;
   double kv_usage = 0;  // 0 … 1
   uint64_t prompt_tokens = 0, cached_prompt_tokens = 0, generated_tokens = 0;
+  uint64_t drafts = 0;                                   // steps of a sequence in which tokens were guessed
   uint64_t draft_tokens = 0, accepted_draft_tokens = 0;  // guessed and computed; of these right
   uint64_t num_steps = 0, num_preemptions = 0, num_finished = 0;
   StepTimes times = {};

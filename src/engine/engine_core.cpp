@@ -328,6 +328,7 @@ Status EngineCore::sample_run(Live& live, Sample& sample, std::span<const float>
     if (settle(live, sample)) return {};
   }
   const std::vector<TokenId> drafts = sample.sequence->drafts;
+  counters_.drafts += num_drafts > 0 ? 1 : 0;
   counters_.draft_tokens += num_drafts;
   for (int i = 0;; ++i) {
     RETORT_TRY(sample_one(live, sample, logits.subspan(i * vocab_size_, vocab_size_)));
@@ -462,6 +463,7 @@ void EngineCore::report(EngineStats& stats) const {
   stats.prompt_tokens = counters_.prompt_tokens;
   stats.cached_prompt_tokens = counters_.cached_prompt_tokens;
   stats.generated_tokens = counters_.generated_tokens;
+  stats.drafts = counters_.drafts;
   stats.draft_tokens = counters_.draft_tokens;
   stats.accepted_draft_tokens = counters_.accepted_draft_tokens;
   stats.times = counters_.times;

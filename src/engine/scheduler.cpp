@@ -6,14 +6,27 @@
 namespace retort {
 namespace {
 
-// Each step brings a prompt on by so much, also where the decodes alone use up the time: nobody waits for ever.
-constexpr int64_t kMinChunkTokens = 16;
+// Each step brings a prompt on, also where the decodes alone use up the time: nobody waits for ever. By so much where
+// the step then takes no more than twice its time, less what predictions are off by; else by less.
+constexpr int64_t kMinChunkTokens = 16, kFewestChunkTokens = 4;
+constexpr double kMostOverrun = 1.9;
+// Levels of priority that count in full.
+constexpr int64_t kFullLevels = 6;
 constexpr int64_t kPanelRows = 8;  // of all sequences of a step together, as the kernels take them
 
 // However long a prompt, it waits no longer than this for those that came after it.
 constexpr long long kMaxDeferredMs = 60'000;
 
 int64_t num_blocks_for(int64_t num_tokens) { return (num_tokens + kBlockTokens - 1) / kBlockTokens; }
+
+// What a priority moves a request by: of levels beyond kFullLevels less and less, all of them together at most as much
+// as those. However large, a number is a rank and no sentence to wait for ever.
+int64_t shift_ms(int64_t priority, int64_t level_ms) {
+  const int64_t levels = std::abs(priority), beyond = levels - kFullLevels;
+  if (beyond <= 0) return priority * level_ms;
+  const int64_t shift = kFullLevels * level_ms + kFullLevels * level_ms * beyond / (beyond + kFullLevels);
+  return priority < 0 ? -shift : shift;
+}
 
 // How far the prefix cache may bring it: the newest token is always left to compute, or there would be no logits.
 int64_t num_reusable(const Sequence& sequence) {
@@ -41,7 +54,7 @@ Sequence& Scheduler::add(NewSequence request) {
   sequence->score_prompt = request.score_prompt;
   sequence->num_prompt_tokens = std::ssize(request.prompt);
   sequence->tokens = std::move(request.prompt);
-  sequence->arrived_ms = request.arrived_ms + request.priority * config_.priority_ageing_ms;
+  sequence->arrived_ms = request.arrived_ms + shift_ms(request.priority, config_.priority_ageing_ms);
   match_prefix(*sequence);
   sequence->num_found = sequence->num_computed;
   give_back_prefix(*sequence);
@@ -274,7 +287,11 @@ int64_t Scheduler::tokens_left(int64_t first_position) const {
   if (config_.max_step_seconds <= 0) return by_tokens;
   int64_t by_time = cost_.tokens_that_fit(step_.shape, first_position, config_.max_step_seconds);
   by_time = std::max<int64_t>(by_time - (step_.shape.num_tokens + by_time) % kPanelRows, 0);
-  return std::min(by_tokens, has_chunk_ ? by_time : std::max(by_time, kMinChunkTokens));
+  if (!has_chunk_) {
+    const int64_t in_most = cost_.tokens_that_fit(step_.shape, first_position, kMostOverrun * config_.max_step_seconds);
+    by_time = std::max(by_time, std::clamp(in_most, kFewestChunkTokens, kMinChunkTokens));
+  }
+  return std::min(by_tokens, by_time);
 }
 
 // Moves on over blocks that are cached, at admission and again before each chunk: what another sequence has computed in

@@ -32,6 +32,7 @@ Json load(const ApiContext& api) {
           {"prompt_tokens", stats.prompt_tokens},
           {"cached_prompt_tokens", stats.cached_prompt_tokens},
           {"generated_tokens", stats.generated_tokens},
+          {"drafts", stats.drafts},
           {"draft_tokens", stats.draft_tokens},
           {"accepted_draft_tokens", stats.accepted_draft_tokens},
           {"num_steps", stats.num_steps},

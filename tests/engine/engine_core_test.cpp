@@ -123,6 +123,8 @@ TEST(EngineCore, SpeculationChangesNothingButTheNumberOfSteps) {
   EXPECT_EQ(plain_stats.draft_tokens, 0u);
   EXPECT_GT(stats.accepted_draft_tokens, 100u);
   EXPECT_GT(stats.draft_tokens, stats.accepted_draft_tokens);
+  EXPECT_LT(stats.accepted_draft_tokens, kMaxDrafts * stats.drafts) << "some were wrong";
+  EXPECT_GT(stats.accepted_draft_tokens, stats.drafts) << "more than one a time";
   EXPECT_LT(stats.num_steps, plain_stats.num_steps);
   EXPECT_EQ(stats.generated_tokens, plain_stats.generated_tokens);
   for (size_t i = 0; i < plain.size(); ++i) {

@@ -70,6 +70,7 @@ std::vector<MetricFamily> engine_families(const ServedModel& model, const Engine
               stats.cached_prompt_tokens),
       counter(model, "vllm:num_preemptions_total", "Sequences put back into the queue for want of memory.",
               stats.num_preemptions),
+      counter(model, "vllm:spec_decode_num_drafts_total", "Times that tokens were guessed to follow.", stats.drafts),
       counter(model, "vllm:spec_decode_num_draft_tokens_total", "Guessed tokens that were computed.",
               stats.draft_tokens),
       counter(model, "vllm:spec_decode_num_accepted_tokens_total", "Guessed tokens that were right.",
