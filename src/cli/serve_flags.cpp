@@ -143,7 +143,7 @@ void add_engine_flags(CLI::App& app, ServeOptions& options) {
   app.add_option("--max-step-ms", engine.max_step_ms,
                  "Milliseconds a step should take: bounds how long running answers wait for a long prompt, of which a "
                  "step takes "
-                 "4 tokens or more even so; 0: no limit")
+                 "8 tokens or more even so; 0: no limit")
       ->check(at_least(0))
       ->capture_default_str()
       ->group(group);

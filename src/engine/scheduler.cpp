@@ -6,11 +6,11 @@
 namespace retort {
 namespace {
 
-// Each step brings a prompt on, also where the decodes alone use up the time: nobody waits for ever. By so much where
-// the step then takes no more than twice its time, less what predictions are off by; else by less.
-constexpr int64_t kMinChunkTokens = 16, kFewestChunkTokens = 4;
+// Each step brings a prompt on by so much, also where the decodes alone use up the time: nobody waits for ever. By
+// less, but no less than half of it, where that keeps the step within twice its time, less what predictions are off by.
+constexpr int64_t kMinChunkTokens = 16, kFewestChunkTokens = kMinChunkTokens / 2;
 constexpr double kMostOverrun = 1.9;
-// Levels of priority that count in full.
+// Levels of priority that count in full; of those beyond each doubling counts as one.
 constexpr int64_t kFullLevels = 6;
 constexpr int64_t kPanelRows = 8;  // of all sequences of a step together, as the kernels take them
 
@@ -19,12 +19,13 @@ constexpr long long kMaxDeferredMs = 60'000;
 
 int64_t num_blocks_for(int64_t num_tokens) { return (num_tokens + kBlockTokens - 1) / kBlockTokens; }
 
-// What a priority moves a request by: of levels beyond kFullLevels less and less, all of them together at most as much
-// as those. However large, a number is a rank and no sentence to wait for ever.
+// What a priority moves a request by: were all levels to count in full, a large number would be a sentence to wait for
+// ever.
 int64_t shift_ms(int64_t priority, int64_t level_ms) {
   const int64_t levels = std::abs(priority), beyond = levels - kFullLevels;
   if (beyond <= 0) return priority * level_ms;
-  const int64_t shift = kFullLevels * level_ms + kFullLevels * level_ms * beyond / (beyond + kFullLevels);
+  const double counted = kFullLevels + std::log2(1.0 + static_cast<double>(beyond));
+  const auto shift = static_cast<int64_t>(counted * static_cast<double>(level_ms));
   return priority < 0 ? -shift : shift;
 }
 
@@ -281,16 +282,20 @@ void Scheduler::plan_chunk(Sequence& sequence) {
   schedule({&sequence, first, num_tokens, num_scored_rows, first + num_tokens == sequence.num_tokens()});
 }
 
+// What a step brings a prompt on by in any case. Alone it is in nobody's way.
+int64_t Scheduler::least_chunk(int64_t first_position) const {
+  if (step_.shape.num_tokens == 0) return kMinChunkTokens;
+  const int64_t fitting = cost_.tokens_that_fit(step_.shape, first_position, kMostOverrun * config_.max_step_seconds);
+  return fitting < kFewestChunkTokens ? kMinChunkTokens : std::min(fitting, kMinChunkTokens);
+}
+
 // What the budgets leave for a prompt that goes on from `first_position`.
 int64_t Scheduler::tokens_left(int64_t first_position) const {
   const int64_t by_tokens = config_.max_num_batched_tokens - step_.shape.num_tokens;
   if (config_.max_step_seconds <= 0) return by_tokens;
   int64_t by_time = cost_.tokens_that_fit(step_.shape, first_position, config_.max_step_seconds);
   by_time = std::max<int64_t>(by_time - (step_.shape.num_tokens + by_time) % kPanelRows, 0);
-  if (!has_chunk_) {
-    const int64_t in_most = cost_.tokens_that_fit(step_.shape, first_position, kMostOverrun * config_.max_step_seconds);
-    by_time = std::max(by_time, std::clamp(in_most, kFewestChunkTokens, kMinChunkTokens));
-  }
+  if (!has_chunk_) by_time = std::max(by_time, least_chunk(first_position));
   return std::min(by_tokens, by_time);
 }
 

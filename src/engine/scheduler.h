@@ -23,8 +23,8 @@ struct SchedulerConfig {
   int max_num_seqs = 64;             // answers running at once
   int max_num_batched_tokens = 512;  // in one step; raised to max_num_seqs if below, so that every decode has a place
   int max_scored_rows = 64;          // rows of prompt logits in one step: each is a whole vocabulary of floats
-  // A request is due when it came, this much later per level of priority (beyond 6 ever less), and as much later as its
-  // prompt is predicted to take alone. Those due sooner go first; as what is due never moves, nobody starves.
+  // A request is due when it came, this much later per level of priority (beyond 6, per doubling), and as much later as
+  // its prompt is predicted to take alone. Those due sooner go first; as what is due never moves, nobody starves.
   int64_t priority_ageing_ms = 10'000;
   double max_step_seconds = 0;  // prompt chunks are cut so that a step is predicted to take no longer; 0: no limit
 };
@@ -122,6 +122,7 @@ class Scheduler {
   int32_t allocate_or_preempt(const Sequence& for_whom);
   void preempt_last();
   void plan_chunk(Sequence& sequence);
+  int64_t least_chunk(int64_t first_position) const;
   int64_t tokens_left(int64_t first_position) const;
   void schedule(const ScheduledSequence& scheduled);
   void match_prefix(Sequence& sequence);

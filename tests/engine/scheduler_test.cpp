@@ -88,10 +88,10 @@ TEST(Scheduler, AChunkFillsThePanelsThatDecodesBegin) {
   EXPECT_EQ(timed_turn(scheduler).back(), (Chunk{4, 0, 93})) << "beside three decodes: 12 panels of 8 rows";
 }
 
-// Six decodes, 1 ms a token. The prompt's piece is at least what keeps the step within 1.9 times its limit, from 4
-// to 16.
+// Six decodes, 1 ms a token. 8 to 16 tokens where that keeps the step within 1.9 times its limit, 16 where nothing
+// does.
 TEST(Scheduler, APromptGoesOnWhereDecodesAloneTakeTheTime) {
-  for (const auto& [limit, tokens] : {std::pair{0.002, 4}, {0.004, 4}, {0.0065, 6}, {0.008, 9}, {0.0115, 15}}) {
+  for (const auto& [limit, tokens] : {std::pair{0.004, 16}, {0.007, 16}, {0.008, 9}, {0.0115, 15}}) {
     Scheduler scheduler({.max_num_seqs = 8, .max_step_seconds = limit}, 64, false);
     for (uint64_t i = 1; i <= 6; ++i) scheduler.add({.request_id = i, .prompt = prompt_of(2, static_cast<TokenId>(i))});
     timed_turn(scheduler);
@@ -130,16 +130,23 @@ TEST(Scheduler, OneThatWaitsAgesPastBetterPrioritiesThatComeMuchLater) {
   EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{2, 1, 3}));
 }
 
-TEST(Scheduler, LargePrioritiesAreRanksThatAgeToo) {
+TEST(Scheduler, APromptAloneIsNotHeldUp) {
+  Scheduler scheduler({.max_num_seqs = 8, .max_step_seconds = 0.005}, 64, false);
+  scheduler.learn({.num_tokens = 10, .num_attended = 0}, 0.01);
+  scheduler.add({.request_id = 1, .prompt = prompt_of(40)});
+  EXPECT_EQ(timed_turn(scheduler), (std::vector<Chunk>{{1, 0, 16}}));
+}
+
+TEST(Scheduler, LargePrioritiesAgeToo) {
   Scheduler scheduler({.max_num_seqs = 1, .priority_ageing_ms = 1000}, 64, true);
   constexpr int kMost = std::numeric_limits<int>::max();
   scheduler.add({.request_id = 1, .prompt = prompt_of(4, 1), .priority = kMost, .arrived_ms = 0});
-  scheduler.add({.request_id = 2, .prompt = prompt_of(4, 2), .priority = 200, .arrived_ms = 0});
-  scheduler.add({.request_id = 3, .prompt = prompt_of(4, 3), .priority = 100, .arrived_ms = 0});
-  scheduler.add({.request_id = 4, .prompt = prompt_of(4, 4), .priority = 7, .arrived_ms = 0});
-  scheduler.add({.request_id = 5, .prompt = prompt_of(4, 5), .priority = 6, .arrived_ms = 0});
-  scheduler.add({.request_id = 6, .prompt = prompt_of(4, 6), .priority = 0, .arrived_ms = 12'001});
-  scheduler.add({.request_id = 7, .prompt = prompt_of(4, 7), .priority = -kMost - 1, .arrived_ms = 24'001});
+  scheduler.add({.request_id = 2, .prompt = prompt_of(4, 2), .priority = 2000, .arrived_ms = 0});
+  scheduler.add({.request_id = 3, .prompt = prompt_of(4, 3), .priority = 1000, .arrived_ms = 900});
+  scheduler.add({.request_id = 4, .prompt = prompt_of(4, 4), .priority = 7, .arrived_ms = 900});
+  scheduler.add({.request_id = 5, .prompt = prompt_of(4, 5), .priority = 6, .arrived_ms = 900});
+  scheduler.add({.request_id = 6, .prompt = prompt_of(4, 6), .priority = 0, .arrived_ms = 37'001});
+  scheduler.add({.request_id = 7, .prompt = prompt_of(4, 7), .priority = -kMost - 1, .arrived_ms = 75'000});
   EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{5, 4, 3, 2, 1, 6, 7}));
 }
 
