@@ -142,8 +142,7 @@ void add_engine_flags(CLI::App& app, ServeOptions& options) {
       ->group(group);
   app.add_option("--max-step-ms", engine.max_step_ms,
                  "Milliseconds a step should take: bounds how long running answers wait for a long prompt, of which a "
-                 "step takes "
-                 "8 tokens or more even so; 0: no limit")
+                 "step takes 8 tokens or more even so; 0: no limit")
       ->check(at_least(0))
       ->capture_default_str()
       ->group(group);

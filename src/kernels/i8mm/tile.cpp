@@ -31,9 +31,9 @@ struct PairVector : neon::TileVector {
   template <const TileFormat& kFormat, int kHalf, int kRows>
   static void sum(const Quants& w, const int8_t* a, const int32_t* starts, int stride, Float (&sums)[kRows]) {
     static_assert(kRows == 2);
-    const int32x2_t starts = {start<kFormat>(starts[0]), start<kFormat>(starts[stride])};
+    const int32x2_t of_rows = {start<kFormat>(starts[0]), start<kFormat>(starts[stride])};
     int32x4_t acc[2];  // rows 0, 0, 1, 1 of two outputs
-    acc[0] = acc[1] = vcombine_s32(vdup_lane_s32(starts, 0), vdup_lane_s32(starts, 1));
+    acc[0] = acc[1] = vcombine_s32(vdup_lane_s32(of_rows, 0), vdup_lane_s32(of_rows, 1));
     for (int e = kHalf == 1 ? 2 : 0; e < (kHalf == 0 ? 2 : 4); ++e) {
       const int8x16_t rows = vld1q_s8(a + 16 * e);
       acc[0] = vmmlaq_s32(acc[0], rows, w.octet[e][0]);
