@@ -12,6 +12,7 @@ export RETORT_TEST_MODEL="$cache/models/smollm2-135m-instruct-q4_1.gguf"
 export HF_ENDPOINT="http://127.0.0.1:9" MODELSCOPE_ENDPOINT="http://127.0.0.1:9" # no test reaches for a real hub
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS:-}"
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0 ${LSAN_OPTIONS:-}"
+export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp:print_suppressions=0 ${TSAN_OPTIONS:-}"
 
 run_unit() {
   ctest --test-dir "build/$preset" --output-on-failure -j "${JOBS:-$(nproc)}"

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <thread>
 
 #include "test_vocabularies.h"
 
@@ -606,6 +607,22 @@ TEST_F(GrammarTest, OnlyJsonBoundsNumbers) {
   EXPECT_TRUE(allows_more(GrammarKind::kRegex, "[0-9]+", ""));
   EXPECT_TRUE(allows_more(GrammarKind::kLark, "start: /[0-9]+/", ""));
   EXPECT_FALSE(allows_more(GrammarKind::kLark, R"(start: "call " %json {"type": "integer"})", "call "));
+}
+
+// They share the watch over how long each takes.
+TEST_F(GrammarTest, MatchersOfOneVocabularyMoveInThreads) {
+  const Vocabulary& qwen = vocabulary("qwen2");
+  GrammarMatcher matcher = qwen.after(GrammarKind::kJsonSchema, R"({"type": "integer"})", "1");
+  const auto expected = qwen.mask(matcher);
+  const auto move = [&](GrammarMatcher mine) {
+    for (int i = 0; i < 50; ++i) {
+      auto copy = *mine.clone();
+      EXPECT_EQ(qwen.mask(copy), expected);
+      EXPECT_TRUE(copy.take_forced());
+    }
+  };
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back(move, *matcher.clone());
 }
 
 // Of a user who may have no further process; one who may have many has a thread that keeps watch, and makes another for
