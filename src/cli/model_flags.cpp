@@ -184,24 +184,38 @@ Result<ChosenModel> choose_model(const ModelFlags& flags) {
   return chosen;
 }
 
-Result<int> parse_speculative_config(const std::string& json) {
-  if (json.empty()) return kMaxDrafts;
+Result<SpeculativeConfig> parse_speculative_config(const std::string& json) {
+  if (json.empty()) return SpeculativeConfig{};
   const auto refuse = [&](std::string_view expected) {
     return fail(ErrorKind::kBadUsage, "[flags] --speculative-config: expected {}, got {}", expected, json);
   };
-  const auto config = nlohmann::json::parse(json, nullptr, false);
-  if (!config.is_object() || !config.contains("method")) return refuse(R"(a JSON object like {"method": "ngram"})");
-  if (config["method"] != "ngram" && config["method"] != "none") return refuse(R"(method "ngram" or "none")");
-  const bool is_on = config["method"] == "ngram";
-  int num_tokens = is_on ? kMaxDrafts : 0;
-  for (const auto& [key, value] : config.items()) {
-    if (key == "method") continue;
-    if (key != "num_speculative_tokens" || !is_on) return refuse("no other key than num_speculative_tokens of ngram");
-    if (!value.is_number_unsigned() || value < 1 || value > kMaxDrafts)
-      return refuse(fmt::format("num_speculative_tokens 1 to {}", kMaxDrafts));
-    num_tokens = value;
+  const auto given = nlohmann::json::parse(json, nullptr, false);
+  if (!given.is_object() || !given.contains("method")) return refuse(R"(a JSON object like {"method": "ngram"})");
+  if (given["method"] == "none" && given.size() == 1) return SpeculativeConfig{.num_speculative_tokens = 0};
+  if (given["method"] == "none") return refuse(R"(no other key beside method "none")");
+  if (given["method"] != "ngram") return refuse(R"(method "ngram" or "none")");
+  SpeculativeConfig config;
+  const std::map<std::string, std::pair<int*, int>> keys = {
+      {"num_speculative_tokens", {&config.num_speculative_tokens, kMaxDrafts}},
+      {"prompt_lookup_min", {&config.prompt_lookup_min, kMaxPromptLookup}},
+      {"prompt_lookup_max", {&config.prompt_lookup_max, kMaxPromptLookup}}};
+  for (const auto& [name, value] : given.items()) {
+    if (name == "method") continue;
+    const auto key = keys.find(name);
+    if (key == keys.end())
+      return refuse("method, num_speculative_tokens, prompt_lookup_min and prompt_lookup_max only");
+    const auto [number, max] = key->second;
+    if (!value.is_number_unsigned() || value < 1 || value > max) return refuse(fmt::format("{} 1 to {}", name, max));
+    *number = value;
   }
-  return num_tokens;
+  // Where one of the two is given, the other one's default gives way.
+  if (!given.contains("prompt_lookup_min"))
+    config.prompt_lookup_min = std::min(config.prompt_lookup_min, config.prompt_lookup_max);
+  if (!given.contains("prompt_lookup_max"))
+    config.prompt_lookup_max = std::max(config.prompt_lookup_min, config.prompt_lookup_max);
+  if (config.prompt_lookup_min > config.prompt_lookup_max)
+    return refuse("prompt_lookup_min no larger than prompt_lookup_max");
+  return config;
 }
 
 Result<uint64_t> parse_memory(std::string_view flag, const std::string& text, uint64_t total) {

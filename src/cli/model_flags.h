@@ -40,9 +40,9 @@ inline const std::vector<std::string> kKvTypeNames = {"auto", "bf16", "int8", "f
 
 // "4G", "512MiB", "1e9", "50%" (of total). Error kBadUsage names the flag.
 Result<uint64_t> parse_memory(std::string_view flag, const std::string& text, uint64_t total);
-// vLLM's --speculative-config: the number of tokens to guess, 0 with {"method": "none"}, kMaxDrafts for an empty text.
+// vLLM's --speculative-config. No tokens are guessed with {"method": "none"}; an empty text is {"method": "ngram"}.
 // Error kBadUsage: no JSON object, or a method or key that is not supported.
-Result<int> parse_speculative_config(const std::string& json);
+Result<SpeculativeConfig> parse_speculative_config(const std::string& json);
 // "4096", "32k" (thousands), "32K" (1,024s), as vLLM reads them.
 Result<int64_t> parse_token_count(std::string_view flag, const std::string& text);
 

@@ -98,7 +98,7 @@ Result<int> serve(ServeOptions& options, const CLI::App& app) {
   RETORT_TRY(check_quantization(options.quantization, chosen.options.model));
   const uint64_t seed = chosen.options.engine.seed;
   chosen.options.engine = options.engine;
-  RETORT_ASSIGN(chosen.options.engine.num_speculative_tokens, parse_speculative_config(options.speculative_config));
+  RETORT_ASSIGN(chosen.options.engine.speculative, parse_speculative_config(options.speculative_config));
   chosen.options.engine.seed = seed;
   auto& server = options.server;
   server.force_thinking = chosen.force_thinking;

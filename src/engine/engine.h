@@ -22,7 +22,7 @@ struct EngineConfig {
   double max_step_ms = 200;  // the next token of a running answer waits no longer for others' prompts; 0: no limit
   int max_waiting = 1024;    // sequences beyond max_num_seqs that may wait before submit() says kUnavailable
   bool enable_prefix_caching = true;
-  int num_speculative_tokens = kMaxDrafts;  // guessed at most in one step of a sequence, ngram.h; 0: none
+  SpeculativeConfig speculative = {};  // ngram.h
   int repetition_guard = 2048;  // an answer ends that repeats itself over so many tokens, repetition.h; 0: none does
   uint64_t seed = 0;            // for requests that bring none
   std::vector<TokenId> stop_tokens = {};  // the model's own, unless a request ignores them

@@ -120,7 +120,7 @@ void EngineCore::expire(Clock::time_point now) {
 bool EngineCore::plan_step() {
   const auto start = now_();
   settle_constraints();
-  if (config_.num_speculative_tokens > 0)
+  if (config_.speculative.num_speculative_tokens > 0)
     for (auto& [id, live] : live_)
       for (Sample& sample : live.samples)
         if (sample.sequence && !sample.constraint && sample.sequence->is_decoding()) propose(live, sample);
@@ -203,8 +203,9 @@ void EngineCore::propose(const Live& live, Sample& sample) const {
   Sequence& sequence = *sample.sequence;
   const int64_t left = std::min(live.params.max_tokens - (sequence.num_tokens() - sequence.num_prompt_tokens),
                                 config_.max_model_len - sequence.num_tokens());
-  const auto drafts = sample.speculator.propose(
-      sequence.tokens, static_cast<int>(std::min<int64_t>(left - 1, config_.num_speculative_tokens)));
+  SpeculativeConfig config = config_.speculative;
+  config.num_speculative_tokens = static_cast<int>(std::min<int64_t>(left - 1, config.num_speculative_tokens));
+  const auto drafts = sample.speculator.propose(sequence.tokens, config);
   sequence.drafts.assign(drafts.begin(), drafts.end());
   sequence.draft_acceptance = sample.speculator.acceptance();
 }

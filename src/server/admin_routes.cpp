@@ -59,7 +59,7 @@ Json engine_json(const ServedModel& model) {
           {"max_step_ms", config.max_step_ms},
           {"max_waiting", config.max_waiting},
           {"enable_prefix_caching", config.enable_prefix_caching},
-          {"num_speculative_tokens", config.num_speculative_tokens},
+          {"num_speculative_tokens", config.speculative.num_speculative_tokens},
           {"repetition_guard", config.repetition_guard},
           {"num_kv_blocks", model.engine->stats().num_kv_blocks},
           {"kv_cache_dtype", model.kv_cache_dtype}};

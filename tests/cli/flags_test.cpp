@@ -41,16 +41,29 @@ TEST(TokenCount, AsVllmReadsThem) {
 }
 
 TEST(SpeculativeConfig, AsVllmReadsIt) {
-  EXPECT_EQ(parse_speculative_config(""), kMaxDrafts);
-  EXPECT_EQ(parse_speculative_config(R"({"method": "ngram"})"), kMaxDrafts);
-  EXPECT_EQ(parse_speculative_config(R"({"method": "ngram", "num_speculative_tokens": 3})"), 3);
-  EXPECT_EQ(parse_speculative_config(R"({"method": "none"})"), 0);
+  EXPECT_EQ(parse_speculative_config(""), SpeculativeConfig{});
+  EXPECT_EQ(parse_speculative_config(R"({"method": "ngram"})"), SpeculativeConfig{});
+  EXPECT_EQ(parse_speculative_config(R"({"method": "ngram", "num_speculative_tokens": 3})")->num_speculative_tokens, 3);
+  EXPECT_EQ(parse_speculative_config(R"({"method": "none"})")->num_speculative_tokens, 0);
   for (const auto* text :
        {"ngram", "3", "{", "{}", R"({"method": "eagle"})", R"({"method": 3})", R"({"method": "ngram", "model": "x"})",
         R"({"method": "ngram", "num_speculative_tokens": 0})", R"({"method": "ngram", "num_speculative_tokens": 8})",
-        R"({"method": "ngram", "num_speculative_tokens": "3"})", R"({"method": "none", "num_speculative_tokens": 3})"})
+        R"({"method": "ngram", "num_speculative_tokens": "3"})", R"({"method": "none", "num_speculative_tokens": 3})",
+        R"({"method": "ngram", "prompt_lookup_min": 0})", R"({"method": "ngram", "prompt_lookup_max": 33})",
+        R"({"method": "ngram", "prompt_lookup_min": 4, "prompt_lookup_max": 3})"})
     EXPECT_FALSE(parse_speculative_config(text)) << text;
   EXPECT_THAT(parse_speculative_config("x").error().message, HasSubstr("--speculative-config"));
+}
+
+TEST(SpeculativeConfig, OneLengthOfAMatchMovesTheOthersDefault) {
+  const auto lengths = [](const char* text) {
+    const auto config = parse_speculative_config(text).value();
+    return std::pair(config.prompt_lookup_min, config.prompt_lookup_max);
+  };
+  EXPECT_EQ(lengths(R"({"method": "ngram", "prompt_lookup_max": 4})"), std::pair(2, 4));
+  EXPECT_EQ(lengths(R"({"method": "ngram", "prompt_lookup_max": 1})"), std::pair(1, 1));
+  EXPECT_EQ(lengths(R"({"method": "ngram", "prompt_lookup_min": 12})"), std::pair(12, 12));
+  EXPECT_EQ(lengths(R"({"method": "ngram", "prompt_lookup_min": 3, "prompt_lookup_max": 5})"), std::pair(3, 5));
 }
 
 TEST(KernelTuningFlag, AutoDefaultOrNumbers) {

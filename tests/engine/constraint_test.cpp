@@ -95,7 +95,7 @@ EngineConfig config() {
           .max_num_seqs = 12,
           .max_num_batched_tokens = 48,
           .max_step_ms = 0,
-          .num_speculative_tokens = 4,
+          .speculative = {.num_speculative_tokens = 4},
           .seed = 5,
           .stop_tokens = {kStop}};
 }

@@ -40,7 +40,7 @@ class CoreUnderTest {
              .max_num_seqs = config.max_num_seqs,
              .max_num_batched_tokens = config.max_num_batched_tokens,
              .enable_prefix_caching = config.enable_prefix_caching,
-             .num_speculative_tokens = config.num_speculative_tokens,
+             .speculative = {.num_speculative_tokens = config.num_speculative_tokens},
              .seed = 5,
              .stop_tokens = config.stop_tokens},
             runner, [] {}, [this] { return time; }) {}

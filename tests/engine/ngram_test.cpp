@@ -11,10 +11,14 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-std::vector<TokenId> guesses(const std::vector<TokenId>& tokens, int max_drafts = kMaxDrafts) {
+std::vector<TokenId> guesses(const std::vector<TokenId>& tokens, const SpeculativeConfig& config) {
   NgramSpeculator speculator;
-  const auto drafts = speculator.propose(tokens, max_drafts);
+  const auto drafts = speculator.propose(tokens, config);
   return {drafts.begin(), drafts.end()};
+}
+
+std::vector<TokenId> guesses(const std::vector<TokenId>& tokens, int max_drafts = kMaxDrafts) {
+  return guesses(tokens, SpeculativeConfig{.num_speculative_tokens = max_drafts});
 }
 
 TEST(Ngram, GuessesWhatFollowedTheLastTokensBefore) {
@@ -37,15 +41,23 @@ TEST(Ngram, TheLongestMatchDecidesAndOfEqualOnesTheLatest) {
   EXPECT_THAT(guesses({2, 3, 70, 2, 3, 80, 2, 3}, 1), ElementsAre(80));
 }
 
+TEST(Ngram, LengthsOfMatchesAreBounded) {
+  const std::vector<TokenId> tokens = {1, 2, 3, 70, 9, 2, 3, 80, 1, 2, 3};
+  EXPECT_THAT(guesses(tokens, {.num_speculative_tokens = 1, .prompt_lookup_max = 2}), ElementsAre(80));
+  EXPECT_THAT(guesses(tokens, {.num_speculative_tokens = 1, .prompt_lookup_min = 3}), ElementsAre(70));
+  EXPECT_THAT(guesses(tokens, {.num_speculative_tokens = 1, .prompt_lookup_min = 4}), IsEmpty());
+  EXPECT_THAT(guesses({7, 8, 7}, {.prompt_lookup_min = 1, .prompt_lookup_max = 1}), ElementsAre(8, 7));
+}
+
 TEST(Ngram, LearnsHowGoodGuessesOfOneLengthOfMatchAre) {
   NgramSpeculator speculator;
   const std::vector<TokenId> short_match = {1, 2, 3, 9, 1, 2}, long_match = {1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5};
-  speculator.propose(long_match, 4);
+  speculator.propose(long_match, {});
   const double before = speculator.acceptance();
-  speculator.propose(short_match, 4);
+  speculator.propose(short_match, {});
   for (int i = 0; i < 100; ++i) speculator.judge(false);
   EXPECT_LT(speculator.acceptance(), 0.01);
-  speculator.propose(long_match, 4);
+  speculator.propose(long_match, {});
   EXPECT_EQ(speculator.acceptance(), before);
   for (int i = 0; i < 100; ++i) speculator.judge(true);
   EXPECT_GT(speculator.acceptance(), 0.99);

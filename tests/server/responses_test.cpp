@@ -114,7 +114,7 @@ TEST_F(ResponsesTest, ItsIdMayBeAskedFor) {
 
 TEST_F(ResponsesTest, AStreamMayComeInLargerPieces) {
   EngineConfig engine = FakeModel::default_config();
-  engine.num_speculative_tokens = 0;  // a step is a token
+  engine.speculative.num_speculative_tokens = 0;  // a step is a token
   start({}, engine);
   model_->step_ms = 4;  // so that what comes does not gather
   const auto num_deltas = [&](const char* more) {
