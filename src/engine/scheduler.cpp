@@ -29,6 +29,8 @@ int64_t shift_ms(int64_t priority, int64_t level_ms) {
   return priority < 0 ? -shift : shift;
 }
 
+bool is_prompt(const std::unique_ptr<Sequence>& sequence) { return !sequence->is_decoding() && !sequence->is_held; }
+
 // How far the prefix cache may bring it: the newest token is always left to compute, or there would be no logits.
 int64_t num_reusable(const Sequence& sequence) {
   const bool is_scored = !sequence.score_prompt || sequence.num_scored >= sequence.num_prompt_tokens - 1;
@@ -118,12 +120,15 @@ void Scheduler::plan_decodes() {
   }
 }
 
-// In rounds, so that every sequence's likeliest drafts go first.
+// In rounds, so that every sequence's likeliest drafts go first. Prompts keep their room in the step.
 void Scheduler::plan_drafts() {
+  const bool has_prompts = !waiting_.empty() || std::ranges::any_of(running_, is_prompt);
+  const int64_t max_tokens = config_.max_num_batched_tokens - (has_prompts ? kMinChunkTokens : 0);
   double expected_tokens = static_cast<double>(step_.sequences.size());
   for (bool added = cost_.knows(); added;) {
     added = false;
     for (auto& scheduled : step_.sequences) {
+      if (step_.shape.num_tokens >= max_tokens) return;
       if (!pays(scheduled, expected_tokens) || !add_draft(scheduled)) continue;
       expected_tokens += std::pow(scheduled.sequence->draft_acceptance, scheduled.num_drafts);
       added = true;
@@ -135,7 +140,6 @@ void Scheduler::plan_drafts() {
 bool Scheduler::pays(const ScheduledSequence& scheduled, double expected_tokens) const {
   const Sequence& sequence = *scheduled.sequence;
   if (scheduled.num_drafts == std::ssize(sequence.drafts)) return false;
-  if (step_.shape.num_tokens >= config_.max_num_batched_tokens) return false;
   StepShape longer = step_.shape;
   longer.add_run(scheduled.first_position + scheduled.num_tokens, 1);
   const double seconds = cost_.predict(step_.shape), more_seconds = cost_.predict(longer) - seconds;
@@ -164,13 +168,12 @@ void Scheduler::schedule(const ScheduledSequence& scheduled) {
 
 // Those that wait and are due before a prompt under way start first, and go before it.
 void Scheduler::plan_chunks() {
-  const auto has_prompt = [](const auto& sequence) { return !sequence->is_decoding() && !sequence->is_held; };
-  if (const auto under_way = std::ranges::find_if(running_, has_prompt); under_way != running_.end()) {
+  if (const auto under_way = std::ranges::find_if(running_, is_prompt); under_way != running_.end()) {
     const auto rank = (*under_way)->rank();
     while (!waiting_.empty() && (*waiting_.begin())->rank() < rank && start_next() != nullptr) continue;
   }
   for (const auto& sequence : running_)
-    if (has_prompt(sequence)) plan_chunk(*sequence);
+    if (is_prompt(sequence)) plan_chunk(*sequence);
 }
 
 void Scheduler::admit() {

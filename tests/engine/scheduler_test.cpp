@@ -238,7 +238,7 @@ class Drafting : public ::testing::Test {
     }
     sequence_->drafts = {11, 12, 13, 14, 15};
   }
-  Scheduler scheduler_{{.max_num_seqs = 4}, 64, true};
+  Scheduler scheduler_{{.max_num_seqs = 4, .max_num_batched_tokens = 31}, 64, true};
   Sequence* sequence_;
 };
 
@@ -268,6 +268,13 @@ TEST_F(Drafting, RightOnesNeedNotRunAgainAndWrongOnesLeaveNothing) {
   sequence_->drafts.clear();
   EXPECT_EQ(integrity(scheduler_), "");
   EXPECT_EQ(turn(scheduler_), (std::vector<Chunk>{{1, 34, 1}}));
+}
+
+TEST_F(Drafting, LeavesAPromptItsRoom) {
+  sequence_->draft_acceptance = 1;
+  sequence_->drafts.assign(40, 1);
+  scheduler_.add({.request_id = 2, .prompt = prompt_of(40, 2)});
+  EXPECT_EQ(chunks(scheduler_.plan()), (std::vector<Chunk>{{1, 31, 15}, {2, 0, 16}}));
 }
 
 TEST(Scheduler, NobodyIsPreemptedForAGuess) {
