@@ -5,6 +5,7 @@
   run.py open --rate 0.5 --requests 60                                Poisson arrivals
   run.py stall --concurrency 8 --max-prompt 3000 --max-tokens 400     the worst gap when a long prompt comes
   run.py turns --max-prompt 2000 --requests 100                       what the second turn of a conversation costs
+  run.py copy --requests 4 --max-prompt 400 --max-tokens 400          an answer that repeats its prompt
 
 --server NAME=URL, repeatable, names who is asked, one after another; all of them must serve the same model. --pid tells what CPU
 time the threads of that process, a server on this machine, took for it.
@@ -25,6 +26,7 @@ SCENARIOS = {
     "open": scenarios.open_loop,
     "stall": scenarios.long_prompt_among_streams,
     "turns": scenarios.second_turn,
+    "copy": scenarios.copying,
 }
 
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 
 from client import Timing, chat, client_for
-from prompts import length, prompt, user
+from prompts import length, passage, prompt, user
 
 
 def requests(seed: int, count: int, shortest: int, longest: int) -> list[list[dict]]:
@@ -69,3 +69,11 @@ async def second_turn(url: str, args) -> dict[str, list[Timing]]:
             await chat(client, url, others, 8)
         third = await turn(client, "And in three words?")
     return {"first turn": [first], "second turn": [second], f"third turn, {args.requests} requests later": [third]}
+
+
+async def copying(url: str, args) -> list[Timing]:
+    """One client has passages of args.max_prompt tokens repeated, one after another."""
+    rng = random.Random(args.seed)
+    asked = [f"Repeat this word for word:\n\n{passage(rng, args.max_prompt)}" for _ in range(args.requests)]
+    async with client_for(1) as client:
+        return [await chat(client, url, user(text), args.max_tokens) for text in asked]

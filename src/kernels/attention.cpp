@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/result.h"
 #include "kernels/magnitude.h"
@@ -172,12 +173,14 @@ void Attention::run(const float* q, int num_heads, std::span<const AttentionSequ
   const auto num_threads = static_cast<size_t>(pool_->num_threads());
   floats_.resize(std::max(floats_.size(), num_floats * num_threads));
   ints_.resize(std::max(ints_.size(), num_ints * num_threads));
+  tiles_read_.assign(num_threads, tiles_.size());
   pool_->parallel_for(pieces_.size(), 1, [&](size_t begin, size_t end, int thread_idx) {
     const auto thread = static_cast<size_t>(thread_idx);
     for (size_t i = begin; i < end; ++i)
       attend(call, pieces_[i],
              Scratch(floats_.data() + num_floats * thread, ints_.data() + num_ints * thread,
-                     call.num_queries(tiles_[pieces_[i].tile]), kv.head_dim));
+                     call.num_queries(tiles_[pieces_[i].tile]), kv.head_dim),
+             tiles_read_[thread]);
   });
   if (pieces_.size() == tiles_.size()) return;
   pool_->parallel_for(tiles_.size(), 1, [&](size_t begin, size_t end, int) {
@@ -208,9 +211,10 @@ void Attention::cut_into_pieces(const Call& call) {
   states_.resize(std::max(states_.size(), num_floats));
 }
 
-void Attention::attend(const Call& call, const Piece& piece, const Scratch& scratch) {
+// Spans of one tile share what was read of its queries, where a thread has one after another.
+void Attention::attend(const Call& call, const Piece& piece, const Scratch& scratch, size_t& tile_read) {
   const Tile& tile = tiles_[piece.tile];
-  if (!call.by_whole_spans) read_queries(call, tile, scratch);
+  if (!call.by_whole_spans && std::exchange(tile_read, piece.tile) != piece.tile) read_queries(call, tile, scratch);
   if (piece.span >= 0) return visit_span(call, tile, piece.span, scratch, state_of_span(call, tile, piece.span));
   visit_span(call, tile, 0, scratch, scratch.state);
   for (int64_t span = 1; span < tile.num_spans(); ++span) {

@@ -59,7 +59,7 @@ class Attention {
 
   void cut_into_tiles(std::span<const AttentionSequence> sequences, int num_kv_heads, int64_t rows_per_tile);
   void cut_into_pieces(const Call& call);
-  void attend(const Call& call, const Piece& piece, const Scratch& scratch);
+  void attend(const Call& call, const Piece& piece, const Scratch& scratch, size_t& tile_read);
   void read_queries(const Call& call, const Tile& tile, const Scratch& scratch) const;
   void code_query(const Call& call, const Tile& tile, const float* query, int64_t i, const Scratch& scratch) const;
   void visit_span(const Call& call, const Tile& tile, int64_t span, const Scratch& scratch,
@@ -80,6 +80,7 @@ class Attention {
   std::vector<float> states_;  // of the spans of tiles that are split
   std::vector<float> floats_;  // of Scratch, one part a thread
   std::vector<int32_t> ints_;
+  std::vector<size_t> tiles_read_;  // by thread: whose queries its Scratch holds
 };
 
 }  // namespace retort

@@ -83,7 +83,7 @@ class AttentionLoops {
     for (int d = 0; d < s.head_dim; d += kStep) {
       V keys[kKeys][kStep];
       for (int j = 0; j < kKeys; ++j) Store<V>::load_keys(s.keys, d, token + j * kWidth, keys[j]);
-      if (s.next) prefetch(s, d, token);
+      if (s.next) prefetch<kKeys>(s, (d * kBlockTokens + token * kStep) * Store<V>::kTokenBytes);
       for (int i = 0; i < kStep; ++i, queries += s.query_stride)
         for (int q = 0; q < Q; ++q) {
           const V query = V::broadcast(queries[q]);
@@ -94,14 +94,11 @@ class AttentionLoops {
       for (int j = 0; j < kKeys; ++j) sums[q][j].store(work.weights + q * kBlockTokens + token + j * kWidth);
   }
 
-  // The same bytes of the next block's keys and values that this step of `scores` reads of this block's keys.
-  static void prefetch(const AttentionStep& s, int d, int token) {
-    const char* next = static_cast<const char*>(s.next) + (d * kBlockTokens + token * kStep) * Store<V>::kTokenBytes;
-    const int half = s.head_dim * kBlockTokens * Store<V>::kTokenBytes;
-    for (int byte = 0; byte < V::kKeyVectors * kWidth * 4; byte += 64) {
-      __builtin_prefetch(next + byte, 0, 2);
-      __builtin_prefetch(next + half + byte, 0, 2);
-    }
+  // The bytes of the next block that N vectors are read from in this one.
+  template <int N>
+  static void prefetch(const AttentionStep& s, int first_byte) {
+    const char* next = static_cast<const char*>(s.next) + first_byte;
+    for (int byte = 0; byte < 4 * N * kWidth; byte += 64) __builtin_prefetch(next + byte, 0, 2);
   }
 
   // Turns scores into weights and carries max and sum on.
@@ -165,6 +162,7 @@ class AttentionLoops {
       const int left = N > 1 ? kWidth : s.head_dim - d;
       Store<V>::load_values(s.values, s.head_dim, token, d + j * kWidth, left, values[j]);
     }
+    if (s.next) prefetch<N>(s, (s.head_dim * kBlockTokens + token * s.head_dim + d * kStep) * Store<V>::kTokenBytes);
     for (int i = 0; i < T; ++i)
       for (int q = 0; q < Q; ++q) {
         const V weight = V::broadcast(work.weights[q * kBlockTokens + token + i]);
