@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <set>
@@ -184,6 +185,11 @@ std::vector<int> allowed_cpus() {
       if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
   if (cpus.empty()) cpus.push_back(0);
   return cpus;
+}
+
+int num_usable_cpus() {
+  const auto num_cpus = static_cast<double>(allowed_cpus().size());
+  return static_cast<int>(std::max(1.0, std::min(num_cpus, std::ceil(cgroup_cpu_quota()))));
 }
 
 int default_num_threads() {

@@ -27,6 +27,7 @@ Result<Isa> select_isa();
 std::string cpu_model();          // "AMD EPYC 9354"
 std::string cpu_features();       // those that matter here, "avx2 f16c avx512vnni avx512bf16"
 std::vector<int> allowed_cpus();  // by affinity mask
+int num_usable_cpus();            // of those, as many as the cgroup's CPU quota lets run at once, at least 1
 int default_num_threads();        // physical cores among allowed_cpus(), within the cgroup's CPU quota, at least 1
 
 struct Memory {

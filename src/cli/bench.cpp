@@ -243,7 +243,7 @@ RunCommand add_bench_command(CLI::App& app) {
       ->check(at_least(1))
       ->capture_default_str();
   app.add_option("-t,--threads", options->threads, "Compute threads")
-      ->check(between(1, kMaxThreads))
+      ->check(thread_count())
       ->default_str(fmt::format("physical cores: {}", default_num_threads()));
   app.add_option("--kv-cache-dtype", options->kv_type, "Keys and values as bf16 (auto), int8 or f32")
       ->check(CLI::IsMember(kKvTypeNames))

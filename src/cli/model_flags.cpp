@@ -97,7 +97,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->capture_default_str()
       ->group("Model");
   app.add_option("--threads", flags.threads, "Compute threads")
-      ->check(between(1, kMaxThreads))
+      ->check(thread_count())
       ->default_str(fmt::format("physical cores, {} here", cores))
       ->group("Model");
   add_kernel_tuning_flag(app, flags.kernel_tuning, "Model");

@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-namespace retort {
+#include "base/cpu.h"
 
-constexpr int kMaxThreads = 1024;
+namespace retort {
 
 inline CLI::Validator between(double least, double most) {
   return CLI::Validator(
@@ -25,6 +25,18 @@ inline CLI::Validator between(double least, double most) {
         if (most == std::numeric_limits<double>::infinity())
           return fmt::format("expected {} or more, got {}", least, text);
         return fmt::format("expected {} to {}, got {}", least, most, text);
+      },
+      "");
+}
+
+// Threads beyond the CPUs wait for each other: each step is then as slow as two.
+inline CLI::Validator thread_count() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        int value = 0;
+        const int most = num_usable_cpus();
+        if (CLI::detail::lexical_cast(text, value) && value >= 1 && value <= most) return "";
+        return fmt::format("expected 1 to {}, the CPUs this process may use, got {}", most, text);
       },
       "");
 }

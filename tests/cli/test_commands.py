@@ -98,6 +98,13 @@ def test_mistakes_are_refused_with_a_hint(arguments, message):
     assert len(result.stderr.splitlines()) <= 5
 
 
+@pytest.mark.parametrize("command", ["serve", "bench"])
+def test_no_more_threads_than_cpus(command):
+    one_cpu = min(os.sched_getaffinity(0))
+    refused = run(command, MODEL, "--threads", "2", expect=2, preexec_fn=lambda: os.sched_setaffinity(0, {one_cpu}))
+    assert "--threads: expected 1 to 1, the CPUs this process may use, got 2" in refused.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

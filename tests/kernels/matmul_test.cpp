@@ -200,7 +200,7 @@ TEST_P(EveryType, ScalarTwinAgreesWithDequantisedWeights) {
 
 TEST_P(EveryType, EveryInstructionSetEqualsTheScalarTwin) {
   for (const int64_t outputs : {1, 15, 16, 17, 50}) {
-    for (const int64_t rows : {1, 2, 3, 4, 5, 7, 9, 13, 16, 17, 33}) {
+    for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 32, 33, 64}) {
       const Problem p = make_problem(GetParam(), outputs, 256 + 256 * (rows % 3), rows, static_cast<unsigned>(rows));
       for (Isa isa : supported_isas()) {
         const auto expected = specified(p, isa, rows), out = multiply(p, isa, rows);
