@@ -29,7 +29,7 @@ inline CLI::Validator between(double least, double most) {
       "");
 }
 
-// Threads beyond the CPUs wait for each other: each step is then as slow as two.
+// Threads beyond the CPUs only wait for each other.
 inline CLI::Validator thread_count() {
   return CLI::Validator(
       [](std::string& text) -> std::string {

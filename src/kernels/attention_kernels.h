@@ -44,6 +44,13 @@ struct AttentionStep {
   float* out;  // [num_queries][head_dim]
 };
 
+// Asks for the bytes of the next block that kVectors vectors of 32-bit lanes are read from in this one.
+template <class V, int kVectors>
+void prefetch_next(const AttentionStep& s, int first_byte) {
+  const char* next = static_cast<const char*>(s.next) + first_byte;
+  for (int byte = 0; byte < 4 * kVectors * V::kWidth; byte += 64) __builtin_prefetch(next + byte, 0, 2);
+}
+
 // What queries have seen so far, as in AttentionStep.
 struct AttentionState {
   float* max;  // [num_queries]

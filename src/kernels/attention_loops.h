@@ -83,7 +83,7 @@ class AttentionLoops {
     for (int d = 0; d < s.head_dim; d += kStep) {
       V keys[kKeys][kStep];
       for (int j = 0; j < kKeys; ++j) Store<V>::load_keys(s.keys, d, token + j * kWidth, keys[j]);
-      if (s.next) prefetch<kKeys>(s, (d * kBlockTokens + token * kStep) * Store<V>::kTokenBytes);
+      if (s.next) prefetch_next<V, kKeys>(s, (d * kBlockTokens + token * kStep) * Store<V>::kTokenBytes);
       for (int i = 0; i < kStep; ++i, queries += s.query_stride)
         for (int q = 0; q < Q; ++q) {
           const V query = V::broadcast(queries[q]);
@@ -92,13 +92,6 @@ class AttentionLoops {
     }
     for (int q = 0; q < Q; ++q)
       for (int j = 0; j < kKeys; ++j) sums[q][j].store(work.weights + q * kBlockTokens + token + j * kWidth);
-  }
-
-  // The bytes of the next block that N vectors are read from in this one.
-  template <int N>
-  static void prefetch(const AttentionStep& s, int first_byte) {
-    const char* next = static_cast<const char*>(s.next) + first_byte;
-    for (int byte = 0; byte < 4 * N * kWidth; byte += 64) __builtin_prefetch(next + byte, 0, 2);
   }
 
   // Turns scores into weights and carries max and sum on.
@@ -162,7 +155,8 @@ class AttentionLoops {
       const int left = N > 1 ? kWidth : s.head_dim - d;
       Store<V>::load_values(s.values, s.head_dim, token, d + j * kWidth, left, values[j]);
     }
-    if (s.next) prefetch<N>(s, (s.head_dim * kBlockTokens + token * s.head_dim + d * kStep) * Store<V>::kTokenBytes);
+    if (s.next)
+      prefetch_next<V, N>(s, (s.head_dim * kBlockTokens + token * s.head_dim + d * kStep) * Store<V>::kTokenBytes);
     for (int i = 0; i < T; ++i)
       for (int q = 0; q < Q; ++q) {
         const V weight = V::broadcast(work.weights[q * kBlockTokens + token + i]);

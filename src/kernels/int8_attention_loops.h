@@ -82,7 +82,7 @@ class Int8AttentionLoops {
     for (int d = 0; d < s.head_dim; d += 4, words += s.query_stride, keys += 4 * kBlockTokens) {
       typename D::Stored stored[kKeys];
       for (int j = 0; j < kKeys; ++j) stored[j] = D::load(keys + 4 * j * kWidth);
-      if (s.next) prefetch<kKeys>(s, d * kBlockTokens + 4 * token);
+      if (s.next) prefetch_next<V, kKeys>(s, d * kBlockTokens + 4 * token);
       for (int q = 0; q < Q; ++q) {
         const typename D::Coded x = D::coded(words + q, s.coded.low_offset);
         for (int j = 0; j < kKeys; ++j) sums[q][j] = D::dot(sums[q][j], stored[j], x);
@@ -94,13 +94,6 @@ class Int8AttentionLoops {
         V::mul(V::mul(D::value(sums[q][j], s.coded.starts[q]), V::broadcast(s.coded.scales[q])), scales)
             .store(work.weights + q * kBlockTokens + token + j * kWidth);
     }
-  }
-
-  // The bytes of the next block that N vectors are read from in this one.
-  template <int N>
-  static void prefetch(const AttentionStep& s, int first_byte) {
-    const char* next = static_cast<const char*>(s.next) + first_byte;
-    for (int byte = 0; byte < 4 * N * kWidth; byte += 64) __builtin_prefetch(next + byte, 0, 2);
   }
 
   // Turns scores into weights of the stored values and carries max and sum on. Bytes of tokens not visible may be
@@ -161,7 +154,7 @@ class Int8AttentionLoops {
       typename D::Stored stored[N];
       for (int j = 0; j < N; ++j)
         stored[j] = N > 1 || left >= kWidth ? D::load(values + 4 * j * kWidth) : D::load_first(values, left);
-      if (s.next) prefetch<N>(s, s.head_dim * kBlockTokens + 4 * (four * s.head_dim + d));
+      if (s.next) prefetch_next<V, N>(s, s.head_dim * kBlockTokens + 4 * (four * s.head_dim + d));
       for (int q = 0; q < Q; ++q) {
         const typename D::Coded x = D::coded(work.coded + q * 2 * kFours + four, kFours);
         for (int j = 0; j < N; ++j) sums[q][j] = D::dot(sums[q][j], stored[j], x);
