@@ -15,7 +15,6 @@ endfunction()
 
 retort_instruction_set(avx2 "x86_64|AMD64" -mavx2 -mfma -mf16c)
 set(RETORT_AVX512_FLAGS -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512)
-set(RETORT_AVX512_FLAGS ${RETORT_AVX512_FLAGS} PARENT_SCOPE) # for the emulation of AMX in the tests
 retort_instruction_set(avx512 "x86_64|AMD64" ${RETORT_AVX512_FLAGS})
 retort_instruction_set(avx512bf16 "x86_64|AMD64" ${RETORT_AVX512_FLAGS} -mavx512bf16)
 retort_instruction_set(amx "x86_64|AMD64" ${RETORT_AVX512_FLAGS} -mamx-tile -mamx-int8)

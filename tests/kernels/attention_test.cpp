@@ -431,10 +431,14 @@ TEST_P(AttentionTest, StaleBytesAreNotRead) {
 TEST_P(AttentionTest, AgreesWithScalarTwin) {
   if (rounds) GTEST_SKIP() << "the twin multiplies in float32";
   Attention twin(Isa::kScalar, pool);
-  const Sequence sequence({2, 6, 128}, kSpanTokens + 44, 51);
-  const auto out = run_chunked(attention, sequence, type, {sequence.length}),
-             expected = run_chunked(twin, sequence, type, {sequence.length});
-  for (size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], expected[i], tolerance(4e-6)) << i;
+  for (const Shape& shape : {Shape{2, 6, 128}, Shape{1, 7, 64}, Shape{3, 1, 80}, Shape{2, 3, 96}, Shape{1, 13, 24}}) {
+    const Sequence sequence(shape, kSpanTokens + 44, 51);
+    const auto out = run_chunked(attention, sequence, type, {sequence.length}),
+               expected = run_chunked(twin, sequence, type, {sequence.length});
+    for (size_t i = 0; i < out.size(); ++i)
+      ASSERT_NEAR(out[i], expected[i], tolerance(4e-6))
+          << "head_dim " << shape.head_dim << ", group " << shape.group << ", element " << i;
+  }
 }
 
 // Channels that are large for every token, as Qwen2's key biases make them, cost the others no precision once their

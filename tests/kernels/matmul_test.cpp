@@ -9,105 +9,10 @@
 #include <vector>
 
 #include "formats/codecs.h"
-#if defined(__x86_64__)
-#include "kernels/amx_emulation.h"
-#endif
+#include "kernels/matmul_problem.h"
 
 namespace retort {
 namespace {
-
-// Random blocks of a type: random bytes, or in each block one of `fills` throughout, but every half-precision field a
-// sane scale.
-std::vector<std::byte> random_blocks(TensorType type, size_t num_blocks, std::mt19937& rng,
-                                     const std::vector<int>& fills = {}) {
-  const auto& info = info_of(type);
-  std::vector<std::byte> bytes(num_blocks * info.block_bytes);
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    if (fills.empty())
-      bytes[i] = static_cast<std::byte>(rng());
-    else
-      bytes[i] = i % info.block_bytes != 0 ? bytes[i - 1] : static_cast<std::byte>(fills[rng() % fills.size()]);
-  }
-  const auto put = [&](size_t block, size_t offset) {
-    const uint16_t half = f32_to_f16(std::uniform_real_distribution<float>(-0.02f, 0.02f)(rng));
-    std::memcpy(bytes.data() + block * info.block_bytes + offset, &half, 2);
-  };
-  for (size_t i = 0; i < num_blocks; ++i) {
-    switch (type) {
-      case TensorType::kQ4_1:
-      case TensorType::kQ5_1:
-      case TensorType::kQ4_K:
-      case TensorType::kQ5_K:
-        put(i, 0);
-        put(i, 2);
-        break;
-      case TensorType::kQ2_K:
-        put(i, 80);
-        put(i, 82);
-        break;
-      case TensorType::kQ3_K:
-        put(i, 108);
-        break;
-      case TensorType::kQ6_K:
-        put(i, 208);
-        break;
-      case TensorType::kF16:
-        put(i, 0);
-        break;
-      case TensorType::kBF16: {
-        const uint16_t bits = f32_to_bf16(std::normal_distribution<float>(0, 0.02f)(rng));
-        std::memcpy(bytes.data() + i * 2, &bits, 2);
-        break;
-      }
-      case TensorType::kF32: {
-        const float value = std::normal_distribution<float>(0, 0.02f)(rng);
-        std::memcpy(bytes.data() + i * 4, &value, 4);
-        break;
-      }
-      default:
-        put(i, 0);
-    }
-  }
-  return bytes;
-}
-
-struct Problem {
-  std::vector<std::byte> bytes;
-  TensorView tensor;
-  std::vector<float> input;   // [rows, inputs]
-  std::vector<float> weight;  // dequantised [outputs, inputs]
-};
-
-Problem make_problem(TensorType type, int64_t outputs, int64_t inputs, int64_t rows, unsigned seed) {
-  std::mt19937 rng(seed);
-  Problem p;
-  const auto& info = info_of(type);
-  p.bytes = random_blocks(type, static_cast<size_t>(outputs * inputs) / info.block_elements, rng);
-  p.tensor = {"w", type, {static_cast<uint64_t>(outputs), static_cast<uint64_t>(inputs)}, p.bytes};
-  p.weight.resize(static_cast<size_t>(outputs * inputs));
-  dequantize(type, p.bytes, p.weight);
-  std::normal_distribution<float> normal;
-  p.input.resize(static_cast<size_t>(rows * inputs));
-  for (auto& x : p.input) x = normal(rng) * (rng() % 50 == 0 ? 20.0f : 1.0f);
-  return p;
-}
-
-// Kernels: an Isa or TileKernels.
-template <class Kernels>
-std::vector<float> multiply(const Problem& p, const Kernels& kernels, int64_t rows, int threads = 2,
-                            const float* bias = nullptr, bool accumulate = false, int64_t first_row = 0,
-                            const KernelTuning* tuning = nullptr) {
-  ThreadPool pool(threads);
-  const auto packed = PackedMatrix::pack(p.tensor, pool).value();
-  Matmul matmul(kernels, pool);
-  if (tuning != nullptr) matmul.set_tuning(*tuning);
-  Activations in;
-  in.resize(rows, packed.num_inputs());
-  std::copy_n(p.input.begin() + first_row * packed.num_inputs(), rows * packed.num_inputs(), in.row(0));
-  std::vector<float> out(static_cast<size_t>(rows * packed.num_outputs()), accumulate ? 1.0f : NAN);
-  matmul.run(in, {{&packed, bias, out.data(), packed.num_outputs(), accumulate}});
-  return out;
-}
 
 float flushed(float x) { return std::abs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
 float as_bf16(float x) { return flushed(bf16_to_f32(f32_to_bf16(flushed(x)))); }
@@ -242,29 +147,6 @@ TEST_P(EveryType, SeveralPanelsEqualTheScalarTwin) {
   }
 }
 
-#if defined(__x86_64__)
-TEST_P(EveryType, AmxOverEmulatedTilesEqualsTheScalarTwin) {
-  const auto isas = supported_isas();
-  if (std::ranges::find(isas, Isa::kAvx512Vnni) == isas.end()) GTEST_SKIP() << "AMX's kernels need AVX-512 VNNI too";
-  for (const int64_t rows : {3, 7, 16, 21, 40}) {
-    for (const int64_t inputs : {256, 512, 768}) {
-      const Problem p = make_problem(GetParam(), 33, inputs, rows, static_cast<unsigned>(rows + inputs));
-      EXPECT_EQ(multiply(p, kEmulatedAmxTileKernels, rows, 1), multiply(p, Isa::kScalar, rows, 1))
-          << rows << " rows, " << inputs << " inputs";
-    }
-  }
-}
-
-TEST(Matmul, AmxTakesGroupsThatAreNoPair) {
-  const auto isas = supported_isas();
-  if (std::ranges::find(isas, Isa::kAvx512Vnni) == isas.end()) GTEST_SKIP() << "AMX's kernels need AVX-512 VNNI too";
-  for (const int64_t inputs : {32, 96, 160}) {
-    const Problem p = make_problem(TensorType::kQ4_0, 16, inputs, 16, 9);
-    EXPECT_EQ(multiply(p, kEmulatedAmxTileKernels, 16, 1), multiply(p, Isa::kScalar, 16, 1)) << inputs << " inputs";
-  }
-}
-#endif
-
 // It decides which kernel a row goes through, and each of them makes the same bits.
 TEST_P(EveryType, TuningChangesNoBit) {
   for (const int64_t rows : {1, 2, 3, 4, 5, 7, 9, 12, 16, 21}) {
@@ -277,14 +159,6 @@ TEST_P(EveryType, TuningChangesNoBit) {
             << isa_name(isa) << ", " << rows << " rows, nudged_rows=" << tuning.nudged_rows
             << ",keeps_lines=" << tuning.keeps_lines << ",many_rows_from=" << tuning.many_rows_from;
     }
-#if defined(__x86_64__)
-    const auto isas = supported_isas();
-    if (std::ranges::find(isas, Isa::kAvx512Vnni) == isas.end()) continue;
-    const auto expected = multiply(p, Isa::kScalar, rows);
-    for (const int many_from : {1, 4, 9, kNoManyRows})
-      ASSERT_EQ(multiply_tuned(p, kEmulatedAmxTileKernels, rows, {1, many_from}), expected)
-          << "emulated AMX, " << rows << " rows, many_rows_from=" << many_from;
-#endif
   }
 }
 

@@ -1,9 +1,15 @@
-// Compiled for AVX-512, so kernels/ headers and intrinsics only.
-#include "kernels/amx_emulation.h"
+// The sources of the kernels themselves, over avx512_emulation/immintrin.h. Compiled for AVX2, so kernels/ headers and
+// intrinsics only.
+#define kAvx512VnniTileKernels kEmulatedAvx512VnniTileKernels
+#define kAvx512VnniUnpackedTileKernels kEmulatedAvx512VnniUnpackedTileKernels
+
+#include "kernels/emulated_kernels.h"
 
 #include <string.h>
 
 #include "kernels/amx/tile_loops.h"
+#include "kernels/avx512/tile.cpp"
+#include "kernels/avx512/unpacked_tile.cpp"
 
 namespace retort {
 namespace {

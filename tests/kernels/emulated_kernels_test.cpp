@@ -1,0 +1,86 @@
+#if defined(__x86_64__)
+#include "kernels/emulated_kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <random>
+
+#include "kernels/matmul_problem.h"
+
+namespace retort {
+namespace {
+
+struct Emulated {
+  const char* name;
+  const TileKernels& kernels;
+};
+const Emulated kEmulated[] = {{"AVX-512 VNNI", kEmulatedAvx512VnniTileKernels}, {"AMX", kEmulatedAmxTileKernels}};
+
+class EmulatedKernels : public testing::TestWithParam<TensorType> {
+ protected:
+  void SetUp() override {
+    const auto isas = supported_isas();
+    if (std::ranges::find(isas, Isa::kAvx2) == isas.end()) GTEST_SKIP() << "the emulation needs AVX2";
+  }
+
+  static void expect_scalar_twin(const Problem& p, int64_t rows, const KernelTuning* tuning = nullptr) {
+    const auto expected = multiply(p, Isa::kScalar, rows, 1);
+    for (const Emulated& emulated : kEmulated) {
+      const auto out = multiply(p, emulated.kernels, rows, 1, nullptr, false, 0, tuning);
+      for (size_t i = 0; i < out.size(); ++i)
+        ASSERT_EQ(std::bit_cast<uint32_t>(out[i]), std::bit_cast<uint32_t>(expected[i]))
+            << emulated.name << ", " << p.tensor.shape[0] << " outputs, " << p.tensor.shape[1] << " inputs, " << rows
+            << " rows, at " << i << ": " << out[i] << " against " << expected[i];
+    }
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Matmul, EmulatedKernels, testing::ValuesIn([] {
+                           std::vector<TensorType> types;
+                           for (const auto& info : tensor_types()) types.push_back(info.type);
+                           return types;
+                         }()),
+                         [](const auto& info) { return std::string(info_of(info.param).name); });
+
+TEST_P(EmulatedKernels, EqualTheScalarTwin) {
+  for (const int64_t outputs : {1, 15, 16, 17, 33})
+    for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 21, 33, 40, 65})
+      expect_scalar_twin(make_problem(GetParam(), outputs, 256 + 256 * (rows % 3), rows, static_cast<unsigned>(rows)),
+                         rows);
+}
+
+// Groups of inputs that are no whole chunk of a tile, nor a pair for AMX.
+TEST_P(EmulatedKernels, TakePartOfAChunk) {
+  if (info_of(GetParam()).block_elements > 32) GTEST_SKIP() << "its blocks are whole chunks";
+  for (const int64_t inputs : {32, 96, 160})
+    for (const int64_t rows : {1, 7, 16, 53}) expect_scalar_twin(make_problem(GetParam(), 17, inputs, rows, 9), rows);
+}
+
+// Quants all of their highest or lowest value, times activations that all are.
+TEST_P(EmulatedKernels, HoldExtremeSums) {
+  constexpr int64_t kOutputs = 32, kInputs = 512, kRows = 37;
+  if (info_of(GetParam()).block_elements == 1) GTEST_SKIP() << "no integers";
+  std::mt19937 rng(3);
+  Problem p = make_problem(GetParam(), kOutputs, kInputs, kRows, 3);
+  p.bytes = random_blocks(GetParam(), p.bytes.size() / info_of(GetParam()).block_bytes, rng, {0x00, 0xff, 0x7f, 0x80});
+  p.tensor.data = p.bytes;
+  for (size_t i = 0; i < p.input.size(); ++i)
+    p.input[i] = i % 16 == 0 || i % 80 == 3 ? (rng() % 2 ? 2.0f : -2.0f) : p.input[i - 1];
+  for (const int64_t rows : {int64_t{1}, int64_t{5}, kRows}) expect_scalar_twin(p, rows);
+}
+
+TEST_P(EmulatedKernels, TuningChangesNoBit) {
+  for (const int64_t rows : {1, 4, 9, 16, 21}) {
+    const Problem p = make_problem(GetParam(), 17, 256, rows, static_cast<unsigned>(rows));
+    for (const int many_from : {1, 4, 9, kNoManyRows}) {
+      const KernelTuning tuning{1, many_from, many_from == 4};
+      expect_scalar_twin(p, rows, &tuning);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace retort
+#endif
