@@ -1,9 +1,7 @@
 #include "base/cpu.h"
 
 #include <sched.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +11,8 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+
+#include "base/cgroup.h"
 
 #if defined(__aarch64__)
 #include <sys/auxv.h>
@@ -36,54 +36,6 @@ std::optional<uint64_t> read_number(const std::string& path) {
   uint64_t value = 0;
   if (in >> value) return value;  // "max" and a missing file alike mean no limit
   return std::nullopt;
-}
-
-// cgroup v2: the folders from this process's own up to the root; limits hold at every level.
-std::vector<std::string> cgroup_folders() {
-  std::ifstream in("/proc/self/cgroup");
-  std::string line;
-  while (std::getline(in, line)) {
-    if (!line.starts_with("0::")) continue;
-    std::vector<std::string> folders;
-    for (std::string path = line.substr(3); !path.empty(); path = path.substr(0, path.rfind('/')))
-      folders.push_back("/sys/fs/cgroup" + (path == "/" ? "" : path));
-    folders.push_back("/sys/fs/cgroup");
-    return folders;
-  }
-  return {"/sys/fs/cgroup"};
-}
-
-// Pages of files that the kernel gives back before a limit hurts: memory.current counts them.
-uint64_t reclaimable_bytes(const std::string& cgroup_folder) {
-  std::ifstream in(cgroup_folder + "/memory.stat");
-  std::string key;
-  for (uint64_t value = 0; in >> key >> value;)
-    if (key == "inactive_file") return value;
-  return 0;
-}
-
-// Threads map stacks and heaps of which they touch little, and a form is compiled on a stack of 256 MiB.
-constexpr uint64_t kKeptAddressSpace = uint64_t{2} << 30;
-
-struct ProcessBytes {
-  uint64_t mapped = 0, resident = 0;
-};
-ProcessBytes bytes_of_process() {
-  std::ifstream in("/proc/self/statm");
-  ProcessBytes pages;
-  in >> pages.mapped >> pages.resident;
-  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-  return {pages.mapped * page, pages.resident * page};
-}
-
-double cgroup_cpu_quota() {
-  double quota = 1e9;
-  for (const auto& folder : cgroup_folders()) {
-    std::ifstream in(folder + "/cpu.max");
-    double limit = 0, period = 0;
-    if (in >> limit >> period && period > 0) quota = std::min(quota, limit / period);
-  }
-  return quota;
 }
 
 std::string cpuinfo_field(std::string_view key) {
@@ -205,42 +157,5 @@ int default_num_threads() {
   }
   return static_cast<int>(std::max(1.0, std::min<double>(cores.size(), cgroup_cpu_quota())));
 }
-
-Memory memory_of_machine() {
-  Memory memory{};
-  std::ifstream in("/proc/meminfo");
-  std::string key, unit;
-  uint64_t kib = 0;
-  while (in >> key >> kib && std::getline(in, unit)) {
-    if (key == "MemTotal:") memory.limit = kib * 1024;
-    if (key == "MemAvailable:") memory.available = kib * 1024;
-  }
-  for (const auto& folder : cgroup_folders()) {
-    const auto limit = read_number(folder + "/memory.max");
-    const auto used = read_number(folder + "/memory.current");
-    if (!limit || !used) continue;
-    const uint64_t needed = *used - std::min(*used, reclaimable_bytes(folder));
-    memory.limit = std::min(memory.limit, *limit);
-    memory.available = std::min(memory.available, *limit > needed ? *limit - needed : 0);
-  }
-  return memory;
-}
-
-Memory memory_of_process() {
-  Memory memory = memory_of_machine();
-  rlimit limit{};
-  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return memory;
-  const uint64_t used = bytes_of_process().mapped + kKeptAddressSpace;
-  memory.limit = std::min<uint64_t>(memory.limit, limit.rlim_cur);
-  memory.available = std::min<uint64_t>(memory.available, limit.rlim_cur > used ? limit.rlim_cur - used : 0);
-  return memory;
-}
-
-double memory_share_in_use() {
-  const Memory memory = memory_of_machine();
-  return memory.limit == 0 ? 0 : 1 - static_cast<double>(memory.available) / static_cast<double>(memory.limit);
-}
-
-uint64_t resident_bytes() { return bytes_of_process().resident; }
 
 }  // namespace retort

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <map>
 
+#include "base/cpu.h"
+#include "base/memory.h"
 #include "base/visible.h"
 #include "cli/command.h"
 #include "cli/hub/catalogue.h"

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/cpu.h"
+#include "base/memory.h"
 #include "cli/hub/catalogue.h"
 #include "cli/hub/model_cache.h"
 #include "cli/ranges.h"

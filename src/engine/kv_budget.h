@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "base/cpu.h"
+#include "base/memory.h"
 #include "base/result.h"
 
 namespace retort {

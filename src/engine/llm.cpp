@@ -6,6 +6,7 @@
 
 #include "base/cpu.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/thread_pool.h"
 #include "engine/kv_budget.h"
 #include "model/checkpoint.h"

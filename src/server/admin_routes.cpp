@@ -1,6 +1,7 @@
 #include "server/admin_routes.h"
 
 #include "base/cpu.h"
+#include "base/memory.h"
 #include "server/http/exchange.h"
 
 namespace retort {

@@ -2,8 +2,8 @@
 
 #include <malloc.h>
 
-#include "base/cpu.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "server/status_routes.h"
 
 namespace retort {

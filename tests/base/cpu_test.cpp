@@ -2,11 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <cstdlib>
-#include <fstream>
 
 namespace retort {
 namespace {
@@ -57,34 +54,6 @@ TEST(Cpu, OnIntelSumsInFloat32ArePreferredToBf16) {
 TEST(Cpu, ThreadsStayWithinTheAllowedCpus) {
   EXPECT_GE(default_num_threads(), 1);
   EXPECT_LE(default_num_threads(), static_cast<int>(allowed_cpus().size()));
-}
-
-TEST(Cpu, MemoryIsPlausible) {
-  const Memory memory = memory_of_machine();
-  EXPECT_GT(memory.limit, 64u << 20);
-  EXPECT_LE(memory.available, memory.limit);
-  EXPECT_GT(resident_bytes(), 100u << 10);
-  EXPECT_LT(resident_bytes(), memory.limit);
-}
-
-TEST(Cpu, AddressSpaceBoundsTheMemoryOfAProcess) {
-  rlimit before{};
-  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
-  if (before.rlim_cur == RLIM_INFINITY) {
-    const Memory machine = memory_of_machine();
-    EXPECT_EQ(memory_of_process().limit, machine.limit);
-  }
-  std::ifstream in("/proc/self/statm");
-  uint64_t pages = 0;
-  in >> pages;
-  const uint64_t mapped = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)), more = 32u << 20;
-  const rlimit low{mapped + (uint64_t{2} << 30) + more, before.rlim_max};
-  ASSERT_EQ(setrlimit(RLIMIT_AS, &low), 0);
-  const Memory memory = memory_of_process();
-  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
-  EXPECT_LE(memory.available, more);
-  EXPECT_GT(memory.available, more / 2);
-  EXPECT_LE(memory.limit, low.rlim_cur);
 }
 
 }  // namespace

@@ -10,7 +10,8 @@
 #include <cstring>
 #include <memory>
 
-#include "base/cpu.h"
+#include "base/memory.h"
+#include "base/result.h"
 
 namespace retort {
 namespace {

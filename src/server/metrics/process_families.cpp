@@ -6,7 +6,7 @@
 #include <sstream>
 #include <string>
 
-#include "base/cpu.h"
+#include "base/memory.h"
 #include "server/metrics/engine_families.h"
 
 namespace retort {
