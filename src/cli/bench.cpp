@@ -68,10 +68,24 @@ Status check_tests(const BenchOptions& options) {
   return {};
 }
 
+std::vector<SpeedTest> tests_of(const BenchOptions& options) {
+  std::vector<SpeedTest> tests;
+  if (options.prompt > 0) tests.push_back({SpeedTest::Kind::kPrefill, options.prompt});
+  if (options.generate > 0)
+    for (const int batch : options.batches)
+      tests.push_back({SpeedTest::Kind::kDecode, options.generate, batch, options.context});
+  return tests;
+}
+
 Result<Report> run_bench(const BenchOptions& options) {
   RETORT_ASSIGN(const auto isa, select_isa());
   RETORT_ASSIGN(const auto tuning, parse_kernel_tuning(options.kernel_tuning));
   RETORT_ASSIGN(const auto path, find_model(options.model));
+  RETORT_ASSIGN(const auto checkpoint, Checkpoint::open(path));
+  const auto tests = tests_of(options);
+  const KvType kv_type = kv_type_of(options.kv_type);
+  RETORT_TRY(check_lengths(options, checkpoint.config().max_context));
+  for (const auto& test : tests) RETORT_TRY(check_memory(test, kv_type, checkpoint));
   ThreadPool pool(options.threads > 0 ? options.threads : default_num_threads());
   note_busy_machine(pool.num_threads());
   Report report{.model_name = path.filename().string(),
@@ -82,20 +96,11 @@ Result<Report> run_bench(const BenchOptions& options) {
   report.limits = {measure_read_gbps(pool), measure_int8_gops(isa, pool)};
 
   const auto start = std::chrono::steady_clock::now();
-  RETORT_ASSIGN(const auto checkpoint, Checkpoint::open(path));
-  RETORT_TRY(check_lengths(options, checkpoint.config().max_context));
   RETORT_ASSIGN(auto model, Transformer::load(checkpoint, isa, pool));
   report.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report.tuned = model.tune_kernels(tuning);
   report.weight_bytes = model.weight_bytes();
-  const KvType kv_type = kv_type_of(options.kv_type);
   report.cost = cost_of(model, kv_type);
-
-  std::vector<SpeedTest> tests;
-  if (options.prompt > 0) tests.push_back({SpeedTest::Kind::kPrefill, options.prompt});
-  if (options.generate > 0)
-    for (const int batch : options.batches)
-      tests.push_back({SpeedTest::Kind::kDecode, options.generate, batch, options.context});
   for (const auto& test : tests) {
     RETORT_ASSIGN(const auto result, measure_speed(model, kv_type, test, options.repetitions));
     report.results.push_back(result);

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <numeric>
 
-#include "base/cpu.h"
+#include "base/memory.h"
 
 namespace retort {
 namespace {
@@ -81,13 +81,10 @@ Work work_of(const SpeedTest& test, const TokenCost& cost) {
           tokens * batch * (cost.body_ops + cost.head_ops)};
 }
 
-Status check_memory(const SpeedTest& test, double kv_bytes) {
-  const auto available = static_cast<double>(memory_of_machine().available);
-  if (kv_bytes <= available) return {};
-  return fail(ErrorKind::kTooLarge,
-              "[bench] {}: expected keys and values of at most the {:.0f} MiB that are free, they are {:.0f} MiB. A "
-              "smaller --batch or --context needs less",
-              name_of(test), available / (1 << 20), kv_bytes / (1 << 20));
+int num_positions_of(const SpeedTest& test) { return test.context + test.num_tokens; }
+
+int64_t num_blocks_of(const SpeedTest& test) {
+  return int64_t{test.batch} * ((num_positions_of(test) + kBlockTokens - 1) / kBlockTokens);
 }
 
 }  // namespace
@@ -115,13 +112,21 @@ std::string name_of(const SpeedTest& test) {
   return name;
 }
 
+Status check_memory(const SpeedTest& test, KvType kv_type, const Checkpoint& checkpoint) {
+  const auto block_bytes = static_cast<double>(KvStore::bytes_per_block(checkpoint.config(), kv_type));
+  const double kv_bytes = static_cast<double>(num_blocks_of(test)) * block_bytes;
+  const auto free_bytes = static_cast<double>(memory_of_machine().available),
+             weight_bytes = static_cast<double>(checkpoint.weight_bytes());
+  if (kv_bytes <= free_bytes - weight_bytes) return {};
+  return fail(ErrorKind::kTooLarge,
+              "[bench] {}: expected keys and values of at most the {:.0f} MiB that are free beside the weights, they "
+              "are {:.0f} MiB. A smaller --batch or --context needs less",
+              name_of(test), std::max(0.0, free_bytes - weight_bytes) / (1 << 20), kv_bytes / (1 << 20));
+}
+
 Result<SpeedResult> measure_speed(Transformer& model, KvType kv_type, const SpeedTest& test, int repetitions) {
-  const int num_positions = test.context + test.num_tokens;
-  const int64_t blocks = int64_t{test.batch} * ((num_positions + kBlockTokens - 1) / kBlockTokens);
-  const auto block_bytes = static_cast<double>(KvStore::bytes_per_block(model.config(), kv_type));
-  RETORT_TRY(check_memory(test, static_cast<double>(blocks) * block_bytes));
-  RETORT_ASSIGN(auto kv, KvStore::allocate(model.config(), kv_type, static_cast<int32_t>(blocks)));
-  Runner runner(model, kv, test.batch, num_positions);
+  RETORT_ASSIGN(auto kv, KvStore::allocate(model.config(), kv_type, static_cast<int32_t>(num_blocks_of(test))));
+  Runner runner(model, kv, test.batch, num_positions_of(test));
   if (test.kind == SpeedTest::Kind::kDecode) runner.prefill(test.context + 1);  // positions before the measured ones
   std::vector<double> speeds;
   for (int i = 0; i < repetitions + 1; ++i) {

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "cli/measure/statistics.h"
+#include "model/checkpoint.h"
 #include "model/transformer.h"
 
 namespace retort {
@@ -35,7 +36,10 @@ struct SpeedResult {
 
 std::string name_of(const SpeedTest& test);  // "prefill 512", "decode 64 × 8"
 
-// Error kTooLarge: the keys and values do not fit into the memory that is free.
+// Error kTooLarge: the test's keys and values do not fit beside the weights into the memory that is free.
+Status check_memory(const SpeedTest& test, KvType kv_type, const Checkpoint& checkpoint);
+
+// Error kTooLarge: they do not fit into the memory that is left.
 Result<SpeedResult> measure_speed(Transformer& model, KvType kv_type, const SpeedTest& test, int repetitions);
 
 }  // namespace retort
