@@ -38,8 +38,23 @@ def retort(args, model: Path) -> dict:
     ]
     report = run([*command, "--batch", args.batch, "--repetitions", "1", "--threads", str(args.threads)], args.isa)
     name = {"prefill": lambda r: f"prefill {r['tokens']}", "decode": lambda r: f"decode ×{r['batch']}"}
-    speeds = {name[r["test"]](r): r["tokens_per_second"]["median"] for r in report["results"]}
-    return {"machine": report["machine"], "load_seconds": report["model"]["load_seconds"], "tokens_per_second": speeds}
+    machine = report["machine"]
+    figures = {
+        name[r["test"]](r): {
+            "tokens_per_second": r["tokens_per_second"]["median"],
+            "gbps": r["gbps"],
+            "share_of_reads": r["gbps"] / machine["read_gbps"],
+            "gops": r["gops"],
+            "share_of_int8": r["gops"] / machine["int8_gops"],
+        }
+        for r in report["results"]
+    }
+    return {
+        "machine": machine,
+        "load_seconds": report["model"]["load_seconds"],
+        "tokens_per_second": {test: of_test["tokens_per_second"] for test, of_test in figures.items()},
+        "figures": figures,
+    }
 
 
 def peer(script: str, args, model: Path) -> dict:
@@ -48,6 +63,10 @@ def peer(script: str, args, model: Path) -> dict:
 
 
 PEERS = {"llama.cpp": "llama_cpp_speed.py", "OpenVINO": "openvino_speed.py"}
+
+
+# What Retort read and computed, and how much that is of what the machine allowed when it ran.
+LIMITS = {"gbps": "GB/s", "share_of_reads": "of reads", "gops": "GOP/s", "share_of_int8": "of int8"}
 
 
 def summary(values: list[float]) -> dict:
@@ -67,7 +86,10 @@ def compare(args, model: Path) -> dict:
         ratios = {
             name: summary([x / y for x, y in zip(values["Retort"], values[name], strict=True)]) for name in args.peers
         }
-        tests[test] = {"tokens_per_second": {name: summary(v) for name, v in values.items()}, "ratio": ratios}
+        figures = [r["figures"][test] for r in runs["Retort"]]
+        of_limits = {key: summary([f[key] for f in figures]) for key in LIMITS}
+        speeds = {name: summary(v) for name, v in values.items()}
+        tests[test] = {"tokens_per_second": speeds, "ratio": ratios, "retort": of_limits}
     loads = {name: summary([r["load_seconds"] for r in results]) for name, results in runs.items()}
     return {"model": model.name, "machine": runs["Retort"][0]["machine"], "tests": tests, "load_seconds": loads}
 
@@ -83,10 +105,14 @@ def print_table(report: dict):
         f"reads {machine['read_gbps']:.1f} GB/s, int8 {machine['int8_gops']:.0f} GOP/s"
     )
     names = list(report["load_seconds"])
-    print(f"{'':<14}" + "".join(f"{name:>24}" for name in names) + "".join(f"{'ratio':>20}" for _ in names[1:]))
+    head = "".join(f"{title:>10}" for title in LIMITS.values())
+    print(f"{'':<14}" + "".join(f"{name:>24}" for name in names) + "".join(f"{'ratio':>20}" for _ in names[1:]) + head)
     for test, row in report["tests"].items():
         speeds = "".join(f"{with_range(row['tokens_per_second'][name], 1):>24}" for name in names)
-        print(f"{test:<14}{speeds}" + "".join(f"{with_range(row['ratio'][name], 2):>20}" for name in names[1:]))
+        ratios = "".join(f"{with_range(row['ratio'][name], 2):>20}" for name in names[1:])
+        medians = {key: figure["median"] for key, figure in row["retort"].items()}
+        limits = "".join(f"{x:>10.0%}" if key.startswith("share") else f"{x:>10.1f}" for key, x in medians.items())
+        print(f"{test:<14}{speeds}{ratios}{limits}")
     print(f"{'load, s':<14}" + "".join(f"{with_range(report['load_seconds'][name], 2):>24}" for name in names))
 
 
@@ -113,16 +139,22 @@ def plot(reports: list[dict], path: Path):
     figure.savefig(path)
 
 
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got '{text}'")
+    return int(text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--retort", default=str(REPO / "build/release/retort"))
     parser.add_argument("--isa", help="RETORT_ISA for Retort; the peer chooses by itself")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--prompt", type=int, default=512)
-    parser.add_argument("--generate", type=int, default=64)
+    parser.add_argument("--threads", type=positive, default=os.cpu_count())
+    parser.add_argument("--prompt", type=positive, default=512)
+    parser.add_argument("--generate", type=positive, default=64)
     parser.add_argument("--batch", default="1,8")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--peers", default=",".join(PEERS), help="of " + ", ".join(PEERS))
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--plot", type=Path, help="a PNG")
