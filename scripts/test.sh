@@ -14,8 +14,11 @@ export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS:-}"
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0 ${LSAN_OPTIONS:-}"
 export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp:print_suppressions=0 ${TSAN_OPTIONS:-}"
 
+# Sanitizers leave out what reads thousands of tokens for a model's figures: its greedy answers go the same ways.
 run_unit() {
-  ctest --test-dir "build/$preset" --output-on-failure -j "${JOBS:-$(nproc)}"
+  local skipped='^$'
+  case "$preset" in asan | tsan) skipped='KnownModel\.(AgreesWithLlamaCpp|KeepsItsDistributions)' ;; esac
+  ctest --test-dir "build/$preset" --output-on-failure -j "${JOBS:-$(nproc)}" -E "$skipped"
 }
 
 # The packages for Node (OpenAI's, jsdom) and a Node new enough for them; the README's example in JavaScript uses them too.
