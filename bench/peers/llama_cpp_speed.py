@@ -14,6 +14,8 @@ import time
 
 import llama_cpp
 
+WARM_UP_TOKENS = 32
+
 
 class Model:
     def __init__(self, path: str, threads: int, max_tokens: int, max_sequences: int):
@@ -74,12 +76,12 @@ def main():
     parser.add_argument("--repetitions", type=int, default=1)
     args = parser.parse_args()
     batches = [int(b) for b in args.batch.split(",")]
-    model = Model(args.model, args.threads, max(args.prompt, args.generate) + 1, max(batches))
+    model = Model(args.model, args.threads, max(args.prompt, args.generate, WARM_UP_TOKENS) + 1, max(batches))
 
     def median(measure, tokens: int) -> float:
         return statistics.median(tokens / measure() for _ in range(args.repetitions))
 
-    model.prefill_seconds(32)
+    model.prefill_seconds(WARM_UP_TOKENS)
     results = {}
     if args.prompt:
         results[f"prefill {args.prompt}"] = median(lambda: model.prefill_seconds(args.prompt), args.prompt)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import llama_cpp
 import numpy
+from arguments import existing_file
 
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
@@ -36,7 +37,7 @@ def post(url: str, body: dict) -> dict:
 
 def retort(args, model: Path) -> tuple[list[int], list[float]]:
     """The text's token ids, and the log-probability of each but the first."""
-    server = ServerProcess(args.retort, model, args.flags)
+    server = ServerProcess(str(args.retort), model, args.flags)
     try:
         url = server.wait_until_ready()
         text = args.text.read_text(encoding="utf-8")
@@ -79,9 +80,9 @@ def llama(model: Path, ids: list[int], threads: int) -> list[float]:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", type=Path)
-    parser.add_argument("--text", type=Path, default=REPO / "tests/data/llama/corpus.txt")
-    parser.add_argument("--retort", default=str(REPO / "build/release/retort"))
+    parser.add_argument("models", nargs="+", type=existing_file)
+    parser.add_argument("--text", type=existing_file, default=REPO / "tests/data/llama/corpus.txt")
+    parser.add_argument("--retort", type=existing_file, default=str(REPO / "build/release/retort"))
     parser.add_argument("--threads", type=int, default=2, help="of llama.cpp (2)")
     split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args = parser.parse_args(sys.argv[1:split])

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Writes a GGUF file again with its matrices in one quantisation type, by PyPI's gguf.
 
-For speed only: weights that were quantised before lose a little more. `requantise.py in.gguf Q4_0 out.gguf`
+For speed only: weights that were quantised before lose a little more.
 """
 
-import sys
+import argparse
 
+from arguments import existing_file
 from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, quants
+
+TYPES = ["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]  # those that gguf can make
 
 
 def copy_metadata(reader: GGUFReader, writer: GGUFWriter):
@@ -18,10 +21,14 @@ def copy_metadata(reader: GGUFReader, writer: GGUFWriter):
 
 
 def main():
-    source, name, target = sys.argv[1:]
-    kind = GGMLQuantizationType[name]
-    reader = GGUFReader(source)
-    writer = GGUFWriter(target, reader.fields["general.architecture"].contents())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=existing_file, metavar="IN.gguf")
+    parser.add_argument("type", choices=TYPES)
+    parser.add_argument("target", metavar="OUT.gguf")
+    args = parser.parse_args()
+    kind = GGMLQuantizationType[args.type]
+    reader = GGUFReader(args.source)
+    writer = GGUFWriter(args.target, reader.fields["general.architecture"].contents())
     copy_metadata(reader, writer)
     for tensor in reader.tensors:
         if len(tensor.shape) < 2:

@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from arguments import existing_file, file_to_write, positive
+
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
 
@@ -22,12 +24,15 @@ def run(command: list[str], isa: str | None) -> dict:
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+    for line in done.stderr.splitlines():
+        if line.startswith("note:"):  # that the machine is busy
+            print(line, file=sys.stderr)
     return json.loads(done.stdout)
 
 
 def retort(args, model: Path) -> dict:
     command = [
-        args.retort,
+        str(args.retort),
         "bench",
         str(model),
         "--json",
@@ -106,7 +111,12 @@ def print_table(report: dict):
     )
     names = list(report["load_seconds"])
     head = "".join(f"{title:>10}" for title in LIMITS.values())
-    print(f"{'':<14}" + "".join(f"{name:>24}" for name in names) + "".join(f"{'ratio':>20}" for _ in names[1:]) + head)
+    print(
+        f"{'':<14}"
+        + "".join(f"{name:>24}" for name in names)
+        + "".join(f"{'× ' + name:>20}" for name in names[1:])
+        + head
+    )
     for test, row in report["tests"].items():
         speeds = "".join(f"{with_range(row['tokens_per_second'][name], 1):>24}" for name in names)
         ratios = "".join(f"{with_range(row['ratio'][name], 2):>20}" for name in names[1:])
@@ -139,16 +149,10 @@ def plot(reports: list[dict], path: Path):
     figure.savefig(path)
 
 
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got '{text}'")
-    return int(text)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", type=Path)
-    parser.add_argument("--retort", default=str(REPO / "build/release/retort"))
+    parser.add_argument("models", nargs="+", type=existing_file)
+    parser.add_argument("--retort", type=existing_file, default=str(REPO / "build/release/retort"))
     parser.add_argument("--isa", help="RETORT_ISA for Retort; the peer chooses by itself")
     parser.add_argument("--threads", type=positive, default=os.cpu_count())
     parser.add_argument("--prompt", type=positive, default=512)
@@ -156,17 +160,18 @@ def main():
     parser.add_argument("--batch", default="1,8")
     parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--peers", default=",".join(PEERS), help="of " + ", ".join(PEERS))
-    parser.add_argument("--json", type=Path, help="write the figures here too")
-    parser.add_argument("--plot", type=Path, help="a PNG")
+    parser.add_argument("--json", type=file_to_write, help="write the figures here too")
+    parser.add_argument("--plot", type=file_to_write, help="a PNG")
     args = parser.parse_args()
     args.peers = args.peers.split(",")
     if unknown := set(args.peers) - set(PEERS):
         parser.error(f"--peers: expected some of {', '.join(PEERS)}, got {', '.join(unknown)}")
-    reports = [compare(args, model) for model in args.models]
-    for report in reports:
-        print_table(report)
-    if args.json:
-        args.json.write_text(json.dumps(reports, indent=1) + "\n")
+    reports = []
+    for model in args.models:
+        reports.append(compare(args, model))
+        print_table(reports[-1])
+        if args.json:
+            args.json.write_text(json.dumps(reports, indent=1) + "\n")
     if args.plot:
         plot(reports, args.plot)
 

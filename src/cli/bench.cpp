@@ -169,11 +169,15 @@ Result<std::vector<Breakdown>> run_breakdown(const BenchOptions& options) {
   RETORT_ASSIGN(llm_options.kernel_tuning, parse_kernel_tuning(options.kernel_tuning));
   RETORT_ASSIGN(llm_options.model, find_model(options.model));
   llm_options.num_threads = options.threads;
+  llm_options.kv_type = kv_type_of(options.kv_type);
   llm_options.engine.max_num_seqs = *std::ranges::max_element(options.batches);
   RETORT_ASSIGN(const auto llm, Llm::load(llm_options));
-  measure_breakdown(*llm, 1, 8);  // the first steps take new memory
+  RETORT_TRY(measure_breakdown(*llm, 1, 8));  // the first steps take new memory
   std::vector<Breakdown> breakdowns;
-  for (const int batch : options.batches) breakdowns.push_back(measure_breakdown(*llm, batch, options.generate));
+  for (const int batch : options.batches) {
+    RETORT_ASSIGN(const auto breakdown, measure_breakdown(*llm, batch, options.generate));
+    breakdowns.push_back(breakdown);
+  }
   return breakdowns;
 }
 
@@ -229,9 +233,9 @@ RunCommand add_bench_command(CLI::App& app) {
   app.add_option("MODEL", options->model, "A .gguf file, a folder, a name of the catalogue or OWNER/REPO[:QUANT]")
       ->required()
       ->check(not_empty("a model"));
-  app.add_option("-p,--prompt", options->prompt, "Prompt tokens to prefill; 0: leave out")
-      ->check(at_least(0))
-      ->capture_default_str();
+  auto* prompt = app.add_option("-p,--prompt", options->prompt, "Prompt tokens to prefill; 0: leave out")
+                     ->check(at_least(0))
+                     ->capture_default_str();
   app.add_option("-n,--generate", options->generate, "Tokens each sequence decodes; 0: leave out")
       ->check(at_least(0))
       ->capture_default_str();
@@ -241,12 +245,12 @@ RunCommand add_bench_command(CLI::App& app) {
       ->type_name("INT")
       ->check(each_item(at_least(1)))
       ->default_str("1,4,8");
-  app.add_option("--context", options->context, "Positions before the first decoded token")
-      ->check(at_least(0))
-      ->capture_default_str();
-  app.add_option("-r,--repetitions", options->repetitions, "Runs of each test; the median is told")
-      ->check(at_least(1))
-      ->capture_default_str();
+  auto* context = app.add_option("--context", options->context, "Positions before the first decoded token")
+                      ->check(at_least(0))
+                      ->capture_default_str();
+  auto* repetitions = app.add_option("-r,--repetitions", options->repetitions, "Runs of each test; the median is told")
+                          ->check(at_least(1))
+                          ->capture_default_str();
   app.add_option("-t,--threads", options->threads, "Compute threads")
       ->check(thread_count())
       ->default_str(fmt::format("physical cores: {}", default_num_threads()));
@@ -255,7 +259,9 @@ RunCommand add_bench_command(CLI::App& app) {
       ->capture_default_str();
   add_kernel_tuning_flag(app, options->kernel_tuning, "Options");
   app.add_flag("--breakdown", options->breakdown,
-               "Run the whole engine with a chat's sampling, and tell what share of a step is not the model's");
+               "Run the whole engine with a chat's sampling, and tell what share of a step is not the model's: a "
+               "sentence and --generate tokens, once")
+      ->excludes(prompt, context, repetitions);
   app.add_flag("--json", options->json, "Print JSON");
   app.footer(
       "GB/s: weights, keys and values read. GOP/s: multiplications and additions in weight matrices. Both stand "

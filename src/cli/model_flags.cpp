@@ -226,13 +226,15 @@ Result<uint64_t> parse_memory(std::string_view flag, const std::string& text, ui
       {"M", 1048576.0}, {"MiB", 1048576.0}, {"MB", 1e6},   {"G", 1073741824.0}, {"GiB", 1073741824.0},
       {"GB", 1e9}};
   const auto number = split_number(text);
+  double bytes = 0;
   if (number && number->second == "%" && number->first <= 100)
-    return static_cast<uint64_t>(number->first / 100 * static_cast<double>(total));
-  const auto unit = number ? kUnits.find(number->second) : kUnits.end();
-  if (unit == kUnits.end() || number->first * unit->second > 1e18)
+    bytes = number->first / 100 * static_cast<double>(total);
+  else if (const auto unit = number ? kUnits.find(number->second) : kUnits.end(); unit != kUnits.end())
+    bytes = number->first * unit->second;
+  if (bytes < 1 || bytes > 1e18)
     return fail(ErrorKind::kBadUsage, "[serve] {}: expected auto, bytes (4G, 512MiB) or a share (50%), got '{}'", flag,
                 text);
-  return static_cast<uint64_t>(number->first * unit->second);
+  return static_cast<uint64_t>(bytes);
 }
 
 Result<int64_t> parse_token_count(std::string_view flag, const std::string& text) {

@@ -159,6 +159,9 @@ Result<std::unique_ptr<Llm>> Llm::load(const LlmOptions& options) {
             static_cast<double>(impl->kv->num_bytes()) / (1 << 20), int64_t{budget.num_blocks} * kBlockTokens,
             budget.max_model_len,
             static_cast<double>(budget.num_blocks) * kBlockTokens / static_cast<double>(budget.max_model_len));
+  if (options.max_model_len == 0 && budget.max_model_len < config.max_context)
+    log::warn("the model was made for {} tokens: the KV cache holds no more than {}", config.max_context,
+              budget.max_model_len);
 
   impl->runner = std::make_unique<TransformerRunner>(*impl->transformer, *impl->kv);
   EngineConfig engine = options.engine;

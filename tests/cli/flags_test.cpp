@@ -25,7 +25,7 @@ TEST(Memory, BytesUnitsAndShares) {
   EXPECT_EQ(parse("2GB"), 2'000'000'000u);
   EXPECT_EQ(parse("512M"), 512ull << 20);
   EXPECT_EQ(parse("50%"), 500u);
-  for (const auto* text : {"", "G", "-1G", "1X", "101%", "nan", "inf", "1e30G", "50 %"})
+  for (const auto* text : {"", "G", "-1G", "1X", "101%", "nan", "inf", "1e30G", "50 %", "0", "0.5", "0G", "0%"})
     EXPECT_FALSE(parse_memory("--kv-cache-memory", text, 1000)) << text;
   EXPECT_THAT(parse_memory("--kv-cache-memory", "lots", 1000).error().message, HasSubstr("--kv-cache-memory"));
 }

@@ -54,21 +54,32 @@ StepTimes operator-(const StepTimes& a, const StepTimes& b) {
 
 }  // namespace
 
-Breakdown measure_breakdown(Llm& llm, int batch, int generate) {
+Result<Breakdown> measure_breakdown(Llm& llm, int batch, int generate) {
+  std::vector<EngineRequest> requests;
+  for (int i = 0; i < batch; ++i) {
+    requests.push_back(request_of(i, generate, llm.tokenizer()));
+    const auto num_tokens = std::ssize(requests.back().prompt) + generate;
+    if (num_tokens > llm.max_model_len())
+      return fail(
+          ErrorKind::kBadInput,
+          "[bench] --generate and a prompt of {} tokens: expected at most the {} that a sequence may have, got {}",
+          requests.back().prompt.size(), llm.max_model_len(), num_tokens);
+  }
   Events events;
   std::vector<Detokenizer> texts(batch, Detokenizer(llm.tokenizer(), true));
   const EngineStats before = llm.engine().stats();
   const auto start = Clock::now();
   for (int i = 0; i < batch; ++i) {
-    auto request = request_of(i, generate, llm.tokenizer());
-    request.on_event = [&events, i](TokenEvent event) { events.push(i, std::move(event)); };
-    RETORT_CHECK(llm.engine().submit(std::move(request)));
+    requests[i].on_event = [&events, i](TokenEvent event) { events.push(i, std::move(event)); };
+    RETORT_CHECK(llm.engine().submit(std::move(requests[i])));
   }
   Breakdown breakdown{.batch = batch};
+  size_t num_tokens = 0;
   for (int left = batch; left > 0;) {
     const auto [request, event] = events.pop();
     const auto began = Clock::now();
     for (const SampledToken& token : event.tokens) texts[request].push(token.id);
+    num_tokens += event.tokens.size();
     if (event.finish) --left;
     breakdown.text_seconds += std::chrono::duration<double>(Clock::now() - began).count();
   }
@@ -81,7 +92,7 @@ Breakdown measure_breakdown(Llm& llm, int batch, int generate) {
   }
   breakdown.num_steps = after.num_steps - before.num_steps;
   breakdown.times = after.times - before.times;
-  breakdown.tokens_per_second = batch * generate / seconds;
+  breakdown.tokens_per_second = static_cast<double>(num_tokens) / seconds;
   return breakdown;
 }
 

@@ -16,7 +16,7 @@ struct Breakdown {
 };
 
 // `batch` requests of a sentence each generate `generate` tokens with the sampling parameters of a chat (temperature
-// 0.6, top_p 0.95).
-Breakdown measure_breakdown(Llm& llm, int batch, int generate);
+// 0.6, top_p 0.95). Error kBadInput: sentence and answer are longer than a sequence may be.
+Result<Breakdown> measure_breakdown(Llm& llm, int batch, int generate);
 
 }  // namespace retort
