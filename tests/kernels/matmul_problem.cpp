@@ -1,13 +1,17 @@
 #include "kernels/matmul_problem.h"
 
 #include <cstring>
+#include <random>
 
 #include "formats/codecs.h"
 
 namespace retort {
+namespace {
 
+// Random blocks of a type: random bytes, or in each block one of `fills` throughout, but every half-precision field a
+// sane scale.
 std::vector<std::byte> random_blocks(TensorType type, size_t num_blocks, std::mt19937& rng,
-                                     const std::vector<int>& fills) {
+                                     const std::vector<int>& fills = {}) {
   const auto& info = info_of(type);
   std::vector<std::byte> bytes(num_blocks * info.block_bytes);
   for (size_t i = 0; i < bytes.size(); ++i) {
@@ -59,6 +63,18 @@ std::vector<std::byte> random_blocks(TensorType type, size_t num_blocks, std::mt
   return bytes;
 }
 
+}  // namespace
+
+std::vector<TensorType> every_type() {
+  std::vector<TensorType> types;
+  for (const auto& info : tensor_types()) types.push_back(info.type);
+  return types;
+}
+
+std::string name_of_type(const testing::TestParamInfo<TensorType>& info) {
+  return std::string(info_of(info.param).name);
+}
+
 Problem make_problem(TensorType type, int64_t outputs, int64_t inputs, int64_t rows, unsigned seed) {
   std::mt19937 rng(seed);
   Problem p;
@@ -70,6 +86,16 @@ Problem make_problem(TensorType type, int64_t outputs, int64_t inputs, int64_t r
   std::normal_distribution<float> normal;
   p.input.resize(static_cast<size_t>(rows * inputs));
   for (auto& x : p.input) x = normal(rng) * (rng() % 50 == 0 ? 20.0f : 1.0f);
+  return p;
+}
+
+Problem make_extreme_problem(TensorType type, int64_t outputs, int64_t inputs, int64_t rows) {
+  std::mt19937 rng(3);
+  Problem p = make_problem(type, outputs, inputs, rows, 3);
+  p.bytes = random_blocks(type, p.bytes.size() / info_of(type).block_bytes, rng, {0x00, 0xff, 0x7f, 0x80});
+  p.tensor.data = p.bytes;
+  for (size_t i = 0; i < p.input.size(); ++i)
+    p.input[i] = i % 16 == 0 || i % 80 == 3 ? (rng() % 2 ? 2.0f : -2.0f) : p.input[i - 1];
   return p;
 }
 

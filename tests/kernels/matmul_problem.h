@@ -1,19 +1,19 @@
 // A matrix and activations to multiply it with, for tests of what does.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
-#include <random>
+#include <string>
 #include <vector>
 
 #include "kernels/matmul.h"
 
 namespace retort {
 
-// Random blocks of a type: random bytes, or in each block one of `fills` throughout, but every half-precision field a
-// sane scale.
-std::vector<std::byte> random_blocks(TensorType type, size_t num_blocks, std::mt19937& rng,
-                                     const std::vector<int>& fills = {});
+std::vector<TensorType> every_type();
+std::string name_of_type(const testing::TestParamInfo<TensorType>& info);
 
 struct Problem {
   std::vector<std::byte> bytes;
@@ -22,7 +22,10 @@ struct Problem {
   std::vector<float> weight;  // dequantised [outputs, inputs]
 };
 
+// Random weights, and normal activations of which some are far out.
 Problem make_problem(TensorType type, int64_t outputs, int64_t inputs, int64_t rows, unsigned seed);
+// Quants all of their highest or lowest value, times activations that all are: what integer sums of few bits must hold.
+Problem make_extreme_problem(TensorType type, int64_t outputs, int64_t inputs, int64_t rows);
 
 // Kernels: an Isa or TileKernels.
 template <class Kernels>

@@ -55,12 +55,7 @@ std::vector<float> specified(const Problem& p, Isa isa, int64_t rows) {
 
 class EveryType : public testing::TestWithParam<TensorType> {};
 
-INSTANTIATE_TEST_SUITE_P(Matmul, EveryType, testing::ValuesIn([] {
-                           std::vector<TensorType> types;
-                           for (const auto& info : tensor_types()) types.push_back(info.type);
-                           return types;
-                         }()),
-                         [](const auto& info) { return std::string(info_of(info.param).name); });
+INSTANTIATE_TEST_SUITE_P(Matmul, EveryType, testing::ValuesIn(every_type()), name_of_type);
 
 TEST_P(EveryType, PackingKeepsEveryWeight) {
   const Problem p = make_problem(GetParam(), 19, 512, 1, 1);
@@ -118,17 +113,10 @@ TEST_P(EveryType, EveryInstructionSetEqualsTheScalarTwin) {
   }
 }
 
-// Quants all of their highest or lowest value, times activations that all are: what integer sums of few bits must hold.
 TEST_P(EveryType, ExtremeSumsEqualTheScalarTwin) {
-  constexpr int64_t kOutputs = 32, kInputs = 512, kRows = 37;
   if (info_of(GetParam()).block_elements == 1) GTEST_SKIP() << "no integers";
-  std::mt19937 rng(3);
-  Problem p = make_problem(GetParam(), kOutputs, kInputs, kRows, 3);
-  p.bytes = random_blocks(GetParam(), p.bytes.size() / info_of(GetParam()).block_bytes, rng, {0x00, 0xff, 0x7f, 0x80});
-  p.tensor.data = p.bytes;
-  for (size_t i = 0; i < p.input.size(); ++i)
-    p.input[i] = i % 16 == 0 || i % 80 == 3 ? (rng() % 2 ? 2.0f : -2.0f) : p.input[i - 1];
-  for (const int64_t rows : {int64_t{1}, int64_t{5}, kRows}) {
+  const Problem p = make_extreme_problem(GetParam(), 32, 512, 37);
+  for (const int64_t rows : {1, 5, 37}) {
     const auto expected = multiply(p, Isa::kScalar, rows);
     for (Isa isa : supported_isas())
       ASSERT_EQ(multiply(p, isa, rows), expected) << isa_name(isa) << ", " << rows << " rows";
