@@ -15,12 +15,13 @@ import json
 import math
 import statistics
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import llama_cpp
 import numpy
-from arguments import existing_file
+from arguments import existing_file, positive
 
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
@@ -32,7 +33,10 @@ ROWS = 256  # of logits at once: each is a whole vocabulary of floats
 
 def post(url: str, body: dict) -> dict:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    return json.load(urllib.request.urlopen(request, timeout=1800))
+    try:
+        return json.load(urllib.request.urlopen(request, timeout=1800))
+    except urllib.error.HTTPError as error:
+        sys.exit(f"{url}: {error.code} {error.read().decode()}")
 
 
 def retort(args, model: Path) -> tuple[list[int], list[float]]:
@@ -42,6 +46,8 @@ def retort(args, model: Path) -> tuple[list[int], list[float]]:
         url = server.wait_until_ready()
         text = args.text.read_text(encoding="utf-8")
         ids = post(url + "/tokenize", {"prompt": text, "add_special_tokens": False})["tokens"]
+        if len(ids) < 3:
+            sys.exit(f"{args.text}: expected 3 tokens or more, got {len(ids)}")
         body = {"prompt": ids, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
         told = post(url + "/v1/completions", body)["choices"][0]["prompt_logprobs"]
     finally:
@@ -83,7 +89,7 @@ def main():
     parser.add_argument("models", nargs="+", type=existing_file)
     parser.add_argument("--text", type=existing_file, default=REPO / "tests/data/llama/corpus.txt")
     parser.add_argument("--retort", type=existing_file, default=str(REPO / "build/release/retort"))
-    parser.add_argument("--threads", type=int, default=2, help="of llama.cpp (2)")
+    parser.add_argument("--threads", type=positive, default=2, help="of llama.cpp (2)")
     split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args = parser.parse_args(sys.argv[1:split])
     args.flags = sys.argv[split + 1 :]

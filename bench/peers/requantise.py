@@ -6,7 +6,7 @@ For speed only: weights that were quantised before lose a little more.
 
 import argparse
 
-from arguments import existing_file
+from arguments import existing_file, file_to_write
 from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, quants
 
 TYPES = ["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]  # those that gguf can make
@@ -24,8 +24,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=existing_file, metavar="IN.gguf")
     parser.add_argument("type", choices=TYPES)
-    parser.add_argument("target", metavar="OUT.gguf")
+    parser.add_argument("target", type=file_to_write, metavar="OUT.gguf")
     args = parser.parse_args()
+    if args.target.exists() and args.target.samefile(args.source):
+        parser.error(f"OUT.gguf: expected another file than IN.gguf, got {args.target}")
+    if args.source.open("rb").read(4) != b"GGUF":
+        parser.error(f"IN.gguf: {args.source} is no GGUF file")
     kind = GGMLQuantizationType[args.type]
     reader = GGUFReader(args.source)
     writer = GGUFWriter(args.target, reader.fields["general.architecture"].contents())

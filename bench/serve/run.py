@@ -30,23 +30,41 @@ SCENARIOS = {
 }
 
 
+def positive(number):
+    def convert(text: str):
+        value = number(text)
+        if not 0 < value < float("inf"):
+            raise ValueError(text)
+        return value
+
+    convert.__name__ = f"{number.__name__} above 0"  # as argparse calls it: invalid int above 0 value
+    return convert
+
+
+def server(text: str) -> tuple[str, str]:
+    name, separator, url = text.partition("=")
+    if not separator or not url.startswith("http"):
+        raise argparse.ArgumentTypeError(f"expected NAME=URL, got '{text}'")
+    return name, url
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenario", choices=SCENARIOS)
-    parser.add_argument("--server", action="append", help="NAME=URL; default retort=http://127.0.0.1:8000")
-    parser.add_argument("--concurrency", type=int, default=8)
-    parser.add_argument("--requests", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=0.5, help="arrivals a second")
-    parser.add_argument("--min-prompt", type=int, default=20, help="tokens, about")
-    parser.add_argument("--max-prompt", type=int, default=3000)
-    parser.add_argument("--max-tokens", type=int, default=128, help="of each answer")
+    parser.add_argument("--server", type=server, action="append", help="NAME=URL; default retort=http://127.0.0.1:8000")
+    parser.add_argument("--concurrency", type=positive(int), default=8)
+    parser.add_argument("--requests", type=positive(int), default=32)
+    parser.add_argument("--rate", type=positive(float), default=0.5, help="arrivals a second")
+    parser.add_argument("--min-prompt", type=positive(int), default=20, help="tokens, about")
+    parser.add_argument("--max-prompt", type=positive(int), default=3000)
+    parser.add_argument("--max-tokens", type=positive(int), default=128, help="of each answer")
     parser.add_argument("--settle", type=float, default=5, help="seconds the streams run before the long prompt")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pid", type=int)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path, help="a PNG")
     args = parser.parse_args()
-    args.server = dict(s.split("=", 1) for s in args.server or ["retort=http://127.0.0.1:8000"])
+    args.server = dict(args.server or [("retort", "http://127.0.0.1:8000")])
     return args
 
 

@@ -13,6 +13,7 @@
 #include "cli/hub/model_cache.h"
 #include "cli/ranges.h"
 #include "cli/text_file.h"
+#include "formats/json.h"
 #include "model/checkpoint.h"
 
 namespace retort {
@@ -191,8 +192,9 @@ Result<SpeculativeConfig> parse_speculative_config(const std::string& json) {
   const auto refuse = [&](std::string_view expected) {
     return fail(ErrorKind::kBadUsage, "[flags] --speculative-config: expected {}, got {}", expected, json);
   };
-  const auto given = nlohmann::json::parse(json, nullptr, false);
-  if (!given.is_object() || !given.contains("method")) return refuse(R"(a JSON object like {"method": "ngram"})");
+  constexpr JsonLimits kLimits = {.max_bytes = 1000, .max_depth = 1, .refuse_duplicate_keys = true};
+  RETORT_ASSIGN(const auto given, parse_json_object(json, kLimits, "[flags] --speculative-config"));
+  if (!given.contains("method")) return refuse(R"(a JSON object like {"method": "ngram"})");
   if (given["method"] == "none" && given.size() == 1) return SpeculativeConfig{.num_speculative_tokens = 0};
   if (given["method"] == "none") return refuse(R"(no other key beside method "none")");
   if (given["method"] != "ngram") return refuse(R"(method "ngram" or "none")");

@@ -150,6 +150,7 @@ void add_engine_flags(CLI::App& app, ServeOptions& options) {
          "--speculative-config", options.speculative_config,
          "Guessing of tokens that stood in the text before, as JSON in vLLM's form; guesses run where they pay and "
          "never change an answer; {\"method\": \"none\"} turns them off")
+      ->check(not_empty("a JSON object"))
       ->default_str(R"({"method": "ngram", "num_speculative_tokens": 7})")
       ->group(group);
   app.add_option("--repetition-guard", engine.repetition_guard,

@@ -52,6 +52,7 @@ struct EngineStats {
   uint64_t prompt_tokens = 0, cached_prompt_tokens = 0, generated_tokens = 0;
   uint64_t drafts = 0;                                   // steps of a sequence in which tokens were guessed
   uint64_t draft_tokens = 0, accepted_draft_tokens = 0;  // guessed and computed; of these right
+  std::array<uint64_t, kMaxDrafts> accepted_at = {};     // those that were a step's first guess, its second, …
   uint64_t num_steps = 0, num_preemptions = 0, num_finished = 0;
   StepTimes times = {};
   Distribution<kStepTokenBounds> step_tokens = {};    // computed in a step, guesses included

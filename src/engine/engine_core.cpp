@@ -338,6 +338,7 @@ Status EngineCore::sample_run(Live& live, Sample& sample, std::span<const float>
     if (i < num_drafts || i == 0) sample.speculator.judge(right);
     if (!right || i == num_drafts) return {};
     ++counters_.accepted_draft_tokens;
+    ++counters_.accepted_at[i];
     scheduler_.accept(*sample.sequence);
   }
 }
@@ -467,6 +468,7 @@ void EngineCore::report(EngineStats& stats) const {
   stats.drafts = counters_.drafts;
   stats.draft_tokens = counters_.draft_tokens;
   stats.accepted_draft_tokens = counters_.accepted_draft_tokens;
+  stats.accepted_at = counters_.accepted_at;
   stats.times = counters_.times;
   stats.step_tokens = counters_.step_tokens;
   stats.step_seconds = counters_.step_seconds;

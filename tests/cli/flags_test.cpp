@@ -52,6 +52,8 @@ TEST(SpeculativeConfig, AsVllmReadsIt) {
         R"({"method": "ngram", "prompt_lookup_min": 0})", R"({"method": "ngram", "prompt_lookup_max": 33})",
         R"({"method": "ngram", "prompt_lookup_min": 4, "prompt_lookup_max": 3})"})
     EXPECT_FALSE(parse_speculative_config(text)) << text;
+  EXPECT_THAT(parse_speculative_config(R"({"method": "ngram", "method": "none"})").error().message,
+              HasSubstr("method"));
   EXPECT_THAT(parse_speculative_config("x").error().message, HasSubstr("--speculative-config"));
 }
 

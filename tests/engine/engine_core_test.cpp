@@ -125,6 +125,10 @@ TEST(EngineCore, SpeculationChangesNothingButTheNumberOfSteps) {
   EXPECT_GT(stats.draft_tokens, stats.accepted_draft_tokens);
   EXPECT_LT(stats.accepted_draft_tokens, kMaxDrafts * stats.drafts) << "some were wrong";
   EXPECT_GT(stats.accepted_draft_tokens, stats.drafts) << "more than one a time";
+  EXPECT_EQ(std::accumulate(stats.accepted_at.begin(), stats.accepted_at.end(), uint64_t{0}),
+            stats.accepted_draft_tokens);
+  EXPECT_TRUE(std::ranges::is_sorted(stats.accepted_at, std::greater<>())) << "none is right after a wrong one";
+  EXPECT_GT(stats.accepted_at[1], 0u);
   EXPECT_LT(stats.num_steps, plain_stats.num_steps);
   EXPECT_EQ(stats.generated_tokens, plain_stats.generated_tokens);
   for (size_t i = 0; i < plain.size(); ++i) {

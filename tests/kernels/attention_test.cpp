@@ -229,9 +229,10 @@ class AttentionTest : public testing::TestWithParam<Path> {
 };
 
 TEST_P(AttentionTest, AgreesWithSoftmaxInDouble) {
-  // Every head size, every group size: beyond a tile's queries, below a register block, and not a multiple of either.
-  const Shape shapes[] = {{2, 7, 8},  {1, 7, 16}, {2, 7, 24},  {1, 6, 64},  {1, 7, 80},  {2, 3, 96},
-                          {2, 1, 64}, {2, 2, 64}, {1, 13, 64}, {1, 71, 16}, {1, 6, 128}, {1, 7, 128}};
+  // Head sizes up to the largest; groups beyond a tile's queries, below a register block, no multiple of either.
+  const Shape shapes[] = {{2, 7, 8},   {1, 7, 16},  {2, 7, 24},  {1, 6, 64},  {1, 7, 80},
+                          {2, 3, 96},  {2, 1, 64},  {2, 2, 64},  {1, 13, 64}, {1, 71, 16},
+                          {1, 6, 128}, {1, 7, 128}, {2, 3, 136}, {1, 2, 256}, {1, 7, 512}};
   for (const Shape& shape : shapes) {
     const Sequence sequence(shape, 71, static_cast<uint32_t>(shape.head_dim * shape.group));
     const auto out = run_chunked(attention, sequence, type, {71});
@@ -431,7 +432,8 @@ TEST_P(AttentionTest, StaleBytesAreNotRead) {
 TEST_P(AttentionTest, AgreesWithScalarTwin) {
   if (rounds) GTEST_SKIP() << "the twin multiplies in float32";
   Attention twin(Isa::kScalar, pool);
-  for (const Shape& shape : {Shape{2, 6, 128}, Shape{1, 7, 64}, Shape{3, 1, 80}, Shape{2, 3, 96}, Shape{1, 13, 24}}) {
+  for (const Shape& shape : {Shape{2, 6, 128}, Shape{1, 7, 64}, Shape{3, 1, 80}, Shape{2, 3, 96}, Shape{1, 13, 24},
+                             Shape{1, 3, 256}, Shape{2, 2, 512}}) {
     const Sequence sequence(shape, kSpanTokens + 44, 51);
     const auto out = run_chunked(attention, sequence, type, {sequence.length}),
                expected = run_chunked(twin, sequence, type, {sequence.length});

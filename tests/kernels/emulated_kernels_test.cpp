@@ -40,7 +40,7 @@ INSTANTIATE_TEST_SUITE_P(Matmul, EmulatedKernels, testing::ValuesIn(every_type()
 
 TEST_P(EmulatedKernels, EqualTheScalarTwin) {
   for (const int64_t outputs : {1, 15, 16, 17, 33})
-    for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 21, 33, 40, 65})
+    for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 18, 19, 20, 21, 22, 24, 26, 29, 33, 40, 65})
       expect_scalar_twin(make_problem(GetParam(), outputs, 256 + 256 * (rows % 3), rows, static_cast<unsigned>(rows)),
                          rows);
 }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "model/random_model.h"
 #include "model/tiny_model.h"
 
 namespace retort {
@@ -14,6 +15,7 @@ namespace {
 using testing::golden_model;
 using testing::Json;
 using testing::model_goldens;
+using testing::RandomModel;
 using testing::TempDir;
 using testing::tiny_model;
 using testing::TinyModel;
@@ -178,6 +180,21 @@ TEST_P(TransformerTest, ChunkingChangesNoBit) {
       for (const auto& chunks : std::vector<std::vector<size_t>>{{1}, {7}, {33, 1, 30, 5, 1}, {64, 3, 1}}) {
         Runner other(path, GetParam(), type, 1);
         EXPECT_EQ(bits(other.run_chunked(tokens, chunks)), whole) << name << ", first chunk " << chunks[0];
+      }
+    }
+  }
+}
+
+TEST_P(TransformerTest, ChunkingQuantisedModelsChangesNoBit) {
+  for (const TensorType weights : {TensorType::kQ4_K, TensorType::kQ6_K, TensorType::kQ8_0}) {
+    const auto path = RandomModel(weights).write(folder / "random.gguf");
+    for (KvType type : {KvType::kBF16, KvType::kInt8}) {
+      Runner runner(path, GetParam(), type);
+      const auto whole = bits(runner.run_chunked(tokens, {tokens.size()}));
+      for (const auto& chunks : std::vector<std::vector<size_t>>{{1}, {3}, {7}, {33, 1, 30, 5, 1}}) {
+        Runner other(path, GetParam(), type, 1);
+        EXPECT_EQ(bits(other.run_chunked(tokens, chunks)), whole)
+            << info_of(weights).name << ", first chunk " << chunks[0];
       }
     }
   }

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "kernels/kv_block.h"
 #include "text/detokenizer.h"
 
 namespace retort {
@@ -56,15 +57,22 @@ StepTimes operator-(const StepTimes& a, const StepTimes& b) {
 
 Result<Breakdown> measure_breakdown(Llm& llm, int batch, int generate) {
   std::vector<EngineRequest> requests;
+  int64_t num_blocks = 0;
   for (int i = 0; i < batch; ++i) {
     requests.push_back(request_of(i, generate, llm.tokenizer()));
     const auto num_tokens = std::ssize(requests.back().prompt) + generate;
     if (num_tokens > llm.max_model_len())
-      return fail(
-          ErrorKind::kBadInput,
-          "[bench] --generate and a prompt of {} tokens: expected at most the {} that a sequence may have, got {}",
-          requests.back().prompt.size(), llm.max_model_len(), num_tokens);
+      return fail(ErrorKind::kBadInput,
+                  "[bench] --generate and a prompt of {} tokens: expected at most the {} that a sequence may have, got "
+                  "{}",
+                  requests.back().prompt.size(), llm.max_model_len(), num_tokens);
+    num_blocks += (num_tokens + kBlockTokens - 1) / kBlockTokens;
   }
+  if (const int most = llm.engine().stats().num_kv_blocks; num_blocks > most)
+    return fail(ErrorKind::kTooLarge,
+                "[bench] --breakdown of {} sequences: expected keys and values in at most the {} blocks that there "
+                "are, they take {}",
+                batch, most, num_blocks);
   Events events;
   std::vector<Detokenizer> texts(batch, Detokenizer(llm.tokenizer(), true));
   const EngineStats before = llm.engine().stats();

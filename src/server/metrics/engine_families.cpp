@@ -45,6 +45,19 @@ MetricFamily histogram(Labels labels, const char* name, const char* help, const 
   return family(name, help, MetricType::Histogram, std::move(metric));
 }
 
+MetricFamily accepted_per_position(const ServedModel& model, const EngineStats& stats) {
+  MetricFamily accepted{.name = "vllm:spec_decode_num_accepted_tokens_per_pos_total",
+                        .help = "Guessed tokens that were right, by their place among a step's guesses.",
+                        .type = MetricType::Counter};
+  for (int position = 0; position < model.engine->config().speculative.num_speculative_tokens; ++position) {
+    ClientMetric& metric = accepted.metric.emplace_back();
+    metric.label = labels_of(model);
+    metric.label.push_back({"position", std::to_string(position)});
+    metric.counter.value = static_cast<double>(stats.accepted_at[position]);
+  }
+  return accepted;
+}
+
 MetricFamily cache_config_info(const ServedModel& model, const EngineStats& stats) {
   ClientMetric metric;
   metric.label = {{"engine", "0"},
@@ -75,6 +88,7 @@ std::vector<MetricFamily> engine_families(const ServedModel& model, const Engine
               stats.draft_tokens),
       counter(model, "vllm:spec_decode_num_accepted_tokens_total", "Guessed tokens that were right.",
               stats.accepted_draft_tokens),
+      accepted_per_position(model, stats),
       histogram(labels_of(model), "vllm:iteration_tokens_total", "Tokens computed in a step.", stats.step_tokens),
       histogram({}, "retort_step_seconds", "What a step takes.", stats.step_seconds),
       cache_config_info(model, stats),
