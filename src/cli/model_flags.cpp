@@ -193,8 +193,9 @@ Result<SpeculativeConfig> parse_speculative_config(const std::string& json) {
     return fail(ErrorKind::kBadUsage, "[flags] --speculative-config: expected {}, got {}", expected, json);
   };
   constexpr JsonLimits kLimits = {.max_bytes = 1000, .max_depth = 1, .refuse_duplicate_keys = true};
-  RETORT_ASSIGN(const auto given, parse_json_object(json, kLimits, "[flags] --speculative-config"));
-  if (!given.contains("method")) return refuse(R"(a JSON object like {"method": "ngram"})");
+  const auto parsed = parse_json_object(json, kLimits, "[flags]");
+  if (!parsed || !parsed->contains("method")) return refuse(R"(a JSON object like {"method": "ngram"}, no key twice)");
+  const auto& given = *parsed;
   if (given["method"] == "none" && given.size() == 1) return SpeculativeConfig{.num_speculative_tokens = 0};
   if (given["method"] == "none") return refuse(R"(no other key beside method "none")");
   if (given["method"] != "ngram") return refuse(R"(method "ngram" or "none")");
