@@ -43,9 +43,21 @@ def positive(number):
 
 def server(text: str) -> tuple[str, str]:
     name, separator, url = text.partition("=")
-    if not separator or not url.startswith("http"):
+    if not name or not separator or not url.startswith("http"):
         raise argparse.ArgumentTypeError(f"expected NAME=URL, got '{text}'")
     return name, url
+
+
+def file_to_write(text: str) -> Path:
+    if not Path(text).parent.is_dir() or Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: expected a file in a folder that is there")
+    return Path(text)
+
+
+def process(text: str) -> int:
+    if not text.isdecimal() or not Path(f"/proc/{text}/task").is_dir():
+        raise argparse.ArgumentTypeError(f"expected the id of a process, got '{text}'")
+    return int(text)
 
 
 def parse_arguments():
@@ -58,12 +70,16 @@ def parse_arguments():
     parser.add_argument("--min-prompt", type=positive(int), default=20, help="tokens, about")
     parser.add_argument("--max-prompt", type=positive(int), default=3000)
     parser.add_argument("--max-tokens", type=positive(int), default=128, help="of each answer")
-    parser.add_argument("--settle", type=float, default=5, help="seconds the streams run before the long prompt")
+    parser.add_argument(
+        "--settle", type=positive(float), default=5, help="seconds the streams run before the long prompt"
+    )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pid", type=int)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--plot", type=Path, help="a PNG")
+    parser.add_argument("--pid", type=process)
+    parser.add_argument("--json", type=file_to_write)
+    parser.add_argument("--plot", type=file_to_write, help="a PNG")
     args = parser.parse_args()
+    if args.min_prompt > args.max_prompt:
+        parser.error(f"--min-prompt {args.min_prompt}: expected at most --max-prompt {args.max_prompt}")
     args.server = dict(args.server or [("retort", "http://127.0.0.1:8000")])
     return args
 
