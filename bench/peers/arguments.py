@@ -11,8 +11,8 @@ def existing_file(text: str) -> Path:
 
 
 def file_to_write(text: str) -> Path:
-    if not Path(text).parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: its folder is not there")
+    if not Path(text).parent.is_dir() or Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: expected a file in a folder that is there")
     return Path(text)
 
 

@@ -56,9 +56,10 @@ StepTimes operator-(const StepTimes& a, const StepTimes& b) {
 }  // namespace
 
 Result<Breakdown> measure_breakdown(Llm& llm, int batch, int generate) {
-  std::vector<EngineRequest> requests;
+  const int most_blocks = llm.engine().stats().num_kv_blocks;
   int64_t num_blocks = 0;
-  for (int i = 0; i < batch; ++i) {
+  std::vector<EngineRequest> requests;
+  for (int i = 0; i < batch && num_blocks <= most_blocks; ++i) {
     requests.push_back(request_of(i, generate, llm.tokenizer()));
     const auto num_tokens = std::ssize(requests.back().prompt) + generate;
     if (num_tokens > llm.max_model_len())
@@ -68,11 +69,11 @@ Result<Breakdown> measure_breakdown(Llm& llm, int batch, int generate) {
                   requests.back().prompt.size(), llm.max_model_len(), num_tokens);
     num_blocks += (num_tokens + kBlockTokens - 1) / kBlockTokens;
   }
-  if (const int most = llm.engine().stats().num_kv_blocks; num_blocks > most)
+  if (num_blocks > most_blocks)
     return fail(ErrorKind::kTooLarge,
                 "[bench] --breakdown of {} sequences: expected keys and values in at most the {} blocks that there "
-                "are, they take {}",
-                batch, most, num_blocks);
+                "are, which {} of them take",
+                batch, most_blocks, requests.size() - 1);
   Events events;
   std::vector<Detokenizer> texts(batch, Detokenizer(llm.tokenizer(), true));
   const EngineStats before = llm.engine().stats();
