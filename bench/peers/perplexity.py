@@ -21,11 +21,11 @@ from pathlib import Path
 
 import llama_cpp
 import numpy
-from arguments import existing_file, positive
 
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
-sys.path.insert(0, str(REPO / "bench/serve"))
+sys.path[:0] = [str(REPO / "bench"), str(REPO / "bench/serve")]
+from arguments import existing_file, positive  # noqa: E402
 from server_process import ServerProcess  # noqa: E402
 
 ROWS = 256  # of logits at once: each is a whole vocabulary of floats
@@ -89,7 +89,7 @@ def main():
     parser.add_argument("models", nargs="+", type=existing_file)
     parser.add_argument("--text", type=existing_file, default=REPO / "tests/data/llama/corpus.txt")
     parser.add_argument("--retort", type=existing_file, default=str(REPO / "build/release/retort"))
-    parser.add_argument("--threads", type=positive, default=2, help="of llama.cpp (2)")
+    parser.add_argument("--threads", type=positive(int), default=2, help="of llama.cpp (2)")
     split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args = parser.parse_args(sys.argv[1:split])
     args.flags = sys.argv[split + 1 :]

@@ -5,9 +5,13 @@ For speed only: weights that were quantised before lose a little more.
 """
 
 import argparse
+import sys
+from pathlib import Path
 
-from arguments import existing_file, file_to_write
 from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, quants
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from arguments import existing_file, file_to_write
 
 TYPES = ["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]  # those that gguf can make
 

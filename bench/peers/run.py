@@ -13,10 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from arguments import existing_file, file_to_write, positive
-
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
+sys.path.insert(0, str(REPO / "bench"))
+from arguments import existing_file, file_to_write, positive  # noqa: E402
 
 
 def run(command: list[str], isa: str | None) -> dict:
@@ -43,23 +43,18 @@ def retort(args, model: Path) -> dict:
     ]
     report = run([*command, "--batch", args.batch, "--repetitions", "1", "--threads", str(args.threads)], args.isa)
     name = {"prefill": lambda r: f"prefill {r['tokens']}", "decode": lambda r: f"decode ×{r['batch']}"}
-    machine = report["machine"]
-    figures = {
-        name[r["test"]](r): {
-            "tokens_per_second": r["tokens_per_second"]["median"],
-            "gbps": r["gbps"],
-            "share_of_reads": r["gbps"] / machine["read_gbps"],
-            "gops": r["gops"],
-            "share_of_int8": r["gops"] / machine["int8_gops"],
+    machine, speeds, limits = report["machine"], {}, {}
+    for result in report["results"]:
+        test = name[result["test"]](result)
+        speeds[test] = result["tokens_per_second"]["median"]
+        limits[test] = {
+            "gbps": result["gbps"],
+            "share_of_reads": result["gbps"] / machine["read_gbps"],
+            "gops": result["gops"],
+            "share_of_int8": result["gops"] / machine["int8_gops"],
         }
-        for r in report["results"]
-    }
-    return {
-        "machine": machine,
-        "load_seconds": report["model"]["load_seconds"],
-        "tokens_per_second": {test: of_test["tokens_per_second"] for test, of_test in figures.items()},
-        "figures": figures,
-    }
+    load_seconds = report["model"]["load_seconds"]
+    return {"machine": machine, "load_seconds": load_seconds, "tokens_per_second": speeds, "limits": limits}
 
 
 def peer(script: str, args, model: Path) -> dict:
@@ -68,7 +63,6 @@ def peer(script: str, args, model: Path) -> dict:
 
 
 PEERS = {"llama.cpp": "llama_cpp_speed.py", "OpenVINO": "openvino_speed.py"}
-
 
 # What Retort read and computed, and how much that is of what the machine allowed when it ran.
 LIMITS = {"gbps": "GB/s", "share_of_reads": "of reads", "gops": "GOP/s", "share_of_int8": "of int8"}
@@ -91,8 +85,7 @@ def compare(args, model: Path) -> dict:
         ratios = {
             name: summary([x / y for x, y in zip(values["Retort"], values[name], strict=True)]) for name in args.peers
         }
-        figures = [r["figures"][test] for r in runs["Retort"]]
-        of_limits = {key: summary([f[key] for f in figures]) for key in LIMITS}
+        of_limits = {key: summary([r["limits"][test][key] for r in runs["Retort"]]) for key in LIMITS}
         speeds = {name: summary(v) for name, v in values.items()}
         tests[test] = {"tokens_per_second": speeds, "ratio": ratios, "retort": of_limits}
     loads = {name: summary([r["load_seconds"] for r in results]) for name, results in runs.items()}
@@ -154,11 +147,11 @@ def main():
     parser.add_argument("models", nargs="+", type=existing_file)
     parser.add_argument("--retort", type=existing_file, default=str(REPO / "build/release/retort"))
     parser.add_argument("--isa", help="RETORT_ISA for Retort; the peer chooses by itself")
-    parser.add_argument("--threads", type=positive, default=os.cpu_count())
-    parser.add_argument("--prompt", type=positive, default=512)
-    parser.add_argument("--generate", type=positive, default=64)
+    parser.add_argument("--threads", type=positive(int), default=os.cpu_count())
+    parser.add_argument("--prompt", type=positive(int), default=512)
+    parser.add_argument("--generate", type=positive(int), default=64)
     parser.add_argument("--batch", default="1,8")
-    parser.add_argument("--rounds", type=positive, default=5)
+    parser.add_argument("--rounds", type=positive(int), default=5)
     parser.add_argument("--peers", default=",".join(PEERS), help="of " + ", ".join(PEERS))
     parser.add_argument("--json", type=file_to_write, help="write the figures here too")
     parser.add_argument("--plot", type=file_to_write, help="a PNG")

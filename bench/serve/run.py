@@ -21,6 +21,9 @@ import report
 import scenarios
 from server_process import cpu_by_thread
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from arguments import file_to_write, positive
+
 SCENARIOS = {
     "closed": scenarios.closed_loop,
     "open": scenarios.open_loop,
@@ -30,28 +33,11 @@ SCENARIOS = {
 }
 
 
-def positive(number):
-    def convert(text: str):
-        value = number(text)
-        if not 0 < value < float("inf"):
-            raise ValueError(text)
-        return value
-
-    convert.__name__ = f"{number.__name__} above 0"  # as argparse calls it: invalid int above 0 value
-    return convert
-
-
 def server(text: str) -> tuple[str, str]:
     name, separator, url = text.partition("=")
     if not name or not separator or not url.startswith("http"):
         raise argparse.ArgumentTypeError(f"expected NAME=URL, got '{text}'")
     return name, url
-
-
-def file_to_write(text: str) -> Path:
-    if not Path(text).parent.is_dir() or Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: expected a file in a folder that is there")
-    return Path(text)
 
 
 def process(text: str) -> int:

@@ -3,20 +3,13 @@
 #include <algorithm>
 #include <fstream>
 #include <limits>
-#include <optional>
 #include <sstream>
 #include <string_view>
 
+#include "base/number_file.h"
+
 namespace retort {
 namespace {
-
-// "max", "-1" and a missing file alike mean no limit.
-std::optional<uint64_t> read_number(const std::string& path) {
-  std::ifstream in(path);
-  int64_t value = 0;
-  if (in >> value && value >= 0) return static_cast<uint64_t>(value);
-  return std::nullopt;
-}
 
 // From the process's own up to the root. Inside a container the path may be the host's: then only the root's is there.
 void add_folders(const std::string& mount, std::string path, std::vector<std::string>& folders) {

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "base/cgroup.h"
+#include "base/number_file.h"
 
 #if defined(__aarch64__)
 #include <sys/auxv.h>
@@ -30,13 +31,6 @@ constexpr std::array kIsaNames = {
     IsaName{Isa::kAvx512Bf16, "avx512bf16"}, IsaName{Isa::kAmx, "amx"},   IsaName{Isa::kNeonDotprod, "neon-dotprod"},
     IsaName{Isa::kNeonI8mm, "neon-i8mm"},
 };
-
-std::optional<uint64_t> read_number(const std::string& path) {
-  std::ifstream in(path);
-  uint64_t value = 0;
-  if (in >> value) return value;  // "max" and a missing file alike mean no limit
-  return std::nullopt;
-}
 
 std::string cpuinfo_field(std::string_view key) {
   std::ifstream in("/proc/cpuinfo");

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <string>
 
 #include "base/result.h"
@@ -50,15 +51,19 @@ struct EngineStats {
   int num_kv_blocks = 0;
   double kv_usage = 0;  // 0 … 1
   uint64_t prompt_tokens = 0, cached_prompt_tokens = 0, generated_tokens = 0;
-  uint64_t drafts = 0;                                   // steps of a sequence in which tokens were guessed
-  uint64_t draft_tokens = 0, accepted_draft_tokens = 0;  // guessed and computed; of these right
-  std::array<uint64_t, kMaxDrafts> accepted_at = {};     // those that were a step's first guess, its second, …
+  uint64_t drafts = 0;                                // steps of a sequence in which tokens were guessed
+  uint64_t draft_tokens = 0;                          // guessed and computed
+  std::array<uint64_t, kMaxDrafts> accepted_at = {};  // of these right: a step's first guess, its second, …
   uint64_t num_steps = 0, num_preemptions = 0, num_finished = 0;
   StepTimes times = {};
   Distribution<kStepTokenBounds> step_tokens = {};    // computed in a step, guesses included
   Distribution<kStepSecondBounds> step_seconds = {};  // from a step's plan to its last event
   Clock::time_point step_started{};                   // of the step that runs now; epoch when idle
   bool alive = true;  // false once the engine thread has ended for any reason but stop()
+
+  uint64_t accepted_draft_tokens() const {
+    return std::accumulate(accepted_at.begin(), accepted_at.end(), uint64_t{0});
+  }
 };
 
 // What submit() says when `num_unfinished` sequences leave no room for another.

@@ -35,7 +35,9 @@ EngineCore::EngineCore(const EngineConfig& config, ModelRunner& runner, std::fun
                   .max_step_seconds = config.max_step_ms / 1e3},
                  runner.num_blocks(), config.enable_prefix_caching),
       sampler_(vocab_size_),
-      constraint_workers_(std::move(on_constraint)) {}
+      constraint_workers_(std::move(on_constraint)) {
+  RETORT_CHECK(config.speculative.num_speculative_tokens <= kMaxDrafts);
+}
 
 void EngineCore::add(RequestId id, EngineRequest request) {
   Live live;
@@ -337,7 +339,6 @@ Status EngineCore::sample_run(Live& live, Sample& sample, std::span<const float>
     const bool right = sample.sequence->tokens.back() == drafts[i];
     if (i < num_drafts || i == 0) sample.speculator.judge(right);
     if (!right || i == num_drafts) return {};
-    ++counters_.accepted_draft_tokens;
     ++counters_.accepted_at[i];
     scheduler_.accept(*sample.sequence);
   }
@@ -467,7 +468,6 @@ void EngineCore::report(EngineStats& stats) const {
   stats.generated_tokens = counters_.generated_tokens;
   stats.drafts = counters_.drafts;
   stats.draft_tokens = counters_.draft_tokens;
-  stats.accepted_draft_tokens = counters_.accepted_draft_tokens;
   stats.accepted_at = counters_.accepted_at;
   stats.times = counters_.times;
   stats.step_tokens = counters_.step_tokens;

@@ -34,7 +34,7 @@ Json load(const ApiContext& api) {
           {"generated_tokens", stats.generated_tokens},
           {"drafts", stats.drafts},
           {"draft_tokens", stats.draft_tokens},
-          {"accepted_draft_tokens", stats.accepted_draft_tokens},
+          {"accepted_draft_tokens", stats.accepted_draft_tokens()},
           {"num_steps", stats.num_steps},
           {"num_preemptions", stats.num_preemptions},
           {"num_finished", stats.num_finished},

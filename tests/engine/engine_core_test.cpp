@@ -121,12 +121,10 @@ TEST(EngineCore, SpeculationChangesNothingButTheNumberOfSteps) {
   EngineStats plain_stats, stats;
   const auto plain = answers_to_many(0, plain_stats), guessed = answers_to_many(kMaxDrafts, stats);
   EXPECT_EQ(plain_stats.draft_tokens, 0u);
-  EXPECT_GT(stats.accepted_draft_tokens, 100u);
-  EXPECT_GT(stats.draft_tokens, stats.accepted_draft_tokens);
-  EXPECT_LT(stats.accepted_draft_tokens, kMaxDrafts * stats.drafts) << "some were wrong";
-  EXPECT_GT(stats.accepted_draft_tokens, stats.drafts) << "more than one a time";
-  EXPECT_EQ(std::accumulate(stats.accepted_at.begin(), stats.accepted_at.end(), uint64_t{0}),
-            stats.accepted_draft_tokens);
+  EXPECT_GT(stats.accepted_draft_tokens(), 100u);
+  EXPECT_GT(stats.draft_tokens, stats.accepted_draft_tokens());
+  EXPECT_LT(stats.accepted_draft_tokens(), kMaxDrafts * stats.drafts) << "some were wrong";
+  EXPECT_GT(stats.accepted_draft_tokens(), stats.drafts) << "more than one a time";
   EXPECT_TRUE(std::ranges::is_sorted(stats.accepted_at, std::greater<>())) << "none is right after a wrong one";
   EXPECT_GT(stats.accepted_at[1], 0u);
   EXPECT_LT(stats.num_steps, plain_stats.num_steps);

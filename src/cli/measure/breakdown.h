@@ -16,7 +16,8 @@ struct Breakdown {
 };
 
 // `batch` requests of a sentence each generate `generate` tokens with the sampling parameters of a chat (temperature
-// 0.6, top_p 0.95). Error kBadInput: sentence and answer are longer than a sequence may be.
+// 0.6, top_p 0.95). Error kBadInput: sentence and answer are longer than a sequence may be; kTooLarge: the KV cache
+// does not hold all of them at once.
 Result<Breakdown> measure_breakdown(Llm& llm, int batch, int generate);
 
 }  // namespace retort

@@ -87,7 +87,7 @@ std::vector<MetricFamily> engine_families(const ServedModel& model, const Engine
       counter(model, "vllm:spec_decode_num_draft_tokens_total", "Guessed tokens that were computed.",
               stats.draft_tokens),
       counter(model, "vllm:spec_decode_num_accepted_tokens_total", "Guessed tokens that were right.",
-              stats.accepted_draft_tokens),
+              stats.accepted_draft_tokens()),
       accepted_per_position(model, stats),
       histogram(labels_of(model), "vllm:iteration_tokens_total", "Tokens computed in a step.", stats.step_tokens),
       histogram({}, "retort_step_seconds", "What a step takes.", stats.step_seconds),
