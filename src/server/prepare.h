@@ -57,7 +57,7 @@ boost::asio::awaitable<std::optional<std::invoke_result_t<Work>>> run_errand(Api
   const Clock::time_point deadline = exchange.arrival() + api.request_timeout;
   const auto errand = std::make_shared<Errand<Work>>(exchange.executor(), std::move(work));
   exchange.on_client_gone([errand] { errand->bell.cancel(); });
-  api.workers.post([errand, executor = exchange.executor()] {
+  api.workers.post([errand = errand, executor = exchange.executor()]() mutable {  // not const, to be moved on
     std::optional<Work> taken = errand->take();
     if (!taken) return;
     std::optional<std::invoke_result_t<Work>> result;
@@ -67,11 +67,13 @@ boost::asio::awaitable<std::optional<std::invoke_result_t<Work>>> run_errand(Api
     } catch (...) {
       fault = std::current_exception();
     }
-    boost::asio::post(executor, [errand, fault, result = std::move(result)]() mutable {
-      errand->result = std::move(result);
-      errand->fault = fault;
-      errand->bell.cancel();
-    });
+    // The worker keeps nothing of it: what the request is answered from is freed where it was read.
+    boost::asio::post(executor,
+                      [errand = std::move(errand), fault = std::move(fault), result = std::move(result)]() mutable {
+                        errand->result = std::move(result);
+                        errand->fault = std::move(fault);
+                        errand->bell.cancel();
+                      });
   });
   ++api.num_preparing;
   while (!errand->result && !errand->fault && !exchange.is_client_gone() && !api.is_stopping &&
