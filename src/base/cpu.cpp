@@ -27,8 +27,13 @@ struct IsaName {
   std::string_view name;
 };
 constexpr std::array kIsaNames = {
-    IsaName{Isa::kScalar, "scalar"},         IsaName{Isa::kAvx2, "avx2"}, IsaName{Isa::kAvx512Vnni, "avx512vnni"},
-    IsaName{Isa::kAvx512Bf16, "avx512bf16"}, IsaName{Isa::kAmx, "amx"},   IsaName{Isa::kNeonDotprod, "neon-dotprod"},
+    IsaName{Isa::kScalar, "scalar"},
+    IsaName{Isa::kAvx2, "avx2"},
+    IsaName{Isa::kAvxVnni, "avxvnni"},
+    IsaName{Isa::kAvx512Vnni, "avx512vnni"},
+    IsaName{Isa::kAvx512Bf16, "avx512bf16"},
+    IsaName{Isa::kAmx, "amx"},
+    IsaName{Isa::kNeonDotprod, "neon-dotprod"},
     IsaName{Isa::kNeonI8mm, "neon-i8mm"},
 };
 
@@ -74,7 +79,9 @@ std::vector<Isa> supported_isas() {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
     isas.push_back(Isa::kAvx2);
-  if (isas.back() == Isa::kAvx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+  const bool has_avx2 = isas.back() == Isa::kAvx2;
+  if (has_avx2 && __builtin_cpu_supports("avxvnni")) isas.push_back(Isa::kAvxVnni);
+  if (has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
     isas.push_back(Isa::kAvx512Vnni);
   if (isas.back() == Isa::kAvx512Vnni && __builtin_cpu_supports("avx512bf16")) {

@@ -11,9 +11,9 @@
 namespace retort {
 
 // Instruction sets that kernels are written for.
-enum class Isa { kScalar, kAvx2, kAvx512Vnni, kAvx512Bf16, kAmx, kNeonDotprod, kNeonI8mm };
+enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512Vnni, kAvx512Bf16, kAmx, kNeonDotprod, kNeonI8mm };
 
-// As RETORT_ISA spells it: scalar, avx2, avx512vnni, avx512bf16, amx, neon-dotprod, neon-i8mm.
+// As RETORT_ISA spells it: scalar, avx2, avxvnni, avx512vnni, avx512bf16, amx, neon-dotprod, neon-i8mm.
 std::string_view isa_name(Isa isa);
 std::optional<Isa> isa_from_name(std::string_view name);
 

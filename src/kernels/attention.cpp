@@ -29,6 +29,7 @@ AttentionKernels attention_kernels(Isa isa) {
       return scalar::kAttention;
 #if defined(__x86_64__)
     case Isa::kAvx2:
+    case Isa::kAvxVnni:  // multiplies whole matrices only
       return avx2::kAttention;
     case Isa::kAvx512Vnni:
     case Isa::kAmx:  // multiplies whole matrices only

@@ -12,6 +12,7 @@ const ElementwiseKernels& elementwise_kernels(Isa isa) {
       return scalar::kElementwise;
 #if defined(__x86_64__)
     case Isa::kAvx2:
+    case Isa::kAvxVnni:  // multiplies whole matrices only
       return avx2::kElementwise;
     case Isa::kAvx512Vnni:
     case Isa::kAvx512Bf16:  // it and AMX multiply whole matrices only

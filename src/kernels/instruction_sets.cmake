@@ -14,6 +14,7 @@ function(retort_instruction_set folder processor)
 endfunction()
 
 retort_instruction_set(avx2 "x86_64|AMD64" -mavx2 -mfma -mf16c)
+retort_instruction_set(avxvnni "x86_64|AMD64" -mavx2 -mfma -mf16c -mavxvnni)
 set(RETORT_AVX512_FLAGS -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512)
 retort_instruction_set(avx512 "x86_64|AMD64" ${RETORT_AVX512_FLAGS})
 retort_instruction_set(avx512bf16 "x86_64|AMD64" ${RETORT_AVX512_FLAGS} -mavx512bf16)

@@ -22,6 +22,8 @@ const TileKernels& tile_kernels(Isa isa) {
 #if defined(__x86_64__)
     case Isa::kAvx2:
       return kAvx2TileKernels;
+    case Isa::kAvxVnni:
+      return kAvxVnniTileKernels;
     case Isa::kAvx512Vnni:
     case Isa::kAvx512Bf16:
       return kAvx512VnniTileKernels;

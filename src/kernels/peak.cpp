@@ -14,6 +14,8 @@ const PeakLoop& peak_loop(Isa isa) {
 #if defined(__x86_64__)
     case Isa::kAvx2:
       return kAvx2PeakLoop;
+    case Isa::kAvxVnni:
+      return kAvxVnniPeakLoop;
     case Isa::kAvx512Vnni:
     case Isa::kAvx512Bf16:
       return kAvx512VnniPeakLoop;

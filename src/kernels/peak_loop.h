@@ -14,6 +14,7 @@ struct PeakLoop {
 extern const PeakLoop kScalarPeakLoop;
 #if defined(__x86_64__)
 extern const PeakLoop kAvx2PeakLoop;
+extern const PeakLoop kAvxVnniPeakLoop;
 extern const PeakLoop kAvx512VnniPeakLoop;
 extern const PeakLoop kAmxPeakLoop;
 #elif defined(__aarch64__)

@@ -125,6 +125,7 @@ struct TileKernels {
 extern const TileKernels kScalarTileKernels;
 #if defined(__x86_64__)
 extern const TileKernels kAvx2TileKernels;
+extern const TileKernels kAvxVnniTileKernels;
 extern const TileKernels kAvx512VnniTileKernels;
 extern const TileKernels kAmxTileKernels;
 extern const UnpackedTileKernels kAvx512VnniUnpackedTileKernels;

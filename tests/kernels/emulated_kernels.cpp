@@ -1,5 +1,6 @@
-// The sources of the kernels themselves, over avx512_emulation/immintrin.h. Compiled for AVX2, so kernels/ headers and
+// The sources of the kernels themselves, over emulation/immintrin.h. Compiled for AVX2, so kernels/ headers and
 // intrinsics only.
+#define kAvxVnniTileKernels kEmulatedAvxVnniTileKernels
 #define kAvx512VnniTileKernels kEmulatedAvx512VnniTileKernels
 #define kAvx512VnniUnpackedTileKernels kEmulatedAvx512VnniUnpackedTileKernels
 
@@ -10,6 +11,7 @@
 #include "kernels/amx/tile_loops.h"
 #include "kernels/avx512/tile.cpp"
 #include "kernels/avx512/unpacked_tile.cpp"
+#include "kernels/avxvnni/tile.cpp"
 
 namespace retort {
 namespace {

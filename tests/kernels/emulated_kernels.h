@@ -1,10 +1,11 @@
-// Kernels for AVX-512 VNNI without AVX-512, and AMX's over tile registers in plain memory: their flow of data is tested
-// on any machine with AVX2.
+// Kernels for AVX-VNNI and AVX-512 VNNI without these, and AMX's over tile registers in plain memory: their flow of
+// data is tested on any machine with AVX2.
 #pragma once
 
 #include "kernels/tile_kernel.h"
 
 namespace retort {
+extern const TileKernels kEmulatedAvxVnniTileKernels;
 extern const TileKernels kEmulatedAvx512VnniTileKernels;
 extern const TileKernels kEmulatedAmxTileKernels;
 }  // namespace retort

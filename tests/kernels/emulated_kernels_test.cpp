@@ -15,7 +15,9 @@ struct Emulated {
   const char* name;
   const TileKernels& kernels;
 };
-const Emulated kEmulated[] = {{"AVX-512 VNNI", kEmulatedAvx512VnniTileKernels}, {"AMX", kEmulatedAmxTileKernels}};
+const Emulated kEmulated[] = {{"AVX-VNNI", kEmulatedAvxVnniTileKernels},
+                              {"AVX-512 VNNI", kEmulatedAvx512VnniTileKernels},
+                              {"AMX", kEmulatedAmxTileKernels}};
 
 class EmulatedKernels : public testing::TestWithParam<TensorType> {
  protected:

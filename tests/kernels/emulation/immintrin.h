@@ -1,5 +1,6 @@
-// Takes the compiler's place where kernels for AVX-512 are compiled for machines without it: SIMDe's functions, and of
-// those the kernels' sources use the few that it lacks. Needs AVX2, FMA and F16C, so that roundings are the same.
+// Takes the compiler's place where kernels for AVX-VNNI and AVX-512 are compiled for machines without: SIMDe's
+// functions, and of those the kernels' sources use the few that it lacks. Needs AVX2, FMA and F16C, so that roundings
+// are the same.
 #pragma once
 
 #include_next <immintrin.h>  // the compiler's: AVX2 and what is below it
@@ -68,6 +69,8 @@ inline int32_t reduce_add_epi32(simde__m512i a) {  // wraps around
 #define _mm512_cvtss_f32(a) ::retort::emulated::cvtss_f32(a)
 #define _mm512_reduce_max_epi32(a) ::retort::emulated::reduce_max_epi32(a)
 #define _mm512_reduce_add_epi32(a) ::retort::emulated::reduce_add_epi32(a)
+
+#define _mm256_dpbusd_avx_epi32(sums, w, a) simde_mm256_dpbusd_epi32(sums, w, a)
 
 // Arguments that are templates have commas.
 #undef _mm512_or_si512
