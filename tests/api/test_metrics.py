@@ -161,20 +161,31 @@ def test_counts_after_known_requests(measured):
     assert times[0] + times[3] <= grown("vllm:e2e_request_latency_seconds_sum")
 
 
+def test_a_client_that_leaves(measured):
+    """Counts as an abort; by status as what it had got: the head of a stream, or nothing of a whole answer."""
+    for stream, status in ((True, "200"), (False, "499")):
+
+        def leave(stream=stream):
+            connection = measured.connect()
+            connection.send(request("POST", "/v1/completions", {**ONE, "max_tokens": 400, "stream": stream}))
+            if stream:
+                connection.read_head()
+                connection.read_chunk()
+            else:
+                measured.wait_for_load(lambda load: load["num_running"] == 1)
+            connection.close()
+            measured.wait_for_load(lambda load: load["server_load"] == 0)
+            measured.wait_for_log("client left")
+
+        grown = growth(measured, leave)
+        assert grown("vllm:request_success_total", finished_reason="abort") == 1
+        assert grown("vllm:request_success_total") == 1
+        assert grown("http_requests_total", handler="/v1/completions", status=status) == 1
+        assert grown("http_requests_total", handler="/v1/completions") == 1
+
+
 def test_ways_to_end(measured):
     chat = {"messages": [{"role": "user", "content": "Say yes."}]}
-
-    def leave():
-        connection = measured.connect()
-        connection.send(request("POST", "/v1/completions", {**ONE, "max_tokens": 400, "stream": True}))
-        connection.read_head()
-        connection.read_chunk()
-        connection.close()
-        measured.wait_for_load(lambda load: load["server_load"] == 0)
-        measured.wait_for_log("client left")
-
-    grown = growth(measured, leave)
-    assert grown("vllm:request_success_total", finished_reason="abort") == 1
     text = measured.ask("POST", "/v1/completions", {**ONE, "max_tokens": 20})[1]["choices"][0]["text"]
     stop = re.findall(r"\w+", text)[2]
     grown = growth(measured, lambda: measured.ask("POST", "/v1/completions", {**ONE, "max_tokens": 20, "stop": stop}))
