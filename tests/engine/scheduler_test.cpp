@@ -1,54 +1,23 @@
 #include "engine/scheduler.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <limits>
+#include <cstdint>
 #include <numeric>
+#include <ostream>
 #include <set>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "../base/sanitized.h"
 #include "scheduler_driver.h"
+#include "scheduler_turns.h"
 
 namespace retort::testing {
 namespace {
 
-constexpr int32_t kVocab = 50;
-
 constexpr int kLoadFactor = kSanitized ? 1 : 5;  // more than a million steps in all
-
-std::vector<TokenId> prompt_of(int num_tokens, TokenId first = 1) {
-  std::vector<TokenId> tokens(num_tokens);
-  for (int i = 0; i < num_tokens; ++i) tokens[i] = (first + i * 7) % kVocab;
-  return tokens;
-}
-
-struct Chunk {
-  uint64_t request;
-  int64_t first, count;
-  bool operator==(const Chunk&) const = default;
-};
-std::ostream& operator<<(std::ostream& out, const Chunk& c) {
-  return out << "request " << c.request << " [" << c.first << ", +" << c.count << ")";
-}
-
-std::vector<Chunk> chunks(const Step& step) {
-  std::vector<Chunk> out;
-  for (const auto& s : step.sequences) out.push_back({s.sequence->request_id, s.first_position, s.num_tokens});
-  return out;
-}
-
-// Plans, commits, and gives token 1 to whoever samples.
-std::vector<Chunk> turn(Scheduler& scheduler) {
-  const Step& step = scheduler.plan();
-  const auto out = chunks(step);
-  scheduler.commit(step);
-  for (const auto& s : step.sequences)
-    if (s.samples) scheduler.append(*s.sequence, 1);
-  EXPECT_EQ(integrity(scheduler), "");
-  return out;
-}
 
 TEST(Scheduler, PromptsAreCutToTheBudgetAndDecodesGoFirst) {
   Scheduler scheduler({.max_num_seqs = 4, .max_num_batched_tokens = 40}, 64, true);
@@ -60,15 +29,6 @@ TEST(Scheduler, PromptsAreCutToTheBudgetAndDecodesGoFirst) {
   EXPECT_EQ(turn(scheduler), (std::vector<Chunk>{{1, 11, 1}, {2, 39, 39}}));
   EXPECT_EQ(turn(scheduler), (std::vector<Chunk>{{1, 12, 1}, {2, 78, 22}, {3, 0, 17}}));
   EXPECT_EQ(turn(scheduler), (std::vector<Chunk>{{1, 13, 1}, {2, 100, 1}, {3, 17, 3}}));
-}
-
-// A step takes 1 ms a token here, and the scheduler is to find that out.
-std::vector<Chunk> timed_turn(Scheduler& scheduler) {
-  const auto out = turn(scheduler);
-  StepShape shape;
-  for (const Chunk& c : out) shape.add_run(c.first, c.count);
-  scheduler.learn(shape, 0.001 * static_cast<double>(shape.num_tokens));
-  return out;
 }
 
 TEST(Scheduler, ChunksAreCutToTheTimeAStepMayTake) {
@@ -103,193 +63,11 @@ TEST(Scheduler, APromptGoesOnWhereDecodesAloneTakeTheTime) {
   }
 }
 
-std::vector<uint64_t> order_of_service(Scheduler& scheduler) {
-  std::vector<uint64_t> order;
-  while (scheduler.has_work()) {
-    Sequence& s = *scheduler.plan().sequences.at(0).sequence;
-    order.push_back(s.request_id);
-    scheduler.remove(s);
-  }
-  return order;
-}
-
-TEST(Scheduler, ServesByPriorityThenInOrderOfArrival) {
-  Scheduler scheduler({.max_num_seqs = 1}, 64, true);
-  scheduler.add({.request_id = 1, .prompt = prompt_of(4, 1), .priority = 5});
-  scheduler.add({.request_id = 2, .prompt = prompt_of(4, 2), .priority = 0});
-  scheduler.add({.request_id = 3, .prompt = prompt_of(4, 3), .priority = 5});
-  scheduler.add({.request_id = 4, .prompt = prompt_of(4, 4), .priority = -1});
-  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{4, 2, 1, 3}));
-}
-
-TEST(Scheduler, OneThatWaitsAgesPastBetterPrioritiesThatComeMuchLater) {
-  Scheduler scheduler({.max_num_seqs = 1, .priority_ageing_ms = 1000}, 64, true);
-  scheduler.add({.request_id = 1, .prompt = prompt_of(4, 1), .priority = 2, .arrived_ms = 0});
-  scheduler.add({.request_id = 2, .prompt = prompt_of(4, 2), .priority = 0, .arrived_ms = 1999});
-  scheduler.add({.request_id = 3, .prompt = prompt_of(4, 3), .priority = 0, .arrived_ms = 2001});
-  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{2, 1, 3}));
-}
-
 TEST(Scheduler, APromptAloneIsNotHeldUp) {
   Scheduler scheduler({.max_num_seqs = 8, .max_step_seconds = 0.005}, 64, false);
   scheduler.learn({.num_tokens = 10, .num_attended = 0}, 0.01);
   scheduler.add({.request_id = 1, .prompt = prompt_of(40)});
   EXPECT_EQ(timed_turn(scheduler), (std::vector<Chunk>{{1, 0, 16}}));
-}
-
-TEST(Scheduler, LargePrioritiesAgeToo) {
-  Scheduler scheduler({.max_num_seqs = 1, .priority_ageing_ms = 1000}, 64, true);
-  constexpr int kMost = std::numeric_limits<int>::max();
-  scheduler.add({.request_id = 1, .prompt = prompt_of(4, 1), .priority = kMost, .arrived_ms = 0});
-  scheduler.add({.request_id = 2, .prompt = prompt_of(4, 2), .priority = 2000, .arrived_ms = 0});
-  scheduler.add({.request_id = 3, .prompt = prompt_of(4, 3), .priority = 1000, .arrived_ms = 900});
-  scheduler.add({.request_id = 4, .prompt = prompt_of(4, 4), .priority = 7, .arrived_ms = 900});
-  scheduler.add({.request_id = 5, .prompt = prompt_of(4, 5), .priority = 6, .arrived_ms = 900});
-  scheduler.add({.request_id = 6, .prompt = prompt_of(4, 6), .priority = 0, .arrived_ms = 37'001});
-  scheduler.add({.request_id = 7, .prompt = prompt_of(4, 7), .priority = -kMost - 1, .arrived_ms = 75'000});
-  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{5, 4, 3, 2, 1, 6, 7}));
-}
-
-// With room for one at a time and 1 ms a token.
-TEST(Scheduler, ShortPromptsGoBeforeLongOnesThatCameLittleEarlier) {
-  Scheduler scheduler({.max_num_seqs = 1}, 64, true);
-  scheduler.learn({.num_tokens = 100, .num_attended = 0}, 0.1);
-  scheduler.add({.request_id = 1, .prompt = prompt_of(1000, 1), .arrived_ms = 0});
-  scheduler.add({.request_id = 2, .prompt = prompt_of(10, 2), .arrived_ms = 900});
-  scheduler.add({.request_id = 3, .prompt = prompt_of(10, 3), .arrived_ms = 1100});
-  scheduler.add({.request_id = 4, .prompt = prompt_of(200, 4), .priority = -1, .arrived_ms = 1100});
-  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{4, 2, 1, 3}));
-}
-
-TEST(Scheduler, ALongPromptUnderWayIsOvertakenByShortOnesThatAreDueBefore) {
-  Scheduler scheduler({.max_num_seqs = 4, .max_num_batched_tokens = 100, .max_step_seconds = 0.1}, 64, true);
-  scheduler.learn({.num_tokens = 100, .num_attended = 0}, 0.1);
-  scheduler.add({.request_id = 1, .prompt = prompt_of(1000, 1), .arrived_ms = 0});
-  EXPECT_EQ(turn(scheduler).front().request, 1);
-  scheduler.add({.request_id = 2, .prompt = prompt_of(40, 2), .arrived_ms = 200});
-  scheduler.add({.request_id = 3, .prompt = prompt_of(40, 3), .arrived_ms = 2000});
-  const auto second = turn(scheduler);
-  EXPECT_EQ(second.front(), (Chunk{2, 0, 40}));
-  EXPECT_EQ(second.back().request, 1) << "what is left of the step";
-  uint64_t last_new = 0;
-  for (int i = 0; i < 15; ++i)
-    for (const Chunk& chunk : turn(scheduler))
-      if (chunk.first == 0) last_new = chunk.request;
-  EXPECT_EQ(last_new, 3) << "and the one that came much later waits for it";
-}
-
-// Also where nothing was known when the long one came: 1 ms a token after the first step.
-TEST(Scheduler, TheFirstStepOfAllRanksThoseThatCameBeforeIt) {
-  Scheduler scheduler({.max_num_seqs = 3, .max_num_batched_tokens = 100, .max_step_seconds = 0.1}, 80, true);
-  scheduler.add({.request_id = 1, .prompt = prompt_of(1000, 1), .num_samples = 2, .arrived_ms = 0});
-  scheduler.add({.request_id = 2, .prompt = prompt_of(200, 2), .arrived_ms = 0});
-  scheduler.add({.request_id = 3, .prompt = prompt_of(30, 3), .arrived_ms = 10});
-  EXPECT_EQ(timed_turn(scheduler), (std::vector<Chunk>{{1, 0, 64}}));
-  EXPECT_EQ(integrity(scheduler), "");
-  scheduler.add({.request_id = 4, .prompt = prompt_of(20, 4), .arrived_ms = 300});
-  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{3, 2, 4, 1}));
-}
-
-// A step of one token says nothing of what many cost: 60 ms a step and 2 ms a token.
-TEST(Scheduler, WhatTheFirstStepMisledToIsPutRight) {
-  Scheduler scheduler({.max_num_seqs = 2}, 80, true);
-  const auto learn = [&](int64_t num_tokens) {
-    scheduler.learn({.num_tokens = num_tokens, .num_attended = 0}, 0.060 + 0.002 * static_cast<double>(num_tokens));
-  };
-  scheduler.add({.request_id = 1, .prompt = prompt_of(900, 1), .arrived_ms = 0});
-  scheduler.add({.request_id = 2, .prompt = prompt_of(10, 2), .arrived_ms = 10'000});
-  learn(1);
-  learn(64);
-  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{1, 2}));
-}
-
-TEST(Scheduler, NoPromptWaitsLongerThanAMinuteForThoseAfterIt) {
-  Scheduler scheduler({.max_num_seqs = 1}, 80, true);
-  scheduler.learn({.num_tokens = 10, .num_attended = 0}, 10);
-  scheduler.add({.request_id = 1, .prompt = prompt_of(1000, 1), .arrived_ms = 0});
-  scheduler.add({.request_id = 2, .prompt = prompt_of(1, 2), .arrived_ms = 58'000});
-  scheduler.add({.request_id = 3, .prompt = prompt_of(1, 3), .arrived_ms = 60'000});
-  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{2, 1, 3}));
-}
-
-TEST(Scheduler, WhatIsCachedOfAPromptDoesNotDelayIt) {
-  Scheduler scheduler({.max_num_seqs = 1}, 64, true);
-  scheduler.learn({.num_tokens = 100, .num_attended = 0}, 0.1);
-  scheduler.add({.request_id = 1, .prompt = prompt_of(500, 1)});
-  while (turn(scheduler).front().first < 500) continue;
-  scheduler.add({.request_id = 2, .prompt = prompt_of(300, 2), .arrived_ms = 0});
-  const Sequence& known = scheduler.add({.request_id = 3, .prompt = prompt_of(500, 1), .arrived_ms = 0});
-  EXPECT_EQ(known.num_cached_tokens, 0) << "counted once it has begun";
-  EXPECT_EQ(integrity(scheduler), "");
-  EXPECT_EQ(order_of_service(scheduler), (std::vector<uint64_t>{1, 3, 2}));
-}
-
-// A decoding sequence with these drafts, and a price: 10 ms a step and 1 ms a row.
-class Drafting : public ::testing::Test {
- protected:
-  Drafting() {
-    sequence_ = &scheduler_.add({.request_id = 1, .prompt = prompt_of(31)});
-    turn(scheduler_);
-    std::mt19937 random(1);
-    for (int i = 0; i < 50; ++i) {
-      StepShape shape;
-      shape.add_run(0, 1 + random() % 40);
-      scheduler_.learn(shape, 0.010 + 0.001 * static_cast<double>(shape.num_tokens));
-    }
-    sequence_->drafts = {11, 12, 13, 14, 15};
-  }
-  Scheduler scheduler_{{.max_num_seqs = 4, .max_num_batched_tokens = 31}, 64, true};
-  Sequence* sequence_;
-};
-
-class DraftsThatPay : public Drafting, public ::testing::WithParamInterface<std::pair<double, int>> {};
-
-// At one half: a half for 1 ms, then a quarter; an eighth no more, at 13 ms for 1.75 tokens.
-TEST_P(DraftsThatPay, Run) {
-  sequence_->draft_acceptance = GetParam().first;
-  EXPECT_EQ(scheduler_.plan().sequences.at(0).num_drafts, GetParam().second);
-}
-INSTANTIATE_TEST_SUITE_P(Acceptances, DraftsThatPay,
-                         ::testing::Values(std::pair(1.0, 5), std::pair(0.5, 2), std::pair(0.05, 0)));
-
-TEST_F(Drafting, RightOnesNeedNotRunAgainAndWrongOnesLeaveNothing) {
-  sequence_->draft_acceptance = 1;
-  const Step& step = scheduler_.plan();
-  ASSERT_EQ(step.sequences.at(0).num_tokens, 6);
-  EXPECT_EQ(std::vector<TokenId>(sequence_->tokens.end() - 5, sequence_->tokens.end()), sequence_->drafts);
-  scheduler_.commit(step);
-  EXPECT_EQ(sequence_->num_tokens(), 32);
-  EXPECT_EQ(sequence_->num_computed, 32);
-  for (TokenId token : {11, 12}) {
-    scheduler_.append(*sequence_, token);
-    scheduler_.accept(*sequence_);
-  }
-  scheduler_.append(*sequence_, 40);
-  sequence_->drafts.clear();
-  EXPECT_EQ(integrity(scheduler_), "");
-  EXPECT_EQ(turn(scheduler_), (std::vector<Chunk>{{1, 34, 1}}));
-}
-
-TEST_F(Drafting, LeavesAPromptItsRoom) {
-  sequence_->draft_acceptance = 1;
-  sequence_->drafts.assign(40, 1);
-  scheduler_.add({.request_id = 2, .prompt = prompt_of(40, 2)});
-  EXPECT_EQ(chunks(scheduler_.plan()), (std::vector<Chunk>{{1, 31, 15}, {2, 0, 16}}));
-}
-
-TEST(Scheduler, NobodyIsPreemptedForAGuess) {
-  Scheduler scheduler({.max_num_seqs = 2}, 3, true);
-  for (TokenId i : {1, 2}) {
-    Sequence& sequence = scheduler.add({.request_id = 1, .prompt = prompt_of(29, i)});
-    sequence.drafts = {1, 1, 1};
-    sequence.draft_acceptance = 1;
-  }
-  timed_turn(scheduler);
-  const auto& sequences = scheduler.plan().sequences;
-  ASSERT_EQ(sequences.size(), 2u);
-  EXPECT_EQ(sequences[0].num_drafts, 3) << "takes the one free block";
-  EXPECT_EQ(sequences[1].num_drafts, 2) << "what its own block still holds";
-  EXPECT_EQ(scheduler.num_preemptions(), 0u);
 }
 
 TEST(Scheduler, NeverRunsMoreThanMaxNumSeqsAndCountsEverySample) {

@@ -5,131 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numeric>
-#include <random>
+#include <string>
 #include <vector>
 
 #include "formats/codecs.h"
+#include "kernels/attention_problem.h"
 
 namespace retort {
 namespace {
-
-struct Shape {
-  int num_kv_heads, group, head_dim;
-  int num_heads() const { return num_kv_heads * group; }
-  size_t q_stride() const { return static_cast<size_t>(num_heads() * head_dim); }
-  size_t kv_stride() const { return static_cast<size_t>(num_kv_heads * head_dim); }
-};
-
-std::vector<float> random_floats(size_t size, uint32_t seed, float spread) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal(0.0f, spread);
-  std::vector<float> values(size);
-  for (float& value : values) value = normal(generator);
-  return values;
-}
-
-// All queries, keys and values of one sequence.
-struct Sequence {
-  Shape shape;
-  int64_t length;
-  std::vector<float> q, k, v;
-
-  Sequence(const Shape& shape_in, int64_t length_in, uint32_t seed) : shape(shape_in), length(length_in) {
-    const auto n = static_cast<size_t>(length);
-    q = random_floats(n * shape.q_stride(), seed, 1.5f);
-    k = random_floats(n * shape.kv_stride(), seed + 1, 1.5f);
-    v = random_floats(n * shape.kv_stride(), seed + 2, 1.0f);
-  }
-};
-
-// A KV layer whose unwritten bytes are NaN, with blocks handed out in a scattered order.
-class Store {
- public:
-  Store(KvType type, const Shape& shape, int num_blocks)
-      : bytes_(kv_block_bytes(type, shape.num_kv_heads, shape.head_dim) * static_cast<size_t>(num_blocks),
-               std::byte{0xff}),
-        free_(static_cast<size_t>(num_blocks)) {
-    std::iota(free_.begin(), free_.end(), 0);
-    std::shuffle(free_.begin(), free_.end(), std::mt19937(7));
-    view = {bytes_.data(), kv_block_bytes(type, shape.num_kv_heads, shape.head_dim), type, shape.num_kv_heads,
-            shape.head_dim};
-  }
-  std::vector<int32_t> take(int64_t num_tokens) {
-    std::vector<int32_t> table;
-    for (int64_t i = 0; i < num_tokens; i += kBlockTokens) {
-      table.push_back(free_.back());
-      free_.pop_back();
-    }
-    return table;
-  }
-  KvLayerView view;
-
- private:
-  std::vector<std::byte> bytes_;
-  std::vector<int32_t> free_;
-};
-
-// One step of a mixed batch: for each sequence the rows [begin, end).
-struct Part {
-  const Sequence* sequence;
-  const std::vector<int32_t>* table;
-  int64_t begin, end;
-};
-
-std::vector<float> run_step(Attention& attention, const std::vector<Part>& parts, const KvLayerView& kv) {
-  const Shape& shape = parts[0].sequence->shape;
-  std::vector<float> q, k, v;
-  std::vector<AttentionSequence> sequences;
-  int64_t row = 0;
-  const auto append = [](std::vector<float>& to, const std::vector<float>& from, size_t stride, int64_t begin,
-                         int64_t end) {
-    to.insert(to.end(), from.begin() + static_cast<int64_t>(stride) * begin,
-              from.begin() + static_cast<int64_t>(stride) * end);
-  };
-  for (const Part& part : parts) {
-    append(q, part.sequence->q, shape.q_stride(), part.begin, part.end);
-    append(k, part.sequence->k, shape.kv_stride(), part.begin, part.end);
-    append(v, part.sequence->v, shape.kv_stride(), part.begin, part.end);
-    sequences.push_back({row, part.end - part.begin, part.begin, *part.table});
-    row += part.end - part.begin;
-  }
-  std::vector<float> out(q.size(), NAN);
-  attention.store(k.data(), v.data(), sequences, kv);
-  attention.run(q.data(), shape.num_heads(), sequences, kv, out.data());
-  return out;
-}
-
-// The sequence alone, in chunks of these sizes (the last repeats).
-std::vector<float> run_chunked(Attention& attention, const Sequence& sequence, KvType type,
-                               const std::vector<int64_t>& chunks) {
-  Store store(type, sequence.shape, static_cast<int>(sequence.length / kBlockTokens + 3));
-  const auto table = store.take(sequence.length);
-  std::vector<float> out;
-  size_t chunk_idx = 0;
-  for (int64_t begin = 0; begin < sequence.length;) {
-    const int64_t end = std::min(sequence.length, begin + chunks[std::min(chunk_idx++, chunks.size() - 1)]);
-    const auto part = run_step(attention, {{&sequence, &table, begin, end}}, store.view);
-    out.insert(out.end(), part.begin(), part.end());
-    begin = end;
-  }
-  return out;
-}
-
-// Keys and values of a sequence's first tokens, as if their rows had been run.
-void store_before(Attention& attention, const Sequence& sequence, const std::vector<int32_t>& table, int64_t num_tokens,
-                  const KvLayerView& kv) {
-  const AttentionSequence rows{0, num_tokens, 0, table};
-  if (num_tokens > 0) attention.store(sequence.k.data(), sequence.v.data(), {&rows, 1}, kv);
-}
-
-// The rows from `begin` on, in one step.
-std::vector<float> run_from(Attention& attention, const Sequence& sequence, KvType type, int64_t begin) {
-  Store store(type, sequence.shape, static_cast<int>(sequence.length / kBlockTokens + 3));
-  const auto table = store.take(sequence.length);
-  store_before(attention, sequence, table, begin, store.view);
-  return run_step(attention, {{&sequence, &table, begin, sequence.length}}, store.view);
-}
 
 std::vector<float> last_rows(const std::vector<float>& out, const Shape& shape, int64_t num_rows) {
   return {out.end() - num_rows * static_cast<int64_t>(shape.q_stride()), out.end()};
@@ -441,70 +324,6 @@ TEST_P(AttentionTest, AgreesWithScalarTwin) {
       ASSERT_NEAR(out[i], expected[i], tolerance(4e-6))
           << "head_dim " << shape.head_dim << ", group " << shape.group << ", element " << i;
   }
-}
-
-// Channels that are large for every token, as Qwen2's key biases make them, cost the others no precision once their
-// scales are known.
-TEST(Int8Kv, KeyScalesSpareTheSmallChannels) {
-  const Shape shape{1, 2, 64};
-  Sequence sequence(shape, 70, 71);
-  std::vector<float> key_scales(64, 4.5f);  // how far out the channels reach
-  for (const int d : {3, 35}) {
-    key_scales[static_cast<size_t>(d)] = 204.5f;
-    for (size_t t = 0; t < 70; ++t) sequence.k[t * 64 + static_cast<size_t>(d)] += 200.0f;
-  }
-  ThreadPool pool(1);
-  for (const Isa isa : supported_isas()) {
-    Attention attention(isa, pool);
-    const auto expected = run_chunked(attention, sequence, KvType::kF32, {70});
-    const auto worst = [&](const float* scales) {
-      Store store(KvType::kInt8, shape, 3);
-      store.view.key_scales = scales;
-      const auto table = store.take(70);
-      const auto out = run_step(attention, {{&sequence, &table, 0, 70}}, store.view);
-      float difference = 0;
-      for (size_t i = 0; i < out.size(); ++i) difference = std::max(difference, std::abs(out[i] - expected[i]));
-      return difference;
-    };
-    EXPECT_GT(worst(nullptr), 0.5f);
-    EXPECT_LT(worst(key_scales.data()), 0.5f * worst(nullptr));
-  }
-}
-
-TEST(KvLayout, Int8FoursLieSideBySide) {
-  const Shape shape{2, 1, 8};
-  const Sequence sequence(shape, 35, 61);
-  Store store(KvType::kInt8, shape, 2);
-  const auto table = store.take(35);
-  ThreadPool pool(1);
-  Attention attention(Isa::kScalar, pool);
-  run_step(attention, {{&sequence, &table, 0, 35}}, store.view);
-  const int token = 33, head = 1, d = 5;
-  const auto* keys = reinterpret_cast<const uint8_t*>(kv_head_of_block(store.view, table[1], head));
-  const auto* values = keys + kv_values_offset(KvType::kInt8, 8);
-  const auto* scales = reinterpret_cast<const float*>(values + 8 * 32);
-  const size_t source = static_cast<size_t>(token) * shape.kv_stride() + head * 8;
-  EXPECT_NEAR(scales[1] * static_cast<float>(keys[(d / 4 * 32 + 1) * 4 + d % 4] - 128), sequence.k[source + d],
-              0.51f * scales[1]);
-  EXPECT_NEAR(scales[32 + 1] * static_cast<float>(values[d * 4 + 1] - 128), sequence.v[source + d],
-              0.51f * scales[32 + 1]);
-}
-
-TEST(KvLayout, Bf16PairsLieSideBySide) {
-  const Shape shape{2, 1, 8};
-  const Sequence sequence(shape, 35, 61);
-  Store store(KvType::kBF16, shape, 2);
-  const auto table = store.take(35);
-  ThreadPool pool(1);
-  Attention attention(Isa::kScalar, pool);
-  run_step(attention, {{&sequence, &table, 0, 35}}, store.view);
-  const int token = 33, head = 1, d = 5;
-  const auto* keys = reinterpret_cast<const uint16_t*>(
-      store.view.base + static_cast<size_t>(table[1]) * store.view.block_stride + kv_block_bytes(KvType::kBF16, 1, 8));
-  const size_t source = static_cast<size_t>(token) * shape.kv_stride() + head * 8 + d;
-  EXPECT_EQ(keys[(d / 2 * 32 + token % 32) * 2 + d % 2], f32_to_bf16(sequence.k[source]));
-  const uint16_t* values = keys + 8 * 32;
-  EXPECT_EQ(values[(token % 32 / 2 * 8 + d) * 2 + token % 2], f32_to_bf16(sequence.v[source]));
 }
 
 std::vector<Path> paths() {
