@@ -126,9 +126,11 @@ struct TileVector : TileBase {
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 2
-        for (int part = 0; part < 2; ++part)
-          acc[r][part] =
-              q0 == Quads::kFirst ? widen(pairs[r][part]) : _mm256_add_epi32(acc[r][part], widen(pairs[r][part]));
+        for (int part = 0; part < 2; ++part) {
+          const __m256i sum = widen(pairs[r][part]);
+          acc[r][part] = q0 == Quads::kFirst ? sum : _mm256_add_epi32(acc[r][part], sum);
+          asm("" : "+x"(acc[r][part]));
+        }
     }
     for (int r = 0; r < kRows; ++r)
       for (int part = 0; part < 2; ++part) sums[r][part] = _mm256_cvtepi32_ps(acc[r][part]);
