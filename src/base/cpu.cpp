@@ -73,29 +73,43 @@ std::optional<Isa> isa_from_name(std::string_view name) {
   return std::nullopt;
 }
 
-std::vector<Isa> supported_isas() {
+std::vector<Isa> isas_of(const X86Features& has) {
   std::vector<Isa> isas = {Isa::kScalar};
+  if (!has.avx2) return isas;
+  isas.push_back(Isa::kAvx2);
+  if (has.avxvnni) isas.push_back(Isa::kAvxVnni);
+  if (!has.avx512vnni) return isas;
+  isas.push_back(Isa::kAvx512Vnni);
+  if (!has.avx512bf16) return isas;
+  // Intel's cores begin one vdpbf16ps while they begin four fused multiply-adds, which make half as many products.
+  isas.insert(has.is_intel ? isas.end() - 1 : isas.end(), Isa::kAvx512Bf16);
+  if (has.amx) isas.push_back(Isa::kAmx);
+  return isas;
+}
+
+std::vector<Isa> supported_isas() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
-    isas.push_back(Isa::kAvx2);
-  const bool has_avx2 = isas.back() == Isa::kAvx2;
-  if (has_avx2 && __builtin_cpu_supports("avxvnni")) isas.push_back(Isa::kAvxVnni);
-  if (has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
-    isas.push_back(Isa::kAvx512Vnni);
-  if (isas.back() == Isa::kAvx512Vnni && __builtin_cpu_supports("avx512bf16")) {
-    // Intel's cores begin one vdpbf16ps while they begin four fused multiply-adds, which make half as many products.
-    isas.insert(__builtin_cpu_is("intel") ? isas.end() - 1 : isas.end(), Isa::kAvx512Bf16);
-    if (may_use_amx()) isas.push_back(Isa::kAmx);
-  }
-#elif defined(__aarch64__)
+  X86Features has;
+  has.is_intel = __builtin_cpu_is("intel");
+  has.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  has.avxvnni = __builtin_cpu_supports("avxvnni");
+  has.avx512vnni = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                   __builtin_cpu_supports("avx512vnni");
+  has.avx512bf16 = __builtin_cpu_supports("avx512bf16");
+  has.amx = has.avx512vnni && has.avx512bf16 && may_use_amx();
+  return isas_of(has);
+#else
+  std::vector<Isa> isas = {Isa::kScalar};
+#if defined(__aarch64__)
   constexpr unsigned long kHwcapAsimdHp = 1UL << 10, kHwcapAsimdDp = 1UL << 20, kHwcap2I8mm = 1UL << 13;
   const unsigned long caps = getauxval(AT_HWCAP);
   if ((caps & kHwcapAsimdDp) && (caps & kHwcapAsimdHp)) isas.push_back(Isa::kNeonDotprod);
   if (isas.back() == Isa::kNeonDotprod && (getauxval(AT_HWCAP2) & kHwcap2I8mm)) isas.push_back(Isa::kNeonI8mm);
 #endif
   return isas;
+#endif
 }
 
 Result<Isa> select_isa() {

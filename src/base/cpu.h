@@ -20,6 +20,12 @@ std::optional<Isa> isa_from_name(std::string_view name);
 // Every set this CPU and operating system can run, slowest first; always begins with kScalar.
 std::vector<Isa> supported_isas();
 
+// What of an x86-64 CPU decides which sets it runs; each is what its set needs beside those before it.
+struct X86Features {
+  bool is_intel = false, avx2 = false, avxvnni = false, avx512vnni = false, avx512bf16 = false, amx = false;
+};
+std::vector<Isa> isas_of(const X86Features& has);
+
 // The fastest supported set, or the one RETORT_ISA names. Error: RETORT_ISA names one unknown or not supported here.
 Result<Isa> select_isa();
 

@@ -2,7 +2,8 @@
 # left out where the architecture is another; the rest is for the baseline. They
 # include only kernels/ headers and intrinsics: an inline function of the
 # standard library compiled here could be the copy the linker keeps for
-# everybody, and crash on a machine without the instructions.
+# everybody, and crash on a machine without the instructions. A header that files
+# of another set include too keeps all that it defines in an unnamed namespace.
 function(retort_instruction_set folder processor)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/${folder}/*.cpp)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES ${processor})

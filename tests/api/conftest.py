@@ -116,6 +116,9 @@ class Server:
     def wait_for_load(self, condition, seconds: float = WAIT_SECONDS) -> dict:
         return wait_for(self.load, condition, seconds)
 
+    def num_logged(self, text: str) -> int:
+        return "".join(self.log).count(text)
+
     def wait_for_log(self, text: str, seconds: float = WAIT_SECONDS):
         wait_for(lambda: "".join(self.log), lambda log: text in log, seconds)
 

@@ -43,13 +43,25 @@ TEST_F(ForcedIsa, AnUnknownNameIsAnErrorThatListsTheSupported) {
 
 TEST(Cpu, EveryMachineRunsTheScalarTwin) { EXPECT_EQ(supported_isas().front(), Isa::kScalar); }
 
-#if defined(__x86_64__)
-TEST(Cpu, OnIntelSumsInFloat32ArePreferredToBf16) {
-  __builtin_cpu_init();
-  if (!__builtin_cpu_is("intel")) GTEST_SKIP() << "vdpbf16ps is quick here";
-  EXPECT_NE(supported_isas().back(), Isa::kAvx512Bf16);
+TEST(Cpu, EveryX86MachineRunsTheFastestLast) {
+  using enum Isa;
+  using testing::ElementsAre;
+  EXPECT_THAT(isas_of({}), ElementsAre(kScalar));
+  EXPECT_THAT(isas_of({.avx2 = true}), ElementsAre(kScalar, kAvx2)) << "Zen 3";
+  EXPECT_THAT(isas_of({.is_intel = true, .avx2 = true, .avxvnni = true}), ElementsAre(kScalar, kAvx2, kAvxVnni))
+      << "Alder Lake";
+  EXPECT_THAT(isas_of({.is_intel = true, .avx2 = true, .avx512vnni = true}), ElementsAre(kScalar, kAvx2, kAvx512Vnni))
+      << "Cascade Lake";
+  EXPECT_THAT(isas_of({.avx2 = true, .avxvnni = true, .avx512vnni = true, .avx512bf16 = true}),
+              ElementsAre(kScalar, kAvx2, kAvxVnni, kAvx512Vnni, kAvx512Bf16))
+      << "Zen 5";
+  X86Features sapphire_rapids{
+      .is_intel = true, .avx2 = true, .avxvnni = true, .avx512vnni = true, .avx512bf16 = true, .amx = true};
+  EXPECT_THAT(isas_of(sapphire_rapids), ElementsAre(kScalar, kAvx2, kAvxVnni, kAvx512Bf16, kAvx512Vnni, kAmx));
+  sapphire_rapids.amx = false;
+  EXPECT_THAT(isas_of(sapphire_rapids), ElementsAre(kScalar, kAvx2, kAvxVnni, kAvx512Bf16, kAvx512Vnni));
+  EXPECT_THAT(isas_of({.avxvnni = true, .avx512vnni = true}), ElementsAre(kScalar)) << "AVX2 or FMA is masked";
 }
-#endif
 
 TEST(Cpu, ThreadsStayWithinTheAllowedCpus) {
   EXPECT_GE(default_num_threads(), 1);

@@ -18,7 +18,8 @@ std::vector<float> random_floats(size_t size, uint32_t seed, float spread) {
 
 }  // namespace
 
-Sequence::Sequence(const Shape& shape_in, int64_t length_in, uint32_t seed) : shape(shape_in), length(length_in) {
+RandomSequence::RandomSequence(const Shape& shape_in, int64_t length_in, uint32_t seed)
+    : shape(shape_in), length(length_in) {
   const auto n = static_cast<size_t>(length);
   q = random_floats(n * shape.q_stride(), seed, 1.5f);
   k = random_floats(n * shape.kv_stride(), seed + 1, 1.5f);
@@ -67,7 +68,7 @@ std::vector<float> run_step(Attention& attention, const std::vector<Part>& parts
   return out;
 }
 
-std::vector<float> run_chunked(Attention& attention, const Sequence& sequence, KvType type,
+std::vector<float> run_chunked(Attention& attention, const RandomSequence& sequence, KvType type,
                                const std::vector<int64_t>& chunks) {
   Store store(type, sequence.shape, static_cast<int>(sequence.length / kBlockTokens + 3));
   const auto table = store.take(sequence.length);
@@ -82,13 +83,13 @@ std::vector<float> run_chunked(Attention& attention, const Sequence& sequence, K
   return out;
 }
 
-void store_before(Attention& attention, const Sequence& sequence, const std::vector<int32_t>& table, int64_t num_tokens,
-                  const KvLayerView& kv) {
+void store_before(Attention& attention, const RandomSequence& sequence, const std::vector<int32_t>& table,
+                  int64_t num_tokens, const KvLayerView& kv) {
   const AttentionSequence rows{0, num_tokens, 0, table};
   if (num_tokens > 0) attention.store(sequence.k.data(), sequence.v.data(), {&rows, 1}, kv);
 }
 
-std::vector<float> run_from(Attention& attention, const Sequence& sequence, KvType type, int64_t begin) {
+std::vector<float> run_from(Attention& attention, const RandomSequence& sequence, KvType type, int64_t begin) {
   Store store(type, sequence.shape, static_cast<int>(sequence.length / kBlockTokens + 3));
   const auto table = store.take(sequence.length);
   store_before(attention, sequence, table, begin, store.view);

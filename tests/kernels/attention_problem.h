@@ -17,12 +17,12 @@ struct Shape {
 };
 
 // All queries, keys and values of one sequence.
-struct Sequence {
+struct RandomSequence {
   Shape shape;
   int64_t length;
   std::vector<float> q, k, v;
 
-  Sequence(const Shape& shape_in, int64_t length_in, uint32_t seed);
+  RandomSequence(const Shape& shape_in, int64_t length_in, uint32_t seed);
 };
 
 // A KV layer whose unwritten bytes are NaN, with blocks handed out in a scattered order.
@@ -39,19 +39,19 @@ class Store {
 
 // One step of a mixed batch: for each sequence the rows [begin, end).
 struct Part {
-  const Sequence* sequence;
+  const RandomSequence* sequence;
   const std::vector<int32_t>* table;
   int64_t begin, end;
 };
 
 std::vector<float> run_step(Attention& attention, const std::vector<Part>& parts, const KvLayerView& kv);
 // The sequence alone, in chunks of these sizes (the last repeats).
-std::vector<float> run_chunked(Attention& attention, const Sequence& sequence, KvType type,
+std::vector<float> run_chunked(Attention& attention, const RandomSequence& sequence, KvType type,
                                const std::vector<int64_t>& chunks);
 // Keys and values of a sequence's first tokens, as if their rows had been run.
-void store_before(Attention& attention, const Sequence& sequence, const std::vector<int32_t>& table, int64_t num_tokens,
-                  const KvLayerView& kv);
+void store_before(Attention& attention, const RandomSequence& sequence, const std::vector<int32_t>& table,
+                  int64_t num_tokens, const KvLayerView& kv);
 // The rows from `begin` on, in one step.
-std::vector<float> run_from(Attention& attention, const Sequence& sequence, KvType type, int64_t begin);
+std::vector<float> run_from(Attention& attention, const RandomSequence& sequence, KvType type, int64_t begin);
 
 }  // namespace retort

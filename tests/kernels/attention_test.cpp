@@ -44,7 +44,7 @@ struct Expected {
 
 // Plain softmax attention in double over keys and values as stored and, where asked, over queries rounded to bf16, of
 // the rows from first_row on.
-Expected reference(const Sequence& s, KvType type, bool round_queries, int64_t first_row = 0) {
+Expected reference(const RandomSequence& s, KvType type, bool round_queries, int64_t first_row = 0) {
   const auto dim = static_cast<size_t>(s.shape.head_dim), group = static_cast<size_t>(s.shape.group);
   std::vector<std::vector<double>> keys, values;  // [token * num_kv_heads + head]
   for (size_t i = 0; i < s.k.size(); i += dim) {
@@ -117,7 +117,7 @@ TEST_P(AttentionTest, AgreesWithSoftmaxInDouble) {
                           {2, 3, 96},  {2, 1, 64},  {2, 2, 64},  {1, 13, 64}, {1, 71, 16},
                           {1, 6, 128}, {1, 7, 128}, {2, 3, 136}, {1, 2, 256}, {1, 7, 512}};
   for (const Shape& shape : shapes) {
-    const Sequence sequence(shape, 71, static_cast<uint32_t>(shape.head_dim * shape.group));
+    const RandomSequence sequence(shape, 71, static_cast<uint32_t>(shape.head_dim * shape.group));
     const auto out = run_chunked(attention, sequence, type, {71});
     const auto expected = reference(sequence, type, rounds);
     for (size_t i = 0; i < out.size(); ++i)
@@ -130,7 +130,7 @@ TEST_P(AttentionTest, AgreesWithSoftmaxInDouble) {
 TEST_P(AttentionTest, RoundingCostsNoMoreThanItsBits) {
   if (!rounds) GTEST_SKIP() << "nothing is rounded to 8 bits";
   const Shape shape{1, 3, 80};
-  const Sequence sequence(shape, 70, 13);
+  const RandomSequence sequence(shape, 70, 13);
   const auto out = run_chunked(attention, sequence, type, {70});
   const auto exact = reference(sequence, type, false);
   double of_products = 0;  // the largest Σ |q k|
@@ -148,7 +148,7 @@ TEST_P(AttentionTest, RoundingCostsNoMoreThanItsBits) {
 TEST_P(AttentionTest, WeightsAreExponentialsRoundedToNearest) {
   if (type == KvType::kInt8) GTEST_SKIP() << "weights are rounded in groups";
   const Shape shape{1, 2000, 16};
-  Sequence sequence(shape, 2, 23);
+  RandomSequence sequence(shape, 2, 23);
   for (auto* x : {&sequence.q, &sequence.k, &sequence.v}) std::fill(x->begin(), x->end(), 0.0f);
   const auto x_of_head = [](size_t head) { return bf16_to_f32(f32_to_bf16(0.013f * static_cast<float>(head + 1))); };
   for (size_t head = 0; head < 2000; ++head) sequence.q[shape.q_stride() + head * 16] = 4 * x_of_head(head);
@@ -164,7 +164,7 @@ TEST_P(AttentionTest, WeightsAreExponentialsRoundedToNearest) {
 
 // The sum that weights are divided by is that of the weights as they are multiplied, rounded or not.
 TEST_P(AttentionTest, EqualValuesComeOutAsTheyAre) {
-  Sequence sequence({1, 5, 64}, kSpanTokens + 70, 17);
+  RandomSequence sequence({1, 5, 64}, kSpanTokens + 70, 17);
   std::fill(sequence.v.begin(), sequence.v.end(), 1.5f);
   for (const float x : run_chunked(attention, sequence, type, {sequence.length}))
     ASSERT_NEAR(x, 1.5f, type == KvType::kInt8 ? 4e-4f : 3e-6f);
@@ -175,12 +175,12 @@ TEST_P(AttentionTest, EqualValuesComeOutAsTheyAre) {
 TEST_P(AttentionTest, EveryNumberOfQueriesGivesTheSameBits) {
   constexpr int kHeadDims[] = {8, 64, 80, 96, 128};
   for (int group = 1; group <= 14; ++group) {
-    const Sequence sequence({1, group, kHeadDims[group % 5]}, 67, static_cast<uint32_t>(group));
+    const RandomSequence sequence({1, group, kHeadDims[group % 5]}, 67, static_cast<uint32_t>(group));
     const auto whole = bits(run_chunked(attention, sequence, type, {67}));
     ASSERT_EQ(bits(run_chunked(attention, sequence, type, {1})), whole) << group << " queries";
     ASSERT_EQ(bits(run_chunked(attention, sequence, type, {5})), whole) << group << " queries";
   }
-  const Sequence of_two_spans({1, 3, 40}, kSpanTokens + 9, 19);
+  const RandomSequence of_two_spans({1, 3, 40}, kSpanTokens + 9, 19);
   EXPECT_EQ(bits(run_chunked(attention, of_two_spans, type, {1})),
             bits(run_chunked(attention, of_two_spans, type, {of_two_spans.length})));
 }
@@ -188,7 +188,7 @@ TEST_P(AttentionTest, EveryNumberOfQueriesGivesTheSameBits) {
 // Whatever they are: infinite and not a number where a model is broken.
 TEST_P(AttentionTest, LaterTokensOfTheStepAreNotFelt) {
   for (const int64_t last : {44, 45}) {  // the second of a pair of tokens, and the first
-    Sequence sequence({1, 2, 72}, 47, 43);
+    RandomSequence sequence({1, 2, 72}, 47, 43);
     const auto before = run_chunked(attention, sequence, type, {last, 47 - last});
     for (auto* x : {&sequence.k, &sequence.v}) std::fill(x->begin() + last * 72, x->end(), NAN);
     const auto out = run_chunked(attention, sequence, type, {47});
@@ -199,8 +199,8 @@ TEST_P(AttentionTest, LaterTokensOfTheStepAreNotFelt) {
 }
 
 TEST_P(AttentionTest, NanStaysVisible) {
-  for (auto part : {&Sequence::q, &Sequence::k, &Sequence::v}) {
-    Sequence sequence({1, 2, 72}, 47, 44);
+  for (auto part : {&RandomSequence::q, &RandomSequence::k, &RandomSequence::v}) {
+    RandomSequence sequence({1, 2, 72}, 47, 44);
     std::vector<float>& x = sequence.*part;
     x[x.size() - 72 + 5] = NAN;  // of the last token, its last head
     const auto out = run_chunked(attention, sequence, type, {47});
@@ -210,7 +210,7 @@ TEST_P(AttentionTest, NanStaysVisible) {
 }
 
 TEST_P(AttentionTest, LargeScoresDoNotOverflow) {
-  Sequence sequence({1, 2, 64}, 70, 11);
+  RandomSequence sequence({1, 2, 64}, 70, 11);
   for (float& x : sequence.q) x *= 60.0f;
   const auto out = run_chunked(attention, sequence, type, {70});
   const auto expected = reference(sequence, type, rounds);
@@ -221,7 +221,7 @@ TEST_P(AttentionTest, LargeScoresDoNotOverflow) {
 
 TEST_P(AttentionTest, ChunkingChangesNoBit) {
   for (const Shape& shape : {Shape{2, 6, 128}, Shape{1, 7, 64}, Shape{3, 1, 80}, Shape{1, 3, 8}}) {
-    const Sequence sequence(shape, 150, 21);
+    const RandomSequence sequence(shape, 150, 21);
     const auto whole = bits(run_chunked(attention, sequence, type, {150}));
     EXPECT_EQ(bits(run_chunked(attention, sequence, type, {1})), whole) << "token by token";
     EXPECT_EQ(bits(run_chunked(attention, sequence, type, {7})), whole);
@@ -232,7 +232,7 @@ TEST_P(AttentionTest, ChunkingChangesNoBit) {
 
 TEST_P(AttentionTest, NeighboursAndThreadsChangeNoBit) {
   const Shape shape{2, 6, 64};
-  const Sequence a(shape, 90, 31), b(shape, 131, 32), c(shape, 33, 33);
+  const RandomSequence a(shape, 90, 31), b(shape, 131, 32), c(shape, 33, 33);
   const auto alone = run_chunked(attention, a, type, {89, 1});
   ThreadPool single(1);
   Attention other(GetParam().isa, single);
@@ -252,7 +252,7 @@ TEST_P(AttentionTest, NeighboursAndThreadsChangeNoBit) {
 // Rows at, before and after a span's end, where their chunk begins before, at and after it.
 TEST_P(AttentionTest, SpansJoinToTheSoftmaxOfAllKeys) {
   for (const Shape& shape : {Shape{2, 3, 24}, Shape{1, 6, 64}}) {
-    const Sequence sequence(shape, 2 * kSpanTokens + 37, 81);
+    const RandomSequence sequence(shape, 2 * kSpanTokens + 37, 81);
     const int64_t first = kSpanTokens - 2;
     const auto expected = reference(sequence, type, rounds, first);
     for (const int64_t begin : {first, kSpanTokens - 1, kSpanTokens, kSpanTokens + 1, 2 * kSpanTokens - 3}) {
@@ -269,10 +269,10 @@ TEST_P(AttentionTest, SpansJoinToTheSoftmaxOfAllKeys) {
 // each span is a piece; alone, beside others, or inside a chunk of many rows.
 TEST_P(AttentionTest, SplittingChangesNoBit) {
   const Shape shape{2, 3, 64};
-  const Sequence neighbour(shape, 3 * kSpanTokens + 5, 91);
+  const RandomSequence neighbour(shape, 3 * kSpanTokens + 5, 91);
   for (const int64_t length : {kSpanTokens - 1, kSpanTokens, kSpanTokens + 1, 2 * kSpanTokens, 2 * kSpanTokens + 1,
                                3 * kSpanTokens + kBlockTokens}) {
-    const Sequence sequence(shape, length, static_cast<uint32_t>(length));
+    const RandomSequence sequence(shape, length, static_cast<uint32_t>(length));
     std::vector<float> expected;
     for (const int num_threads : {1, 2, 8}) {
       ThreadPool threads(num_threads);
@@ -302,7 +302,7 @@ TEST_P(AttentionTest, SplittingChangesNoBit) {
 // Blocks are reused without being cleared: what a former owner left must not be felt, whatever it was.
 TEST_P(AttentionTest, StaleBytesAreNotRead) {
   const Shape shape{1, 2, 64};
-  const Sequence sequence(shape, 45, 41);
+  const RandomSequence sequence(shape, 45, 41);
   for (std::byte fill : {std::byte{0xff}, std::byte{0x7f}, std::byte{0x00}}) {
     Store store(type, shape, 2);
     std::memset(store.view.base, static_cast<int>(fill), 2 * store.view.block_stride);
@@ -317,7 +317,7 @@ TEST_P(AttentionTest, AgreesWithScalarTwin) {
   Attention twin(Isa::kScalar, pool);
   for (const Shape& shape : {Shape{2, 6, 128}, Shape{1, 7, 64}, Shape{3, 1, 80}, Shape{2, 3, 96}, Shape{1, 13, 24},
                              Shape{1, 3, 256}, Shape{2, 2, 512}}) {
-    const Sequence sequence(shape, kSpanTokens + 44, 51);
+    const RandomSequence sequence(shape, kSpanTokens + 44, 51);
     const auto out = run_chunked(attention, sequence, type, {sequence.length}),
                expected = run_chunked(twin, sequence, type, {sequence.length});
     for (size_t i = 0; i < out.size(); ++i)

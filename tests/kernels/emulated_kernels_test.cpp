@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "kernels/matmul_problem.h"
 
@@ -58,6 +59,25 @@ TEST_P(EmulatedKernels, HoldExtremeSums) {
   if (info_of(GetParam()).block_elements == 1) GTEST_SKIP() << "no integers";
   const Problem p = make_extreme_problem(GetParam(), 32, 512, 37);
   for (const int64_t rows : {1, 5, 37}) expect_scalar_twin(p, rows);
+}
+
+TEST_P(EmulatedKernels, NanAndInfinityStayVisible) {
+  for (const int64_t rows : {2, 7, 37}) {
+    const Problem p = make_problem(GetParam(), 17, 256, rows, 5);
+    for (const float poison : {NAN, INFINITY, -INFINITY}) {
+      Problem spoilt = p;
+      spoilt.input[256 + 130] = poison;
+      for (const Emulated& emulated : kEmulated) {
+        const auto before = multiply(p, emulated.kernels, rows, 1), out = multiply(spoilt, emulated.kernels, rows, 1);
+        for (size_t i = 0; i < out.size(); ++i) {
+          if (i / 17 == 1)
+            ASSERT_FALSE(std::isfinite(out[i])) << emulated.name << ", " << poison << ", output " << i;
+          else
+            ASSERT_EQ(out[i], before[i]) << emulated.name << ", beside the spoilt row, at " << i;
+        }
+      }
+    }
+  }
 }
 
 TEST_P(EmulatedKernels, TuningChangesNoBit) {

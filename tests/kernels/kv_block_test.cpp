@@ -16,7 +16,7 @@ namespace {
 // scales are known.
 TEST(Int8Kv, KeyScalesSpareTheSmallChannels) {
   const Shape shape{1, 2, 64};
-  Sequence sequence(shape, 70, 71);
+  RandomSequence sequence(shape, 70, 71);
   std::vector<float> key_scales(64, 4.5f);  // how far out the channels reach
   for (const int d : {3, 35}) {
     key_scales[static_cast<size_t>(d)] = 204.5f;
@@ -42,7 +42,7 @@ TEST(Int8Kv, KeyScalesSpareTheSmallChannels) {
 
 TEST(KvLayout, Int8FoursLieSideBySide) {
   const Shape shape{2, 1, 8};
-  const Sequence sequence(shape, 35, 61);
+  const RandomSequence sequence(shape, 35, 61);
   Store store(KvType::kInt8, shape, 2);
   const auto table = store.take(35);
   ThreadPool pool(1);
@@ -61,7 +61,7 @@ TEST(KvLayout, Int8FoursLieSideBySide) {
 
 TEST(KvLayout, Bf16PairsLieSideBySide) {
   const Shape shape{2, 1, 8};
-  const Sequence sequence(shape, 35, 61);
+  const RandomSequence sequence(shape, 35, 61);
   Store store(KvType::kBF16, shape, 2);
   const auto table = store.take(35);
   ThreadPool pool(1);

@@ -1,10 +1,10 @@
-// The policy of tile_rows.h and panels.h for AVX2. maddubs adds two products in 16 bits: quants of few bits leave room
-// to add several of its results before they are widened; 8-bit ones are taken as signed, |w| · (a with w's sign), so
-// that no pair can overflow. Where quants have a zero point, the 16 bits start at −zero · Σa: what they hold may wrap
-// around on the way, and at the end is Σ (w − zero) · a, which needs a bit less than Σ w · a.
+// The policy of tile_rows.h and many_rows.h for AVX2. maddubs adds two products in 16 bits: quants of few bits leave
+// room to add several of its results before they are widened; 8-bit ones are taken as signed, |w| · (a with w's sign),
+// so that no pair can overflow. Where quants have a zero point, the 16 bits start at −zero · Σa: what they hold may
+// wrap around on the way, and at the end is Σ (w − zero) · a, which needs a bit less than Σ w · a.
 #pragma once
 
-#include "kernels/avx2/panels.h"
+#include "kernels/avx2/many_rows.h"
 
 namespace retort::avx2 {
 namespace {
@@ -59,11 +59,11 @@ struct TileVector : TileBase {
 
   template <const TileFormat& kFormat, int kQuad>
   static __m256i quad(const Byte* planes) {
+    const __m256i top_bit = _mm256_set1_epi8(-128);
     if constexpr (kFormat.codebook)
-      return _mm256_xor_si256(_mm256_shuffle_epi8(codebook(), stored_quad<kFormat, kQuad, 0>(planes)),
-                              _mm256_set1_epi8(-128));
+      return _mm256_shuffle_epi8(_mm256_xor_si256(codebook(), top_bit), stored_quad<kFormat, kQuad, 0>(planes));
     else if constexpr (kFormat.bits == 8)
-      return _mm256_xor_si256(stored_quad<kFormat, kQuad, 0>(planes), _mm256_set1_epi8(-128));
+      return _mm256_xor_si256(stored_quad<kFormat, kQuad, 0>(planes), top_bit);
     else
       return stored_quad<kFormat, kQuad, 0>(planes);
   }

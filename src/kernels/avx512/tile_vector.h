@@ -37,7 +37,7 @@ struct TileVector {
   // registers.
   static constexpr int rows_at_once(int rows, bool has_halves) { return has_halves && rows == 16 ? 8 : rows; }
   static constexpr float kSumBias = 12582912;
-  static_assert(255 * 127 * kGroupInputs < 1 << 22);  // the largest sum, on the way to it too
+  static_assert((128 + 255) * 127 * kGroupInputs < 1 << 22);  // the largest sum, from the zero point's share on
   using Float = __m512;
   struct Quants {
     __m512i quad[8];  // inputs 4q … 4q+3 of 16 outputs

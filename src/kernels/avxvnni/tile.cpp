@@ -3,7 +3,7 @@
 // the power of two is taken back in the scale, exactly.
 #include <bit>
 
-#include "kernels/avx2/panels.h"
+#include "kernels/avx2/many_rows.h"
 
 namespace retort::avxvnni {
 namespace {
@@ -13,7 +13,7 @@ using avx2::Byte;
 struct TileVector : avx2::TileBase {
   static constexpr float kSumBias = 12582912;
   static constexpr uint32_t kSumBiasBits = std::bit_cast<uint32_t>(kSumBias);
-  static_assert(255 * 127 * kGroupInputs < 1 << 22);  // the largest sum, on the way to it too
+  static_assert((128 + 255) * 127 * kGroupInputs < 1 << 22);  // the largest sum, from the zero point's share on
   template <const TileFormat& kFormat>
   static constexpr int num_vectors = 8;
   // Sums of both halves of the tile, their quads and a broadcast: 15 registers of 16.
@@ -106,6 +106,6 @@ struct TileVector : avx2::TileBase {
 }  // namespace retort::avxvnni
 
 namespace retort {
-const TileKernels kAvxVnniTileKernels = avx2::make_panel_kernels<avxvnni::TileVector>(
+const TileKernels kAvxVnniTileKernels = avx2::make_many_rows_kernels<avxvnni::TileVector>(
     {.nudged_rows = 2, .many_rows_from = avxvnni::TileVector::kMaxRows + 1});
 }  // namespace retort

@@ -125,7 +125,7 @@ constexpr UnpackedTileKernels kUnpackedTileKernels = {
     unpacked_kernel<V, kTileQ6_K>(), unpacked_kernel<V, kTileIQ4_NL>(), unpacked_kernel<V, kTileIQ4_XS>()};
 
 template <class V>
-constexpr TileKernels make_panel_kernels(KernelTuning tuning) {
+constexpr TileKernels make_many_rows_kernels(KernelTuning tuning) {
   return {quant_tile<V, kTileQ4_0>,
           quant_tile<V, kTileQ4_1>,
           quant_tile<V, kTileQ5_0>,
