@@ -24,8 +24,8 @@ json to_json(const TuningKey& key) {
   return {{"cpu", key.cpu},
           {"isa", key.isa},
           {"threads", key.num_threads},
-          {"weights", key.type},
-          {"version", key.version}};
+          {"weights", fmt::format("{} {} × {}", key.type, key.num_outputs, key.num_inputs)},
+          {"build", key.build}};
 }
 
 // The list in the file, empty where there is none to be had.
@@ -99,8 +99,10 @@ TunedKernels choose(const Matmul& matmul, std::span<const PackedMatrix* const> m
   if (isa == Isa::kScalar) return {usual, TuningSource::kDefault, "scalar kernels have nothing to tune"};
   if (matrices.empty() || matrices.size() * matrices.front()->num_bytes() < kMinMeasuredBytes)
     return {usual, TuningSource::kDefault, "too few quantised weights for measuring"};
-  const TuningKey key{cpu_model(), std::string(isa_name(isa)), num_threads,
-                      std::string(info_of(matrices.front()->type()).name)};
+  const PackedMatrix& matrix = *matrices.front();
+  const TuningKey key{cpu_model(),          std::string(isa_name(isa)),
+                      num_threads,          std::string(info_of(matrix.type()).name),
+                      matrix.num_outputs(), matrix.num_inputs()};
   return measure(matmul, matrices, key, request.cache_file);
 }
 

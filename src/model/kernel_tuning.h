@@ -2,12 +2,14 @@
 // matrices. Before the first step, by whoever drives the thread pool.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "base/build_id.h"
 #include "base/cpu.h"
 #include "base/result.h"
 #include "kernels/matmul.h"
@@ -43,8 +45,9 @@ inline constexpr size_t kLargestMeasured = 8 << 20;  // bytes of a matrix that i
 struct TuningKey {
   std::string cpu, isa;
   int num_threads;
-  std::string type;  // of the weights, "Q4_K"
-  std::string version = RETORT_VERSION;
+  std::string type;                 // of the weights, "Q4_K"
+  int64_t num_outputs, num_inputs;  // of a matrix
+  std::string build = build_id();
 };
 // Nothing where the file has none, cannot be read or is spoilt: it is only a cache.
 std::optional<KernelTuning> find_tuning(const std::filesystem::path& file, const TuningKey& key);

@@ -20,15 +20,17 @@ using testing::read_file;
 using testing::TempDir;
 using testing::write_file;
 
-const TuningKey kKey{"A CPU @ 2 GHz", "avx2", 8, "Q4_K"};
+const TuningKey kKey{"A CPU @ 2 GHz", "avx2", 8, "Q4_K", 8960, 1536};
 
 std::vector<TuningKey> other_keys() {
-  std::vector<TuningKey> keys(5, kKey);
+  std::vector<TuningKey> keys(7, kKey);
   keys[0].cpu = "Another CPU";
   keys[1].isa = "amx";
   keys[2].num_threads = 7;
   keys[3].type = "Q6_K";
-  keys[4].version = "0.0.1";
+  keys[4].num_outputs = 1536;
+  keys[5].num_inputs = 8960;
+  keys[6].build = "an older one";
   return keys;
 }
 
@@ -168,7 +170,7 @@ TEST_F(TuneKernels, WhatWasMeasuredIsFoundAtTheNextStart) {
 
 TEST_F(TuneKernels, WhatIsKeptIsUsed) {
   if (isa_ == Isa::kScalar) GTEST_SKIP() << "nothing is measured";
-  const TuningKey key{cpu_model(), std::string(isa_name(isa_)), 2, "Q4_0"};
+  const TuningKey key{cpu_model(), std::string(isa_name(isa_)), 2, "Q4_0", kOutputs, kInputs};
   ASSERT_TRUE(keep_tuning(file_, key, {4, 11}));
   const auto tuned = tune({.measures = true, .cache_file = file_});
   EXPECT_EQ(tuned.source, TuningSource::kCached);
