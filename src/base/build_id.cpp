@@ -37,12 +37,13 @@ std::string find_build_id(std::span<const std::byte> notes, size_t alignment) {
 
 std::string build_id() {
   std::string id;
-  const auto look = [](dl_phdr_info* program, size_t, void* found) {
+  const auto look = [](dl_phdr_info* program, size_t, void* out) {
     for (const ElfW(Phdr) & segment : std::span(program->dlpi_phdr, program->dlpi_phnum)) {
       if (segment.p_type != PT_NOTE) continue;
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): an address is what the loader gives
       const auto* notes = reinterpret_cast<const std::byte*>(program->dlpi_addr + segment.p_vaddr);
-      auto& id = *static_cast<std::string*>(found);
-      if (id.empty()) id = find_build_id({notes, segment.p_memsz}, segment.p_align == 8 ? 8 : 4);
+      auto& found = *static_cast<std::string*>(out);
+      if (found.empty()) found = find_build_id({notes, segment.p_memsz}, segment.p_align == 8 ? 8 : 4);
     }
     return 1;  // the program itself is the first; libraries are not asked
   };
