@@ -1,11 +1,13 @@
 """Figures of timings, as a table, JSON and a plot."""
 
+import math
+
 from client import Timing
 
 
 def percentile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+    """The smallest value that at least this share (> 0) of all do not exceed."""
+    return sorted(values)[math.ceil(share * len(values)) - 1] if values else float("nan")
 
 
 def spread(values: list[float]) -> dict:

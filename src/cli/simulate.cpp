@@ -21,10 +21,10 @@ struct SimulateOptions {
   bool json = false;
 };
 
-// NaN where there is no value.
+// The smallest value that at least this share (> 0) of all do not exceed; NaN where there is none.
 float percentile(std::vector<float>& values, double share) {
   if (values.empty()) return NAN;
-  const auto nth = values.begin() + static_cast<ptrdiff_t>(share * static_cast<double>(values.size() - 1));
+  const auto nth = values.begin() + static_cast<ptrdiff_t>(std::ceil(share * static_cast<double>(values.size()))) - 1;
   std::ranges::nth_element(values, nth);
   return *nth;
 }

@@ -449,6 +449,11 @@ def test_simulate_runs_a_trace(tmp_path):
     assert report["cached_prompt_tokens"] > 0
     assert 0 < report["itl_seconds"]["p50"] <= report["itl_seconds"]["max"]
     assert "steps a second" in run("simulate", "--requests", "20").stdout
+    trace.write_text(
+        "\n".join(json.dumps({"timestamp": 0, "input_length": n, "output_length": 2}) for n in (100, 2000))
+    )
+    of_two = json.loads(run("simulate", str(trace), "--json").stdout)["ttft_seconds"]
+    assert of_two["p50"] < of_two["p95"] == of_two["p99"] == of_two["max"]
     trace.write_text('{"timestamp": 0, "input_length": 500000, "output_length": 3}')
     assert json.loads(run("simulate", str(trace), "--json").stdout)["ttft_seconds"]["p50"] is None
     assert re.search(r"first token +–", run("simulate", str(trace)).stdout)
